@@ -1,0 +1,117 @@
+package pushspec
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Decode reads a push spec and validates it. It refuses a document over
+// [MaxSize], one of another version (a [*VersionError]), and any field that is
+// unknown, given twice, spelled in another case, over its limit or at odds with
+// the rest (an [*Error]).
+func Decode(data []byte) (*Spec, error) {
+	if len(data) > MaxSize {
+		return nil, &Error{Reason: fmt.Sprintf("%d bytes are over the limit of %d", len(data), MaxSize)}
+	}
+
+	// The version first: a later version's fields must not be reported as
+	// unknown ones.
+	var head struct {
+		SchemaVersion int    `json:"schemaVersion"`
+		MediaType     string `json:"mediaType"`
+		Target        string `json:"target"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, syntaxError("", err)
+	}
+	target := clip(head.Target)
+	if head.SchemaVersion != SchemaVersion || head.MediaType != MediaType {
+		return nil, &VersionError{Target: target, Version: head.SchemaVersion, MediaType: clip(head.MediaType)}
+	}
+
+	var spec Spec
+	if err := json.Unmarshal(data, &spec, json.RejectUnknownMembers(true)); err != nil {
+		return nil, syntaxError(target, err)
+	}
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	return &spec, nil
+}
+
+// Encode validates the spec and writes it: equal specs give equal bytes.
+func (s *Spec) Encode() ([]byte, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(s, json.Deterministic(true), jsontext.Multiline(false))
+	if err != nil {
+		return nil, fmt.Errorf("encode push spec of %s: %w", s.Target, err)
+	}
+	if len(data) > MaxSize {
+		return nil, &Error{Target: s.Target, Reason: fmt.Sprintf("%d bytes are over the limit of %d", len(data), MaxSize)}
+	}
+	return data, nil
+}
+
+// syntaxError turns an error of the JSON package into one that names the field.
+func syntaxError(target string, err error) error {
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) {
+		reason := "does not fit the field"
+		switch {
+		case semantic.Err != nil:
+			reason = semantic.Err.Error()
+		case semantic.JSONKind != 0 && semantic.GoType != nil:
+			reason = fmt.Sprintf("a JSON %s does not fit the field", semantic.JSONKind)
+		}
+		return &Error{Target: target, Field: fieldPath(semantic.JSONPointer), Reason: clip(reason)}
+	}
+	var syntactic *jsontext.SyntacticError
+	if errors.As(err, &syntactic) {
+		return &Error{
+			Target: target,
+			Field:  fieldPath(syntactic.JSONPointer),
+			Reason: clip(fmt.Sprintf("not valid JSON at byte %d: %v", syntactic.ByteOffset, syntactic.Err)),
+		}
+	}
+	return &Error{Target: target, Reason: clip("not valid JSON: " + err.Error())}
+}
+
+// fieldPath writes a JSON pointer the way that messages here name fields:
+// "/blobs/3/digest" becomes "blobs[3].digest".
+func fieldPath(p jsontext.Pointer) string {
+	path := ""
+	for token := range p.Tokens() {
+		if isIndex(token) {
+			path += "[" + token + "]"
+			continue
+		}
+		if path != "" {
+			path += "."
+		}
+		path += token
+	}
+	return clip(path)
+}
+
+func isIndex(token string) bool {
+	for _, c := range token {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return token != ""
+}
+
+// clip bounds text that came out of a document before it goes into a message.
+func clip(text string) string {
+	const limit = 200
+	if len(text) <= limit {
+		return text
+	}
+	return text[:limit] + "…"
+}

@@ -1,0 +1,275 @@
+package pushspec_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/drayage/drayage/pushspec"
+)
+
+// embed describes data and carries it.
+func embed(mediaType types.MediaType, data []byte) v1.Descriptor {
+	sum := sha256.Sum256(data)
+	return v1.Descriptor{
+		MediaType: mediaType,
+		Size:      int64(len(data)),
+		Digest:    v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sum)},
+		Data:      data,
+	}
+}
+
+// reference is the descriptor as a manifest carries it, without the data.
+func reference(d v1.Descriptor) v1.Descriptor {
+	d.Data = nil
+	return d
+}
+
+func mustJSON(t testing.TB, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// image is a manifest over one config and one layer, and the two blobs.
+func image(t testing.TB, label string) (v1.Descriptor, []pushspec.Blob) {
+	t.Helper()
+	config := embed(types.OCIConfigJSON, []byte(`{"architecture":"amd64","os":"linux","label":"`+label+`"}`))
+	layer := reference(embed(types.OCILayer, []byte("layer of "+label)))
+	manifest := embed(types.OCIManifestSchema1, mustJSON(t, v1.Manifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIManifestSchema1,
+		Config:        reference(config),
+		Layers:        []v1.Descriptor{layer},
+	}))
+	return manifest, []pushspec.Blob{
+		{Descriptor: config},
+		{Descriptor: layer, Sources: []pushspec.Source{{CAS: layer.Digest.String()}, {Repository: "index.docker.io/library/ubuntu"}}},
+	}
+}
+
+// valid is a spec of one image.
+func valid(t testing.TB) *pushspec.Spec {
+	t.Helper()
+	manifest, blobs := image(t, "one")
+	return &pushspec.Spec{
+		SchemaVersion: pushspec.SchemaVersion,
+		MediaType:     pushspec.MediaType,
+		Target:        "@@//app:push",
+		Destination:   pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"latest", "{STABLE_VERSION}"}},
+		Root:          manifest.Digest,
+		Manifests:     []v1.Descriptor{manifest},
+		Blobs:         blobs,
+	}
+}
+
+// validIndex is a spec of an index over two images, with a referrer to it.
+func validIndex(t testing.TB) *pushspec.Spec {
+	t.Helper()
+	spec := valid(t)
+	other, blobs := image(t, "two")
+	index := embed(types.OCIImageIndex, mustJSON(t, v1.IndexManifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIImageIndex,
+		Manifests:     []v1.Descriptor{reference(spec.Manifests[0]), reference(other)},
+	}))
+	empty := embed("application/vnd.oci.empty.v1+json", []byte("{}"))
+	subject := reference(index)
+	referrer := embed(types.OCIManifestSchema1, mustJSON(t, v1.Manifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIManifestSchema1,
+		ArtifactType:  "application/spdx+json",
+		Config:        reference(empty),
+		Layers:        []v1.Descriptor{reference(empty)},
+		Subject:       &subject,
+	}))
+	spec.Root = index.Digest
+	spec.Manifests = append(spec.Manifests, other, index, referrer)
+	spec.Blobs = append(append(spec.Blobs, blobs...), pushspec.Blob{Descriptor: empty})
+	return spec
+}
+
+func TestEncodedSpecDecodesToTheSameBytes(t *testing.T) {
+	for _, spec := range []*pushspec.Spec{valid(t), validIndex(t)} {
+		first, err := spec.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded, err := pushspec.Decode(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := decoded.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(first, second) {
+			t.Errorf("decoded and encoded again:\n%s\nwant\n%s", second, first)
+		}
+	}
+}
+
+func TestInvalidSpecIsRefusedByField(t *testing.T) {
+	many := func(n int) []string {
+		var tags []string
+		for i := range n {
+			tags = append(tags, fmt.Sprint("t", i))
+		}
+		return tags
+	}
+	for _, row := range []struct {
+		name   string
+		change func(*pushspec.Spec)
+		want   string
+	}{
+		{"no target", func(s *pushspec.Spec) { s.Target = "" }, "target: is missing"},
+		{"no registry", func(s *pushspec.Spec) { s.Destination.Registry = "" }, "destination.registry: is missing"},
+		{"a registry with a path", func(s *pushspec.Spec) { s.Destination.Registry = "ghcr.io/acme" }, "destination.registry: "},
+		{"no repository", func(s *pushspec.Spec) { s.Destination.Repository = "" }, "destination.repository: is missing"},
+		{"upper case repository", func(s *pushspec.Spec) { s.Destination.Repository = "Acme" }, "destination.repository: \"Acme\" is not"},
+		{"a tag with a slash", func(s *pushspec.Spec) { s.Destination.Tags[1] = "a/b" }, "destination.tags[1]: \"a/b\" is not a tag"},
+		{"a tag twice", func(s *pushspec.Spec) { s.Destination.Tags[1] = "latest" }, "destination.tags[1]: \"latest\" is there twice"},
+		{"a variable that is none", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{a b}" }, "destination.tags[1]: {a b} is not"},
+		{"half a variable", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A" }, "destination.tags[1]: "},
+		{"too many tags", func(s *pushspec.Spec) { s.Destination.Tags = many(pushspec.MaxTags + 1) }, "destination.tags: 129 entries"},
+		{"no manifests", func(s *pushspec.Spec) { s.Manifests = nil }, "manifests: is empty"},
+		{"too many blobs", func(s *pushspec.Spec) { s.Blobs = make([]pushspec.Blob, pushspec.MaxBlobs+1) }, "blobs: 4097 entries"},
+		{"a root that is not there", func(s *pushspec.Spec) { s.Root.Hex = strings.Repeat("0", 64) }, "root: sha256:000"},
+		{"a manifest without data", func(s *pushspec.Spec) { s.Manifests[0].Data = nil }, "manifests[0].data: is missing"},
+		{"a manifest of other bytes", func(s *pushspec.Spec) { s.Manifests[0].Data[0]++ }, "manifests[0].data: has digest"},
+		{"a manifest of another size", func(s *pushspec.Spec) { s.Manifests[0].Size++ }, "manifests[0].data: holds"},
+		{"a manifest of another type", func(s *pushspec.Spec) { s.Manifests[0].MediaType = types.DockerManifestSchema2 }, "manifests[0].mediaType: "},
+		{"a manifest of no known type", func(s *pushspec.Spec) { s.Manifests[0].MediaType = "text/plain" }, "manifests[0].mediaType: \"text/plain\" is neither"},
+		{"a manifest twice", func(s *pushspec.Spec) { s.Manifests = append(s.Manifests, s.Manifests[0]) }, "manifests[1].digest: "},
+		{"a blob twice", func(s *pushspec.Spec) { s.Blobs = append(s.Blobs, s.Blobs[0]) }, "blobs[2].digest: "},
+		{"a blob of another size", func(s *pushspec.Spec) { s.Blobs[1].Size++ }, "manifests[0]: its layers[0], "},
+		{"a negative size", func(s *pushspec.Spec) { s.Blobs[1].Size = -1 }, "blobs[1].size: -1 is less than zero"},
+		{"a blob that is missing", func(s *pushspec.Spec) { s.Blobs = s.Blobs[:1] }, "manifests[0]: its layers[0], "},
+		{"a blob from nowhere", func(s *pushspec.Spec) { s.Blobs[1].Sources = nil }, "blobs[1]: has neither"},
+		{"a blob from both", func(s *pushspec.Spec) { s.Blobs[0].Sources = s.Blobs[1].Sources }, "blobs[0]: has both"},
+		{"a source that is none", func(s *pushspec.Spec) { s.Blobs[1].Sources[0] = pushspec.Source{} }, "blobs[1].sources[0]: names no place"},
+		{"a source that is two", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].Repository = "a/b" }, "blobs[1].sources[0]: names both"},
+		{"an unknown function", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].CAS = "crc:00" }, "blobs[1].sources[0]: \"crc\""},
+		{"a short digest", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].CAS = "blake3:00" }, "blobs[1].sources[0]: a blake3 digest is 64"},
+		{"a blob without a use", func(s *pushspec.Spec) {
+			s.Blobs = append(s.Blobs, pushspec.Blob{Descriptor: embed(types.OCILayer, []byte("spare"))})
+		}, "blobs[2]: no manifest names"},
+		{"a digest that is not SHA-256", func(s *pushspec.Spec) { s.Blobs[1].Digest.Algorithm = "md5" }, "blobs[1].digest: "},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			spec := valid(t)
+			row.change(spec)
+			_, err := spec.Encode()
+			var invalid *pushspec.Error
+			if !errors.As(err, &invalid) {
+				t.Fatalf("error is %v, want an *Error", err)
+			}
+			if got := invalid.Field + ": " + invalid.Reason; !strings.HasPrefix(got, row.want) {
+				t.Errorf("error is %q, want it to begin %q", got, row.want)
+			}
+		})
+	}
+}
+
+func TestManifestsMustBeInTheOrderOfARegistry(t *testing.T) {
+	spec := validIndex(t)
+	spec.Manifests[1], spec.Manifests[2] = spec.Manifests[2], spec.Manifests[1]
+	err := spec.Validate()
+	if err == nil || !strings.Contains(err.Error(), "is not embedded before it") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestManifestThatNothingReachesIsRefused(t *testing.T) {
+	spec := validIndex(t)
+	spec.Root = spec.Manifests[0].Digest
+	err := spec.Validate()
+	if err == nil || !strings.Contains(err.Error(), "not reached from the root") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestDocumentIsReadStrictly(t *testing.T) {
+	encoded, err := valid(t).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(encoded)
+	for _, row := range []struct{ name, document, want string }{
+		{"empty", "", "not valid JSON"},
+		{"cut short", good[:len(good)-1], "not valid JSON"},
+		{"with a tail", good + "{}", "not valid JSON"},
+		{"an array", "[]", "push spec: "},
+		{"an unknown field", strings.Replace(good, `"target"`, `"shout":1,"target"`, 1), "shout: "},
+		{"an unknown nested field", strings.Replace(good, `"registry"`, `"shout":1,"registry"`, 1), "destination.shout: "},
+		{"a field twice", strings.Replace(good, `"target"`, `"target":"@@//b","target"`, 1), "duplicate"},
+		{"a field in another case", strings.Replace(good, `"root"`, `"Root"`, 1), "Root: "},
+		{"a wrong type", strings.Replace(good, `"repository":"acme/app"`, `"repository":7`, 1), "destination.repository: "},
+		{"a digest that is none", strings.Replace(good, `"root":"sha256:`, `"root":"sha256:zz`, 1), "root: "},
+		{"invalid UTF-8", strings.Replace(good, "acme", "ac\xffme", 1), "UTF-8"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := pushspec.Decode([]byte(row.document))
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error is %v, want it to contain %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestDocumentOverTheSizeLimitIsRefusedUnread(t *testing.T) {
+	_, err := pushspec.Decode(bytes.Repeat([]byte(" "), pushspec.MaxSize+1))
+	if err == nil || !strings.Contains(err.Error(), "over the limit of 33554432") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestUnknownVersionNamesTheTargetAndWhatIsUnderstood(t *testing.T) {
+	_, err := pushspec.Decode([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.drayage.pushspec.v2+json","target":"@@//app:push","later":{}}`))
+	var version *pushspec.VersionError
+	if !errors.As(err, &version) {
+		t.Fatalf("error is %v, want a *VersionError", err)
+	}
+	want := `push spec of @@//app:push has schema version 2 and media type "application/vnd.drayage.pushspec.v2+json"; ` +
+		`this program understands version 1, "application/vnd.drayage.pushspec.v1+json": use rules and a daemon of the same release`
+	if err.Error() != want {
+		t.Errorf("error is\n%s\nwant\n%s", err, want)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, spec := range []*pushspec.Spec{valid(f), validIndex(f)} {
+		data, err := spec.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"schemaVersion":1,"mediaType":"` + pushspec.MediaType + `","blobs":[{"sources":[{}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		spec, err := pushspec.Decode(data)
+		if err != nil {
+			if len(err.Error()) > 4096 {
+				t.Errorf("an error of %d bytes", len(err.Error()))
+			}
+			return
+		}
+		again, err := spec.Encode()
+		if err != nil {
+			t.Fatalf("what was decoded does not encode: %v", err)
+		}
+		if _, err := pushspec.Decode(again); err != nil {
+			t.Fatalf("what was encoded does not decode: %v", err)
+		}
+	})
+}

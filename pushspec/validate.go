@@ -1,0 +1,191 @@
+package pushspec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Validate checks everything that can be known from the document alone: its
+// limits, its names, that embedded bytes have the digest and size that their
+// descriptor says, and that manifests and blobs are just those that the root
+// (and its referrers) reach. The error is an [*Error] or a [*VersionError].
+func (s *Spec) Validate() error {
+	if s.SchemaVersion != SchemaVersion || s.MediaType != MediaType {
+		return &VersionError{Target: clip(s.Target), Version: s.SchemaVersion, MediaType: clip(s.MediaType)}
+	}
+	v := validator{spec: s}
+	for _, check := range []func() error{v.target, v.destination, v.counts, v.blobs, v.manifests} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type validator struct {
+	spec *Spec
+	// referred counts, for each blob, the manifests that name it.
+	referred map[v1.Hash]int
+	byDigest map[v1.Hash]Blob
+}
+
+func (v *validator) fail(field, format string, args ...any) error {
+	return &Error{Target: clip(v.spec.Target), Field: field, Reason: fmt.Sprintf(format, args...)}
+}
+
+func (v *validator) target() error {
+	switch target := v.spec.Target; {
+	case target == "":
+		return v.fail("target", "is missing")
+	case len(target) > maxText:
+		return v.fail("target", "%d bytes are over the limit of %d", len(target), maxText)
+	}
+	return nil
+}
+
+func (v *validator) destination() error {
+	d := v.spec.Destination
+	if d.Registry == "" {
+		return v.fail("destination.registry", "is missing")
+	}
+	if len(d.Registry) > maxText {
+		return v.fail("destination.registry", "%d bytes are over the limit of %d", len(d.Registry), maxText)
+	}
+	if _, err := name.NewRegistry(d.Registry, name.StrictValidation); err != nil {
+		return v.fail("destination.registry", "%q is not a registry host such as ghcr.io or localhost:5000", d.Registry)
+	}
+	if d.Repository == "" {
+		return v.fail("destination.repository", "is missing")
+	}
+	if err := checkTemplate(d.Repository, CheckRepository); err != nil {
+		return v.fail("destination.repository", "%v", err)
+	}
+	seen := make(map[string]bool, len(d.Tags))
+	for i, tag := range d.Tags {
+		field := fmt.Sprintf("destination.tags[%d]", i)
+		if err := checkTemplate(tag, CheckTag); err != nil {
+			return v.fail(field, "%v", err)
+		}
+		if seen[tag] {
+			return v.fail(field, "%q is there twice", tag)
+		}
+		seen[tag] = true
+	}
+	return nil
+}
+
+func (v *validator) counts() error {
+	for _, c := range []struct {
+		field    string
+		n, limit int
+	}{
+		{"destination.tags", len(v.spec.Destination.Tags), MaxTags},
+		{"manifests", len(v.spec.Manifests), MaxManifests},
+		{"blobs", len(v.spec.Blobs), MaxBlobs},
+	} {
+		if c.n > c.limit {
+			return v.fail(c.field, "%d entries are over the limit of %d", c.n, c.limit)
+		}
+	}
+	if len(v.spec.Manifests) == 0 {
+		return v.fail("manifests", "is empty: a spec embeds at least its root manifest")
+	}
+	return nil
+}
+
+func (v *validator) blobs() error {
+	v.byDigest = make(map[v1.Hash]Blob, len(v.spec.Blobs))
+	v.referred = make(map[v1.Hash]int, len(v.spec.Blobs))
+	for i, blob := range v.spec.Blobs {
+		field := fmt.Sprintf("blobs[%d]", i)
+		if err := v.descriptor(field, blob.Descriptor); err != nil {
+			return err
+		}
+		if _, twice := v.byDigest[blob.Digest]; twice {
+			return v.fail(field+".digest", "%s is there twice", blob.Digest)
+		}
+		v.byDigest[blob.Digest] = blob
+		switch {
+		case blob.Data == nil && len(blob.Sources) == 0:
+			return v.fail(field, "has neither data nor sources: nothing says where the bytes of %s are", blob.Digest)
+		case blob.Data != nil && len(blob.Sources) > 0:
+			return v.fail(field, "has both data and sources: one is enough")
+		case len(blob.Sources) > MaxSources:
+			return v.fail(field+".sources", "%d entries are over the limit of %d", len(blob.Sources), MaxSources)
+		}
+		for j, source := range blob.Sources {
+			if err := source.check(); err != nil {
+				return v.fail(fmt.Sprintf("%s.sources[%d]", field, j), "%v", err)
+			}
+		}
+	}
+	return nil
+}
+
+// descriptor checks one descriptor, and its embedded data if it has any.
+func (v *validator) descriptor(field string, d v1.Descriptor) error {
+	switch {
+	case d.MediaType == "":
+		return v.fail(field+".mediaType", "is missing")
+	case len(d.MediaType) > maxText:
+		return v.fail(field+".mediaType", "%d bytes are over the limit of %d", len(d.MediaType), maxText)
+	case d.Digest == v1.Hash{}:
+		return v.fail(field+".digest", "is missing")
+	case d.Digest.Algorithm != "sha256" || !hexOfLength(d.Digest.Hex, sha256.Size*2):
+		return v.fail(field+".digest", "%q is not a SHA-256 digest", clip(d.Digest.String()))
+	case d.Size < 0:
+		return v.fail(field+".size", "%d is less than zero", d.Size)
+	case d.Data == nil:
+		return nil
+	case len(d.Data) > MaxDataSize:
+		return v.fail(field+".data", "%d bytes are over the limit of %d", len(d.Data), MaxDataSize)
+	case int64(len(d.Data)) != d.Size:
+		return v.fail(field+".data", "holds %d bytes where the descriptor says %d", len(d.Data), d.Size)
+	}
+	if sum := sha256.Sum256(d.Data); hex.EncodeToString(sum[:]) != d.Digest.Hex {
+		return v.fail(field+".data", "has digest sha256:%x where the descriptor says %s", sum, d.Digest)
+	}
+	return nil
+}
+
+func hexOfLength(text string, length int) bool {
+	if len(text) != length {
+		return false
+	}
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	// The grammars are those of the OCI distribution spec ("Pulling manifests").
+	repositoryPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagPattern        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
+// CheckRepository says whether text, with its stamp variables filled in, is the
+// name of a repository.
+func CheckRepository(text string) error {
+	if len(text) > 255 || !repositoryPattern.MatchString(text) {
+		return fmt.Errorf("%q is not a repository name: "+
+			"lower case letters, digits, single separators . _ - and /, at most 255 characters", clip(text))
+	}
+	return nil
+}
+
+// CheckTag says whether text, with its stamp variables filled in, is a tag.
+func CheckTag(text string) error {
+	if !tagPattern.MatchString(text) {
+		return fmt.Errorf("%q is not a tag: letters, digits, . _ and -, "+
+			"not beginning with . or -, at most 128 characters", clip(text))
+	}
+	return nil
+}
