@@ -1,0 +1,196 @@
+package cas
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"github.com/rs/zerolog"
+	bspb "google.golang.org/genproto/googleapis/bytestream"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+)
+
+const (
+	// DefaultConnections is enough for the streams of several large layers not to
+	// share one connection's flow control.
+	DefaultConnections = 2
+
+	// DefaultIdleTimeout is how long a stream may deliver nothing.
+	DefaultIdleTimeout = 30 * time.Second
+
+	// DefaultAttempts is how often a call is made that gets nowhere. With the
+	// back-off between them it outlasts a restart of the server.
+	DefaultAttempts = 10
+
+	// streamWindow and connWindow bound the bytes that the server may send ahead
+	// of the reader, and with them the memory of a slow one.
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
+
+	// maxMessage bounds one received message. Servers send ByteStream chunks of
+	// up to 2 MiB and batches of up to maxBatch.
+	maxMessage = 8 << 20
+)
+
+// Options are a [Client]'s.
+type Options struct {
+	// Connections is the number of connections that calls are spread over.
+	// Defaults to DefaultConnections.
+	Connections int
+
+	// Headers go with every call: an API key, say.
+	Headers map[string]string
+
+	// PerRPC adds further credentials to every call. It may be nil.
+	PerRPC credentials.PerRPCCredentials
+
+	// TLS is for grpcs addresses. Defaults to the system's roots.
+	TLS credentials.TransportCredentials
+
+	// IdleTimeout ends a stream that delivers nothing, to begin another.
+	// Defaults to DefaultIdleTimeout.
+	IdleTimeout time.Duration
+
+	// Attempts bounds the tries of a call without any progress between them.
+	// Defaults to DefaultAttempts.
+	Attempts int
+
+	// Wait pauses between tries. Defaults to a timer.
+	Wait func(ctx context.Context, d time.Duration) error
+
+	Logger zerolog.Logger
+}
+
+// Client reads from one CAS. It is safe for concurrent use.
+type Client struct {
+	opts  Options
+	conns []*grpc.ClientConn
+	next  atomic.Uint32
+
+	// lifetime ends with Close; calls that several callers share live in it.
+	lifetime context.Context
+	end      context.CancelFunc
+	shared   sync.WaitGroup
+
+	limits  limits
+	reads   *batcher[batchKey, *batchRead]
+	missing *batcher[batchKey, *missingQuery]
+}
+
+// Dial makes a client of the CAS at address: grpc://host:port, grpcs://host:port
+// or unix:/path. It does not wait for a connection.
+func Dial(address string, opts Options) (*Client, error) {
+	target, transport, err := parseAddress(address, opts.TLS)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Connections <= 0 {
+		opts.Connections = DefaultConnections
+	}
+	if opts.IdleTimeout <= 0 {
+		opts.IdleTimeout = DefaultIdleTimeout
+	}
+	if opts.Attempts <= 0 {
+		opts.Attempts = DefaultAttempts
+	}
+	if opts.Wait == nil {
+		opts.Wait = waitTimer
+	}
+	dial := []grpc.DialOption{
+		grpc.WithTransportCredentials(transport),
+		grpc.WithInitialWindowSize(streamWindow),
+		grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		// Servers may close a connection that is pinged more often than every five
+		// minutes.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 5 * time.Minute, Timeout: 20 * time.Second}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+			MinConnectTimeout: 10 * time.Second,
+		}),
+	}
+	if len(opts.Headers) > 0 {
+		dial = append(dial, grpc.WithPerRPCCredentials(headerCredentials(opts.Headers)))
+	}
+	if opts.PerRPC != nil {
+		dial = append(dial, grpc.WithPerRPCCredentials(opts.PerRPC))
+	}
+
+	c := &Client{opts: opts}
+	c.lifetime, c.end = context.WithCancel(context.Background())
+	c.reads = newBatcher(&c.shared, parallelBatches, takeReads, c.sendReads)
+	c.missing = newBatcher(&c.shared, 1, takeMissing, c.sendMissing)
+	for range opts.Connections {
+		conn, err := grpc.NewClient(target, dial...)
+		if err != nil {
+			c.Close()
+			return nil, fmt.Errorf("dial remote cache %s: %w", address, err)
+		}
+		c.conns = append(c.conns, conn)
+	}
+	return c, nil
+}
+
+// Close ends every call and waits for those that callers share.
+func (c *Client) Close() error {
+	c.end()
+	c.shared.Wait()
+	var first error
+	for _, conn := range c.conns {
+		if err := conn.Close(); err != nil && first == nil {
+			first = fmt.Errorf("close connection to the remote cache: %w", err)
+		}
+	}
+	return first
+}
+
+func (c *Client) conn() *grpc.ClientConn {
+	return c.conns[int(c.next.Add(1))%len(c.conns)]
+}
+
+func (c *Client) storage() repb.ContentAddressableStorageClient {
+	return repb.NewContentAddressableStorageClient(c.conn())
+}
+
+func (c *Client) byteStream() bspb.ByteStreamClient {
+	return bspb.NewByteStreamClient(c.conn())
+}
+
+// pause waits before try number attempt, which counts from 1: as long as the
+// server asked, or else longer each time.
+func (c *Client) pause(ctx context.Context, attempt int, asked time.Duration) error {
+	delay := min(100*time.Millisecond<<min(attempt-1, 6), 5*time.Second)
+	delay = delay/2 + rand.N(delay/2)
+	if asked > delay {
+		delay = asked
+	}
+	return c.opts.Wait(ctx, delay)
+}
+
+func waitTimer(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// headerCredentials sends fixed headers, also over plain text: whoever
+// configures a grpc:// address with a key has decided so.
+type headerCredentials map[string]string
+
+func (h headerCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return h, nil
+}
+
+func (headerCredentials) RequireTransportSecurity() bool { return false }

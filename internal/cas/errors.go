@@ -1,0 +1,87 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// NotFoundError says that the CAS does not have a blob.
+type NotFoundError struct {
+	Digest Digest
+}
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("the remote cache does not have %s (%d bytes)", e.Digest, e.Digest.Size)
+}
+
+// MismatchError says that the CAS served bytes that are not the blob's.
+type MismatchError struct {
+	Digest Digest
+	// Got is the digest of the bytes served, or says how many there were.
+	Got string
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("the remote cache served %s where %s (%d bytes) was asked for", e.Got, e.Digest, e.Digest.Size)
+}
+
+// CallError is a call that the CAS refused, or that did not reach it, after the
+// retries that this package makes.
+type CallError struct {
+	// Call is what was attempted: "read", "find missing blobs".
+	Call string
+	Code codes.Code
+	// RetryAfter is how long the server asked to wait (google.rpc.RetryInfo), or
+	// zero.
+	RetryAfter time.Duration
+	Err        error
+}
+
+func (e *CallError) Error() string {
+	return fmt.Sprintf("%s from the remote cache: %s: %s", e.Call, e.Code, status.Convert(e.Err).Message())
+}
+
+func (e *CallError) Unwrap() error { return e.Err }
+
+// Denied tells whether the server refused the client's credentials.
+func (e *CallError) Denied() bool {
+	return e.Code == codes.PermissionDenied || e.Code == codes.Unauthenticated
+}
+
+// Final tells whether the same call would fail in the same way again.
+func (e *CallError) Final() bool {
+	switch e.Code {
+	case codes.PermissionDenied, codes.Unauthenticated, codes.InvalidArgument, codes.Unimplemented, codes.FailedPrecondition:
+		return true
+	}
+	return false
+}
+
+// callError makes the error of a failed call. The caller's own end is handed on
+// as it is: it says nothing about the server.
+func callError(ctx context.Context, call string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s from the remote cache: %w", call, context.Cause(ctx))
+	}
+	var known *CallError
+	if errors.As(err, &known) {
+		return err
+	}
+	return &CallError{Call: call, Code: status.Code(err), RetryAfter: retryInfo(err), Err: err}
+}
+
+// retryInfo is the delay that the server asked for, or zero.
+func retryInfo(err error) time.Duration {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.RetryInfo); ok {
+			return max(0, info.GetRetryDelay().AsDuration())
+		}
+	}
+	return 0
+}

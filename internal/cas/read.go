@@ -1,0 +1,180 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	bspb "google.golang.org/genproto/googleapis/bytestream"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Read streams a blob from offset on. A stream that breaks is taken up again
+// where it ended, without the caller's noticing. What is read from 0 to the end
+// is verified: the end is then io.EOF only if the digest was right, and else a
+// [*MismatchError].
+func (c *Client) Read(ctx context.Context, blob Blob, offset int64) (io.ReadCloser, error) {
+	r, err := c.Stream(ctx, blob, offset)
+	if err != nil || offset != 0 {
+		return r, err
+	}
+	h, err := newHash(blob.Function)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return &verifyingReader{ReadCloser: r, want: blob.Digest, hash: h}, nil
+}
+
+// Stream is [Client.Read] for a caller who verifies the bytes, by another digest
+// say: it checks their number alone.
+func (c *Client) Stream(ctx context.Context, blob Blob, offset int64) (io.ReadCloser, error) {
+	if offset < 0 || offset > blob.Size {
+		return nil, fmt.Errorf("read %s: offset %d is outside its %d bytes", blob.Digest, offset, blob.Size)
+	}
+	r := &reader{client: c, blob: blob, offset: offset}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	if offset == blob.Size {
+		return r, nil
+	}
+	// The first chunk is read now, so that a blob that is not there is an error
+	// here.
+	if err := r.fill(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+var errIdle = status.Error(codes.DeadlineExceeded, "nothing was received for too long")
+
+// reader reads one blob over as many streams as it takes.
+type reader struct {
+	client *Client
+	blob   Blob
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// offset is that of the next byte to receive.
+	offset   int64
+	rest     []byte
+	attempts int
+
+	stream    bspb.ByteStream_ReadClient
+	endStream context.CancelCauseFunc
+	idle      *time.Timer
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 {
+		if r.offset == r.blob.Size {
+			return 0, io.EOF
+		}
+		if err := r.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+func (r *reader) Close() error {
+	r.closeStream()
+	r.cancel(nil)
+	r.rest = nil
+	return nil
+}
+
+// fill receives the next chunk, over a new stream where need be.
+func (r *reader) fill() error {
+	for {
+		data, err := r.receive()
+		if err == nil && r.offset+int64(len(data)) > r.blob.Size {
+			r.closeStream()
+			return &MismatchError{Digest: r.blob.Digest, Got: fmt.Sprintf("more than %d bytes", r.blob.Size)}
+		}
+		if err == nil && len(data) > 0 {
+			r.offset += int64(len(data))
+			r.rest, r.attempts = data, 0
+			if r.offset == r.blob.Size {
+				r.closeStream()
+			}
+			return nil
+		}
+		if err == nil {
+			continue
+		}
+		r.closeStream()
+		if errors.Is(err, io.EOF) {
+			err = status.Errorf(codes.Unavailable, "the stream ended %d bytes early", r.blob.Size-r.offset)
+		}
+		if r.ctx.Err() != nil {
+			return callError(r.ctx, "read", err)
+		}
+		if status.Code(err) == codes.NotFound {
+			return &NotFoundError{Digest: r.blob.Digest}
+		}
+		r.attempts++
+		if !passing(err) || r.attempts >= r.client.opts.Attempts {
+			return callError(r.ctx, "read", err)
+		}
+		r.client.opts.Logger.Debug().Err(err).Str("digest", r.blob.String()).Int64("offset", r.offset).
+			Msg("read from the remote cache broke off and goes on")
+		if err := r.client.pause(r.ctx, r.attempts, retryInfo(err)); err != nil {
+			return callError(r.ctx, "read", err)
+		}
+	}
+}
+
+func (r *reader) receive() ([]byte, error) {
+	if r.stream == nil {
+		ctx, end := context.WithCancelCause(r.ctx)
+		r.endStream = end
+		r.idle = time.AfterFunc(r.client.opts.IdleTimeout, func() { end(errIdle) })
+		stream, err := r.client.byteStream().Read(ctx, &bspb.ReadRequest{ResourceName: r.blob.resource(), ReadOffset: r.offset})
+		if err != nil {
+			return nil, idleOr(ctx, err)
+		}
+		r.stream = stream
+	}
+	r.idle.Reset(r.client.opts.IdleTimeout)
+	reply, err := r.stream.Recv()
+	if err != nil {
+		return nil, idleOr(r.stream.Context(), err)
+	}
+	// The caller may take its time with what was received.
+	r.idle.Stop()
+	return reply.GetData(), nil
+}
+
+func (r *reader) closeStream() {
+	if r.idle != nil {
+		r.idle.Stop()
+	}
+	if r.endStream != nil {
+		r.endStream(nil)
+	}
+	r.stream, r.endStream = nil, nil
+}
+
+// idleOr is the reason for which a stream ended.
+func idleOr(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errIdle) {
+		return errIdle
+	}
+	return err
+}
+
+// passing tells whether the same call may go well a little later. Many servers
+// answer Internal or Unknown when what is behind them hiccups.
+func passing(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.ResourceExhausted, codes.Internal, codes.Unknown, codes.Canceled:
+		return true
+	}
+	return false
+}
