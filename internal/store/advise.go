@@ -1,0 +1,32 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// advise adds to an error of the database what a person can do about it.
+func advise(err error) error {
+	var lite *sqlite.Error
+	switch {
+	case errors.As(err, &lite):
+		switch lite.Code() & 0xff { // the rest of an extended code says where
+		case sqlite3.SQLITE_FULL:
+			return fmt.Errorf("%w: the disk that holds the store is full: nothing is acknowledged until there is room", err)
+		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+			return fmt.Errorf("%w: the store's file and its folder must be writable for the daemon's user", err)
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			return fmt.Errorf("%w: the store's file is damaged: restore it from a backup", err)
+		}
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: the disk that holds the store is full: nothing is acknowledged until there is room", err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: the store's file and its folder must be writable for the daemon's user", err)
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// backend is a [database] whose transactions are TTx: *sql.Tx or pgx.Tx.
+type backend[TTx any] struct {
+	driver riverdriver.Driver[TTx]
+	// inserter is a River client that only inserts.
+	inserter *river.Client[TTx]
+	begin    func(ctx context.Context) (transaction[TTx], error)
+	reader   conn
+	kind     dialect
+	shut     func()
+}
+
+// transaction is a conn in a transaction.
+type transaction[TTx any] interface {
+	conn
+	raw() TTx
+	commit(ctx context.Context) error
+	rollback(ctx context.Context)
+}
+
+// jobArgs is a Job as River's queue holds it.
+type jobArgs struct{ Job }
+
+// Kind implements [river.JobArgs].
+func (jobArgs) Kind() string { return "haul" }
+
+// maxRuns bounds how often one job is begun, interrupted runs included, so that
+// a job that kills its daemon each time comes to an end. Failures are bounded by
+// [Options.MaxAttempts], long before.
+const maxRuns = 1000
+
+func (b *backend[TTx]) read() conn       { return b.reader }
+func (b *backend[TTx]) dialect() dialect { return b.kind }
+func (b *backend[TTx]) close()           { b.shut() }
+
+func (b *backend[TTx]) write(ctx context.Context, fn func(context.Context, conn) error) error {
+	tx, err := b.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	if err := fn(ctx, tx); err != nil {
+		tx.rollback(context.WithoutCancel(ctx))
+		return err
+	}
+	if err := tx.commit(ctx); err != nil {
+		tx.rollback(context.WithoutCancel(ctx))
+		return fmt.Errorf("commit transaction: %w", err)
+	}
+	return nil
+}
+
+func (b *backend[TTx]) insert(ctx context.Context, tx conn, jobs []Job) ([]int64, error) {
+	params := make([]river.InsertManyParams, len(jobs))
+	for i, job := range jobs {
+		params[i] = river.InsertManyParams{
+			Args:       jobArgs{job},
+			InsertOpts: &river.InsertOpts{Priority: int(job.Priority), MaxAttempts: maxRuns},
+		}
+	}
+	results, err := b.inserter.InsertManyTx(ctx, tx.(transaction[TTx]).raw(), params)
+	if err != nil {
+		return nil, fmt.Errorf("insert jobs: %w", err)
+	}
+	ids := make([]int64, len(results))
+	for i, r := range results {
+		ids[i] = r.Job.ID
+	}
+	return ids, nil
+}
+
+func (b *backend[TTx]) settle(ctx context.Context, tx conn, states []*riverdriver.JobSetStateIfRunningParams, now time.Time) error {
+	many := &riverdriver.JobSetStateIfRunningManyParams{Now: &now}
+	for _, p := range states {
+		many.ID = append(many.ID, p.ID)
+		many.Attempt = append(many.Attempt, p.Attempt)
+		many.ErrData = append(many.ErrData, p.ErrData)
+		many.FinalizedAt = append(many.FinalizedAt, p.FinalizedAt)
+		many.MetadataDoMerge = append(many.MetadataDoMerge, p.MetadataDoMerge)
+		many.MetadataUpdates = append(many.MetadataUpdates, p.MetadataUpdates)
+		many.ScheduledAt = append(many.ScheduledAt, p.ScheduledAt)
+		many.State = append(many.State, p.State)
+	}
+	if _, err := b.driver.UnwrapExecutor(tx.(transaction[TTx]).raw()).JobSetStateIfRunningMany(ctx, many); err != nil {
+		return fmt.Errorf("set job states: %w", err)
+	}
+	return nil
+}
+
+func (b *backend[TTx]) runner(config *river.Config) (runner, error) {
+	return river.NewClient[TTx](silent[TTx]{b.driver}, config)
+}
+
+// silent is a River driver under which River does not set the state of a job
+// that it has worked on. The store does, in the transaction that writes the row,
+// and only where the job is still in the same run: River's own statement asks
+// for the job alone, and would end another worker's run of it.
+type silent[TTx any] struct{ riverdriver.Driver[TTx] }
+
+// GetExecutor implements [riverdriver.Driver].
+func (d silent[TTx]) GetExecutor() riverdriver.Executor {
+	return silentExecutor{d.Driver.GetExecutor()}
+}
+
+type silentExecutor struct{ riverdriver.Executor }
+
+// JobSetStateIfRunningMany implements [riverdriver.Executor].
+func (silentExecutor) JobSetStateIfRunningMany(context.Context, *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
+	return nil, nil
+}

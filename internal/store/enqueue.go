@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// intake is something that a stream wants to be durable.
+type intake struct {
+	jobs       []Job
+	invocation *Invocation
+
+	invocationID string
+	records      [][]byte
+}
+
+// Enqueue makes jobs durable: when it returns nil they will be done. A job that
+// is there already is left as it is, whatever has become of it.
+//
+// Long lists are committed in pieces, between which others get their turn; an
+// error means that some of the jobs may be durable. Enqueue them again.
+func (s *Store) Enqueue(ctx context.Context, jobs []Job) error {
+	for len(jobs) > 0 {
+		n := min(len(jobs), intakeSize/2)
+		if err := s.intake.do(ctx, jobs[0].Invocation, n, intake{jobs: jobs[:n]}); err != nil {
+			return fmt.Errorf("enqueue %d jobs of invocation %s: %w", len(jobs), jobs[0].Invocation, advise(err))
+		}
+		jobs = jobs[n:]
+	}
+	return nil
+}
+
+// takeIn commits what streams brought.
+func (s *Store) takeIn(ctx context.Context, batch []intake) error {
+	return s.db.write(ctx, func(ctx context.Context, tx conn) error {
+		var jobs []Job
+		for _, in := range batch {
+			for _, job := range in.jobs {
+				jobs = append(jobs, job.clean())
+			}
+			for _, record := range in.records {
+				if _, err := tx.exec(ctx, `INSERT INTO stream_record (invocation_id, data) VALUES (?, ?)`,
+					cleanText(in.invocationID), record); err != nil {
+					return err
+				}
+			}
+		}
+		if err := s.enqueue(ctx, tx, jobs); err != nil {
+			return err
+		}
+		// Last: an invocation that is saved as finished has all its jobs.
+		for _, in := range batch {
+			if in.invocation != nil {
+				if err := s.saveInvocation(ctx, tx, *in.invocation); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// jobKey is what makes a job unique.
+type jobKey struct{ invocation, target, spec string }
+
+// enqueue inserts the jobs that were never expected before.
+func (s *Store) enqueue(ctx context.Context, tx conn, jobs []Job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	byKey := make(map[jobKey]Job, len(jobs))
+	var args []any
+	found := micros(s.now())
+	for _, job := range jobs {
+		key := jobKey{job.Invocation, job.Target, job.Spec.Digest()}
+		if _, twice := byKey[key]; twice {
+			continue
+		}
+		byKey[key] = job
+		args = append(args, key.invocation, key.target, job.Configuration, job.Aspect, key.spec, found)
+	}
+
+	var ids []int64
+	var fresh []Job
+	err := tx.query(ctx, `INSERT INTO expected (invocation_id, target, configuration, aspect, spec_digest, found)
+		VALUES `+values(len(byKey), "(?,?,?,?,?,?)")+`
+		ON CONFLICT (invocation_id, target, spec_digest) DO NOTHING
+		RETURNING id, invocation_id, target, spec_digest`, args,
+		func(scan func(...any) error) error {
+			var id int64
+			var key jobKey
+			if err := scan(&id, &key.invocation, &key.target, &key.spec); err != nil {
+				return err
+			}
+			ids = append(ids, id)
+			fresh = append(fresh, byKey[key])
+			return nil
+		})
+	if err != nil {
+		return fmt.Errorf("insert expected pushes: %w", err)
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+
+	numbers, err := s.db.insert(ctx, tx, fresh)
+	if err != nil {
+		return err
+	}
+	args = args[:0]
+	for i, id := range ids {
+		args = append(args, id, numbers[i])
+	}
+	if _, err := tx.exec(ctx, `WITH numbered (id, job_id) AS (VALUES `+values(len(ids), "(CAST(? AS BIGINT), CAST(? AS BIGINT))")+`)
+		UPDATE expected SET job_id = numbered.job_id FROM numbered WHERE expected.id = numbered.id`, args...); err != nil {
+		return fmt.Errorf("number expected pushes: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Invocation is what is known of one Bazel invocation.
+type Invocation struct {
+	ID           string    `json:"id"`
+	Build        string    `json:"build,omitzero"`
+	Command      string    `json:"command,omitzero"`
+	BazelVersion string    `json:"bazelVersion,omitzero"`
+	Started      time.Time `json:"started,omitzero"`
+	// Status is the workspace status, Metadata what came as --build_metadata.
+	Status   map[string]string `json:"status,omitzero"`
+	Metadata map[string]string `json:"metadata,omitzero"`
+	// ExitCode is Bazel's name of the build's exit code: "SUCCESS".
+	ExitCode string `json:"exitCode,omitzero"`
+	// Finished says that the whole stream has arrived.
+	Finished bool `json:"finished,omitzero"`
+}
+
+// merge adds what news says to what was known. What news leaves empty stays as
+// it was; a finished invocation stays finished.
+func (i Invocation) merge(news Invocation) Invocation {
+	for _, field := range []struct{ old, news *string }{
+		{&i.ID, &news.ID},
+		{&i.Build, &news.Build},
+		{&i.Command, &news.Command},
+		{&i.BazelVersion, &news.BazelVersion},
+		{&i.ExitCode, &news.ExitCode},
+	} {
+		if *field.news != "" {
+			*field.old = cleanText(*field.news)
+		}
+	}
+	if !news.Started.IsZero() {
+		i.Started = news.Started.UTC()
+	}
+	i.Status = mergeMaps(i.Status, news.Status)
+	i.Metadata = mergeMaps(i.Metadata, news.Metadata)
+	i.Finished = i.Finished || news.Finished
+	return i
+}
+
+func mergeMaps(old, news map[string]string) map[string]string {
+	if len(news) == 0 {
+		return old
+	}
+	merged := make(map[string]string, len(old)+len(news))
+	maps.Copy(merged, old)
+	for key, value := range news {
+		merged[cleanText(key)] = cleanText(value)
+	}
+	return merged
+}
+
+// SaveInvocation adds to what is known of an invocation: fields that are empty
+// leave what was known as it was, and maps are merged key by key. It is durable
+// on return.
+func (s *Store) SaveInvocation(ctx context.Context, invocation Invocation) error {
+	if err := s.intake.do(ctx, invocation.ID, 1, intake{invocation: &invocation}); err != nil {
+		return fmt.Errorf("save invocation %s: %w", invocation.ID, advise(err))
+	}
+	return nil
+}
+
+// Invocation is what is known of an invocation; false where nothing is.
+func (s *Store) Invocation(ctx context.Context, id string) (Invocation, bool, error) {
+	i, found, err := readInvocation(ctx, s.db.read(), id, "")
+	if err != nil {
+		return Invocation{}, false, fmt.Errorf("read invocation %s: %w", id, err)
+	}
+	return i, found, nil
+}
+
+func readInvocation(ctx context.Context, c conn, id, suffix string) (Invocation, bool, error) {
+	var body []byte
+	found, err := queryRow(ctx, c, `SELECT body FROM invocation WHERE id = ?`+suffix, []any{id}, &body)
+	if err != nil || !found {
+		return Invocation{}, false, err
+	}
+	var i Invocation
+	if err := json.Unmarshal(body, &i); err != nil {
+		return Invocation{}, false, fmt.Errorf("decode: %w", err)
+	}
+	return i, true, nil
+}
+
+// saveInvocation merges news into the row, which the transaction holds from its
+// first statement on.
+func (s *Store) saveInvocation(ctx context.Context, tx conn, news Invocation) error {
+	id := cleanText(news.ID)
+	if _, err := tx.exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, body)
+		VALUES (?, '', 0, 0, 0, '', ?) ON CONFLICT (id) DO NOTHING`, id, []byte("{}")); err != nil {
+		return err
+	}
+	old, _, err := readInvocation(ctx, tx, id, s.db.dialect().forUpdate)
+	if err != nil {
+		return err
+	}
+	merged := old.merge(news)
+	body, err := json.Marshal(merged, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	finished := 0
+	if merged.Finished {
+		finished = 1
+		if _, err := tx.exec(ctx, `DELETE FROM stream_record WHERE invocation_id = ?`, id); err != nil {
+			return err
+		}
+	}
+	_, err = tx.exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, body = ? WHERE id = ?`,
+		merged.Build, micros(merged.Started), micros(s.now()), finished, merged.ExitCode, body, id)
+	return err
+}
+
+// Remember keeps records of an invocation's stream until the invocation is
+// saved as finished. It is durable on return.
+func (s *Store) Remember(ctx context.Context, invocation string, records [][]byte) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if err := s.intake.do(ctx, invocation, len(records), intake{invocationID: invocation, records: records}); err != nil {
+		return fmt.Errorf("remember stream of invocation %s: %w", invocation, advise(err))
+	}
+	return nil
+}
+
+// Remembered are the records that Remember kept, in order.
+func (s *Store) Remembered(ctx context.Context, invocation string) ([][]byte, error) {
+	var records [][]byte
+	err := s.db.read().query(ctx, `SELECT data FROM stream_record WHERE invocation_id = ? ORDER BY id`, []any{cleanText(invocation)},
+		func(scan func(...any) error) error {
+			var data []byte
+			if err := scan(&data); err != nil {
+				return err
+			}
+			records = append(records, data)
+			return nil
+		})
+	if err != nil {
+		return nil, fmt.Errorf("read what is remembered of invocation %s: %w", invocation, err)
+	}
+	return records, nil
+}

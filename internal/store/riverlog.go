@@ -1,0 +1,42 @@
+package store
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/rs/zerolog"
+)
+
+// riverLogger passes on what River has to say, from warnings up.
+func riverLogger(logger zerolog.Logger) *slog.Logger { return slog.New(riverHandler{logger}) }
+
+type riverHandler struct{ logger zerolog.Logger }
+
+// Enabled implements [slog.Handler].
+func (riverHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Handle implements [slog.Handler].
+func (h riverHandler) Handle(_ context.Context, record slog.Record) error {
+	event := h.logger.Warn()
+	if record.Level >= slog.LevelError {
+		event = h.logger.Error()
+	}
+	record.Attrs(func(a slog.Attr) bool {
+		event = event.Str(a.Key, a.Value.String())
+		return true
+	})
+	event.Msg("river: " + record.Message)
+	return nil
+}
+
+// WithAttrs implements [slog.Handler].
+func (h riverHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := h.logger.With()
+	for _, a := range attrs {
+		with = with.Str(a.Key, a.Value.String())
+	}
+	return riverHandler{with.Logger()}
+}
+
+// WithGroup implements [slog.Handler].
+func (h riverHandler) WithGroup(string) slog.Handler { return h }

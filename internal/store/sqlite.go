@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/rs/zerolog"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// sqliteReaders bounds the connections that only read.
+const sqliteReaders = 4
+
+// openSQLite opens the file that location names, and takes it for this process
+// alone: a second process would take the first one's running jobs for a dead
+// one's.
+func openSQLite(ctx context.Context, location string, logger zerolog.Logger) (database, error) {
+	path, err := sqlitePath(location)
+	if err != nil {
+		return nil, err
+	}
+	release, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	b, err := openSQLiteFile(ctx, path, logger)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	shut := b.shut
+	b.shut = func() {
+		shut()
+		release()
+	}
+	return b, nil
+}
+
+func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*backend[*sql.Tx], error) {
+	// SQLite takes one writer at a time. Whoever waits for the one connection
+	// waits in a queue; whoever waits for the file's lock polls.
+	writer, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	writer.SetMaxOpenConns(1)
+	driver := pollingDriver{riversqlite.New(writer)}
+	fail := func(err error) (*backend[*sql.Tx], error) {
+		return nil, errors.Join(err, writer.Close())
+	}
+	if err := writer.PingContext(ctx); err != nil {
+		return fail(fmt.Errorf("open store %s: %w", path, advise(err)))
+	}
+	if err := migrate(ctx, writer, goose.DialectSQLite3, "sqlite", riverdriver.Driver[*sql.Tx](driver), logger); err != nil {
+		return fail(fmt.Errorf("%w (database %s)", advise(err), path))
+	}
+	inserter, err := river.NewClient[*sql.Tx](driver, &river.Config{Logger: riverLogger(logger)})
+	if err != nil {
+		return fail(fmt.Errorf("open store %s: %w", path, err))
+	}
+	reader, err := sql.Open("sqlite", sqliteDSN(path, "_pragma=query_only(1)"))
+	if err != nil {
+		return fail(fmt.Errorf("open store %s: %w", path, err))
+	}
+	reader.SetMaxOpenConns(sqliteReaders)
+
+	return &backend[*sql.Tx]{
+		driver:   driver,
+		inserter: inserter,
+		begin: func(ctx context.Context) (transaction[*sql.Tx], error) {
+			tx, err := writer.BeginTx(ctx, nil)
+			if err != nil {
+				return nil, err
+			}
+			return sqlTx{sqlConn{tx}, tx}, nil
+		},
+		reader: sqlConn{reader},
+		kind:   dialect{name: "sqlite"},
+		shut: func() {
+			for _, db := range []*sql.DB{reader, writer} {
+				if err := db.Close(); err != nil {
+					logger.Error().Err(err).Msg("database cannot be closed")
+				}
+			}
+		},
+	}, nil
+}
+
+// sqliteDSN writes the driver's name of a file. FULL is what makes a commit
+// durable in WAL mode: the default for WAL elsewhere, NORMAL, may lose the last
+// commits to a power cut.
+func sqliteDSN(path, extra string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() +
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + extra
+}
+
+// sqlitePath is the file that a store's URL names.
+func sqlitePath(location string) (string, error) {
+	path := strings.TrimPrefix(strings.TrimPrefix(location, "sqlite:"), "//")
+	if path == "" || strings.Contains(path, ":memory:") {
+		return "", errors.New("open store: jobs have to outlast the process: give the path of a file")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("open store: %w", err)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("open store: there is no folder %s to keep %s in: make it, or set another path", filepath.Dir(path), filepath.Base(path))
+	}
+	return path, nil
+}
+
+// pollingDriver is River's driver for SQLite without its notifications: they are
+// rows in the same file, so each insert would cost another write, and a look at
+// the jobs themselves costs no more than one at the notifications.
+type pollingDriver struct{ *riversqlite.Driver }
+
+// SupportsListener implements [riverdriver.Driver].
+func (pollingDriver) SupportsListener() bool { return false }
+
+// SupportsListenNotify implements [riverdriver.Driver].
+func (pollingDriver) SupportsListenNotify() bool { return false }
+
+// sqlConn is a conn on what database/sql has.
+type sqlConn struct {
+	db interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}
+}
+
+func (c sqlConn) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := c.db.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (c sqlConn) query(ctx context.Context, query string, args []any, each func(func(...any) error) error) error {
+	rows, err := c.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+type sqlTx struct {
+	sqlConn
+	tx *sql.Tx
+}
+
+func (t sqlTx) raw() *sql.Tx                 { return t.tx }
+func (t sqlTx) commit(context.Context) error { return t.tx.Commit() }
+
+// rollback has no error to give: the connection is thrown away if it fails.
+func (t sqlTx) rollback(context.Context) { _ = t.tx.Rollback() }
