@@ -1,0 +1,92 @@
+package bep
+
+import (
+	"bytes"
+	"strings"
+)
+
+// File is one file that a build event names.
+type File struct {
+	// Name is the file's path below its output root, as Bazel gives it.
+	Name string
+	// URI is where Bazel says the bytes are: bytestream:// with a remote cache,
+	// file:// without. Empty where Contents holds them.
+	URI string
+	// Contents are the file's bytes where the event holds them itself.
+	Contents []byte
+	// Digest is hexadecimal, under Function.
+	Digest string
+	// Length is in bytes.
+	Length int64
+	// Function is the digest function as the Remote Execution API spells it in
+	// lower case: "sha256", "blake3". Empty where it cannot be told.
+	Function string
+	// Instance is the remote cache's instance name that URI gives, often empty.
+	Instance string
+}
+
+// identity is what makes two files the same push spec: the digest, or failing
+// that the place or the bytes.
+func (f *File) identity() string {
+	switch {
+	case f.Digest != "":
+		return f.Function + ":" + f.Digest
+	case f.URI != "":
+		return f.URI
+	default:
+		return f.Name + "\x00" + string(f.Contents)
+	}
+}
+
+// size is roughly what keeping f costs, in bytes of memory.
+func (f *File) size() int64 {
+	const fixed = 128 // the struct and its place in a slice
+	return int64(fixed + len(f.Name) + len(f.URI) + len(f.Contents) + len(f.Digest) + len(f.Instance))
+}
+
+// fileName returns the name field of an encoded File without decoding the rest.
+func fileName(b []byte) ([]byte, error) { return sub(b, 1) }
+
+// readFile decodes a File. ok is false for one without bytes to read: a symlink.
+func readFile(b []byte) (f File, ok bool, err error) {
+	m := walk(b)
+	for m.next() {
+		switch m.num {
+		case 1:
+			f.Name = text(m.bytes)
+		case 2:
+			f.URI, f.Contents, ok = text(m.bytes), nil, true
+		case 3:
+			f.URI, f.Contents, ok = "", bytes.Clone(m.bytes), true
+		case 5:
+			f.Digest = text(m.bytes)
+		case 6:
+			f.Length = int64(m.varint)
+		case 7:
+			f.URI, f.Contents, ok = "", nil, false
+		}
+	}
+	if m.err != nil || !ok {
+		return File{}, false, m.err
+	}
+	f.complete()
+	return f, true, nil
+}
+
+// complete fills in from the URI what the event does not say: all of it before
+// Bazel 6, and the digest function and the instance in every version.
+func (f *File) complete() {
+	if uri, ok := ParseURI(f.URI); ok {
+		if f.Digest == "" || strings.EqualFold(f.Digest, uri.Hash) {
+			f.Digest, f.Length, f.Function = uri.Hash, uri.Size, uri.Function
+		}
+		f.Instance = uri.Instance
+	}
+	f.Digest = strings.ToLower(f.Digest)
+	if f.Function == "" && f.Digest != "" {
+		f.Function = functionByLength(len(f.Digest))
+	}
+	if f.Contents != nil && f.Length == 0 {
+		f.Length = int64(len(f.Contents))
+	}
+}

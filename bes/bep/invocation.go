@@ -1,0 +1,194 @@
+package bep
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// Invocation is what a stream says about the Bazel command that sends it. Its maps
+// and slices are replaced and never changed in place: a copy can be kept.
+type Invocation struct {
+	// ID is the invocation id that Bazel gives in its first event.
+	ID string
+	// Command is the Bazel command: "build", "test", "run".
+	Command string
+	// ToolVersion is Bazel's version.
+	ToolVersion string
+	// Started is when Bazel says that it began. Zero where it has not said so.
+	Started time.Time
+
+	// Status holds what the workspace status command printed: BUILD_SCM_REVISION
+	// and the like. Nil until it has come.
+	Status map[string]string
+	// Metadata holds what was given as --build_metadata. Nil until it has come.
+	Metadata map[string]string
+
+	// Finished says whether Bazel has told the build's outcome.
+	Finished bool
+	// ExitName is Bazel's name of its exit code: "SUCCESS", "BUILD_FAILURE".
+	ExitName string
+	// ExitCode is Bazel's exit code. 0 means nothing unless Finished.
+	ExitCode int
+	// FinishedAt is when Bazel says that the build ended.
+	FinishedAt time.Time
+
+	// Aborted are the targets that were announced and will not come, up to
+	// MaxBytes' share of them; AbortedCount counts them all.
+	Aborted      []Aborted
+	AbortedCount int
+}
+
+// Aborted is a target that was announced and will not come.
+type Aborted struct {
+	Label, Aspect, Configuration string
+	// Reason is the number that Bazel gives: see build_event_stream.Aborted.
+	Reason int
+	// Description is Bazel's own, and can be empty.
+	Description string
+}
+
+// maxAborted bounds how many aborted targets are kept one by one; a broken package
+// can take thousands with it.
+const maxAborted = 1000
+
+// maxDescription bounds an aborted target's description, in bytes.
+const maxDescription = 1024
+
+func (s *Scanner) started(b []byte) error {
+	inv := &s.invocation
+	var millis int64
+	var start time.Time
+	m := walk(b)
+	for m.next() {
+		switch m.num {
+		case 1:
+			inv.ID = text(m.bytes)
+		case 2:
+			millis = int64(m.varint)
+		case 3:
+			inv.ToolVersion = text(m.bytes)
+		case 5:
+			inv.Command = text(m.bytes)
+		case 9:
+			t, err := readTimestamp(m.bytes)
+			if err != nil {
+				return fmt.Errorf("read start time: %w", err)
+			}
+			start = t
+		}
+	}
+	inv.Started = orMillis(start, millis)
+	return m.err
+}
+
+func (s *Scanner) finished(b []byte) error {
+	inv := &s.invocation
+	var millis int64
+	var finish time.Time
+	m := walk(b)
+	for m.next() {
+		switch m.num {
+		case 2:
+			millis = int64(m.varint)
+		case 3:
+			code := walk(m.bytes)
+			for code.next() {
+				switch code.num {
+				case 1:
+					inv.ExitName = text(code.bytes)
+				case 2:
+					inv.ExitCode = int(int32(code.varint))
+				}
+			}
+			if code.err != nil {
+				return fmt.Errorf("read exit code: %w", code.err)
+			}
+		case 5:
+			t, err := readTimestamp(m.bytes)
+			if err != nil {
+				return fmt.Errorf("read finish time: %w", err)
+			}
+			finish = t
+		}
+	}
+	inv.Finished = true
+	inv.FinishedAt = orMillis(finish, millis)
+	return m.err
+}
+
+// pairs reads a repeated {key 1, value 2} in field 1: a WorkspaceStatus, or the
+// map of a BuildMetadata. It refuses to keep more than budget bytes.
+func pairs(b []byte, budget int64) (map[string]string, error) {
+	if int64(len(b)) > budget {
+		return nil, fmt.Errorf("%d bytes of key and value pairs are more than the %d that may still be kept", len(b), budget)
+	}
+	values := make(map[string]string)
+	m := walk(b)
+	for m.next() {
+		if m.num != 1 {
+			continue
+		}
+		var key, value string
+		item := walk(m.bytes)
+		for item.next() {
+			switch item.num {
+			case 1:
+				key = text(item.bytes)
+			case 2:
+				value = text(item.bytes)
+			}
+		}
+		if item.err != nil {
+			return nil, item.err
+		}
+		values[key] = value
+	}
+	return values, m.err
+}
+
+func (s *Scanner) aborted(id targetID, b []byte) error {
+	a := Aborted{Label: id.label, Aspect: id.aspect, Configuration: id.configuration}
+	m := walk(b)
+	for m.next() {
+		switch m.num {
+		case 1:
+			a.Reason = int(int32(m.varint))
+		case 2:
+			a.Description = text(bytes.TrimSpace(m.bytes[:min(len(m.bytes), maxDescription)]))
+		}
+	}
+	if m.err != nil {
+		return m.err
+	}
+	inv := &s.invocation
+	inv.AbortedCount++
+	size := int64(96 + len(a.Label) + len(a.Aspect) + len(a.Configuration) + len(a.Description))
+	if len(inv.Aborted) < maxAborted && s.keep(size) {
+		inv.Aborted = append(inv.Aborted, a)
+	}
+	return nil
+}
+
+func readTimestamp(b []byte) (time.Time, error) {
+	var seconds, nanos int64
+	m := walk(b)
+	for m.next() {
+		switch m.num {
+		case 1:
+			seconds = int64(m.varint)
+		case 2:
+			nanos = int64(int32(m.varint))
+		}
+	}
+	return time.Unix(seconds, nanos).UTC(), m.err
+}
+
+// orMillis prefers the timestamp to the milliseconds that older versions of Bazel
+// send in its place.
+func orMillis(t time.Time, millis int64) time.Time {
+	if t.IsZero() && millis != 0 {
+		return time.UnixMilli(millis).UTC()
+	}
+	return t
+}

@@ -1,0 +1,79 @@
+package bep
+
+import (
+	"hash/maphash"
+	"math"
+)
+
+// kinds remembers what Bazel calls each target's rule, in a few bytes a target:
+// there are far more targets than kinds.
+type kinds struct {
+	seed  maphash.Seed
+	names []string
+	index map[string]uint16
+	of    map[uint64]uint16
+}
+
+// kindSize is what one target's kind costs in the map, in bytes.
+const kindSize = 24
+
+// kindShare is the part of the scanner's budget that kinds may take: they explain,
+// and nothing depends on them.
+const kindShare = 4
+
+// configured notes the kind of a target.
+func (s *Scanner) configured(id, payload []byte) error {
+	const targetConfigured = 16
+	inner, err := sub(id, targetConfigured)
+	if err != nil {
+		return err
+	}
+	target, err := readTargetID(inner)
+	if err != nil {
+		return err
+	}
+	kind, err := sub(payload, 1)
+	if err != nil || len(kind) == 0 || target.label == "" {
+		return err
+	}
+	k := &s.kinds
+	if k.of == nil {
+		k.seed = maphash.MakeSeed()
+		k.index = make(map[string]uint16)
+		k.of = make(map[uint64]uint16)
+	}
+	if int64(len(k.of)+1)*kindSize > s.options.MaxBytes/kindShare {
+		return nil
+	}
+	number, known := k.index[string(kind)]
+	if !known {
+		const maxKindName = 256
+		if len(k.names) > math.MaxUint16 || len(kind) > maxKindName || !s.keep(int64(64+2*len(kind))) {
+			return nil
+		}
+		number = uint16(len(k.names))
+		name := text(kind)
+		k.names = append(k.names, name)
+		k.index[name] = number
+	}
+	key := k.key(target)
+	if _, known := k.of[key]; known || s.keep(kindSize) {
+		k.of[key] = number
+	}
+	return nil
+}
+
+// kind returns what was noted for a target, in whatever configuration.
+func (k *kinds) kind(target targetID) string {
+	if number, ok := k.of[k.key(target)]; ok {
+		return k.names[number]
+	}
+	return ""
+}
+
+func (k *kinds) key(target targetID) uint64 {
+	if k.of == nil {
+		return 0
+	}
+	return maphash.String(k.seed, target.label) ^ maphash.String(k.seed, "\x00"+target.aspect)
+}

@@ -1,0 +1,59 @@
+package bep
+
+// Options say what a Scanner looks for and how much it may keep.
+type Options struct {
+	// OutputGroup names the output group whose files are push specs, whatever they
+	// are called. Defaults to [DefaultOutputGroup].
+	OutputGroup string
+
+	// FileSuffix ends the name of a push spec. Defaults to [DefaultFileSuffix].
+	FileSuffix string
+
+	// MaxBytes bounds what is kept for the life of the stream: sets that hold push
+	// specs, kinds of targets, aborted targets. Defaults to [DefaultMaxBytes].
+	MaxBytes int64
+
+	// WindowBytes bounds the recent sets that are kept as they came, for push spec
+	// groups whose files do not end in FileSuffix. Defaults to
+	// [DefaultWindowBytes]; negative means none.
+	WindowBytes int
+}
+
+const (
+	// DefaultOutputGroup is the group in which image_push lists its push spec.
+	DefaultOutputGroup = "push_spec"
+
+	// DefaultFileSuffix ends the name of every push spec that image_push writes.
+	DefaultFileSuffix = ".pushspec.json"
+
+	// DefaultMaxBytes keeps some 30,000 push specs of one stream: thirty times the
+	// images of a very large repository.
+	DefaultMaxBytes = 16 << 20
+
+	// DefaultWindowBytes keeps the last few hundred sets of a few files each. A set
+	// comes directly before what first refers to it, so few are needed.
+	DefaultWindowBytes = 256 << 10
+
+	// maxWindowSet is the largest set, in encoded bytes, that the window takes. A
+	// push spec group holds one file or a few.
+	maxWindowSet = 16 << 10
+
+	// maxSpecsPerEvent bounds the push specs that one target can yield.
+	maxSpecsPerEvent = 1 << 16
+)
+
+func (o Options) withDefaults() Options {
+	if o.OutputGroup == "" {
+		o.OutputGroup = DefaultOutputGroup
+	}
+	if o.FileSuffix == "" {
+		o.FileSuffix = DefaultFileSuffix
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.WindowBytes == 0 {
+		o.WindowBytes = DefaultWindowBytes
+	}
+	return o
+}

@@ -1,0 +1,205 @@
+package bep
+
+import (
+	"fmt"
+)
+
+// Scanner reads the events of one stream. It is not safe for concurrent use.
+type Scanner struct {
+	options Options
+	group   []byte // options.OutputGroup
+	suffix  []byte // options.FileSuffix
+
+	sets       sets
+	window     window
+	kinds      kinds
+	reported   map[string]struct{}
+	invocation Invocation
+
+	kept int64
+	full bool
+}
+
+// Found is what one event said.
+type Found struct {
+	// Specs are the push specs that the event tells of, nil in nearly every event.
+	Specs []SpecFile
+
+	// Lost are the push spec groups of which not every file could be found, because
+	// they refer to sets that came before the stream that was seen, or that were
+	// not kept. Whoever calls must say so loudly: a push is missing.
+	Lost []LostGroup
+
+	// Invocation says whether [Scanner.Invocation] changed.
+	Invocation bool
+
+	// OpenSets counts the sets that hold push specs and that no target has claimed
+	// yet. A target comes directly after its sets. Whoever acknowledges events can
+	// wait while this is above 0, so that after a crash Bazel sends the sets again
+	// together with their target.
+	OpenSets int
+
+	// Full is true once, on the event with which [Options.MaxBytes] was reached.
+	Full bool
+}
+
+// SpecFile is a push spec that a target yields.
+type SpecFile struct {
+	// Label is the target's, as Bazel writes it: "//app:push", "@@repo//app:push".
+	Label string
+	// Aspect is the aspect that yields the file; empty for the target itself.
+	Aspect string
+	// Configuration is the id of the target's configuration, opaque and of use in
+	// this stream only.
+	Configuration string
+	// TargetKind is what Bazel calls the rule, "alias rule" for example. Empty where
+	// it was not said or not kept.
+	TargetKind string
+	// OutputGroup is the group that the file was found in.
+	OutputGroup string
+	// Incomplete is true where Bazel says that files of this group are missing.
+	Incomplete bool
+	// Succeeded is true where the whole target was built. A push spec can be good
+	// although another output of its target failed.
+	Succeeded bool
+	// Repeated is true where the stream has yielded a push spec with this digest
+	// before: by an alias, by an aspect, or in another configuration.
+	Repeated bool
+	// File is the push spec.
+	File File
+}
+
+// LostGroup is an output group of which not every file could be found.
+type LostGroup struct {
+	Label, Aspect, Configuration, OutputGroup string
+}
+
+// NewScanner makes a scanner for one stream.
+func NewScanner(options Options) *Scanner {
+	options = options.withDefaults()
+	return &Scanner{
+		options:  options,
+		group:    []byte(options.OutputGroup),
+		suffix:   []byte(options.FileSuffix),
+		window:   window{budget: options.WindowBytes},
+		reported: make(map[string]struct{}),
+	}
+}
+
+// Invocation returns what the stream has said about the command so far.
+func (s *Scanner) Invocation() Invocation { return s.invocation }
+
+// Fields of build_event_stream.BuildEvent.
+const (
+	eventID              = 1
+	eventAborted         = 4
+	eventStarted         = 5
+	eventCompleted       = 8
+	eventFinished        = 14
+	eventNamedSet        = 15
+	eventWorkspaceStatus = 16
+	eventConfigured      = 18
+	eventLastMessage     = 20
+	eventBuildMetadata   = 26
+)
+
+// Scan reads one event: the bytes of a build_event_stream.BuildEvent, which is the
+// value of the Any that Bazel sends. It keeps no reference to them. An error means
+// that the event is malformed; the scanner goes on to be usable, and whatever the
+// event would have told is not known.
+func (s *Scanner) Scan(event []byte) (Found, error) {
+	var id, payload []byte
+	var kind int
+	var last bool
+	m := walk(event)
+	for m.next() {
+		switch m.num {
+		case eventID:
+			id = m.bytes
+		case eventAborted, eventStarted, eventCompleted, eventFinished, eventNamedSet,
+			eventWorkspaceStatus, eventConfigured, eventBuildMetadata:
+			kind, payload = int(m.num), m.bytes
+		case eventLastMessage:
+			last = m.varint != 0
+		}
+	}
+	if m.err != nil {
+		return Found{}, fmt.Errorf("read build event: %w", m.err)
+	}
+	var found Found
+	wasFull := s.full
+	if err := s.payload(kind, id, payload, &found); err != nil {
+		return Found{}, err
+	}
+	if kind == eventFinished || last {
+		s.sets.open = 0
+	}
+	found.OpenSets = s.sets.open
+	found.Full = s.full && !wasFull
+	return found, nil
+}
+
+func (s *Scanner) payload(kind int, id, payload []byte, found *Found) error {
+	var err error
+	switch kind {
+	case eventNamedSet:
+		err = s.namedSet(id, payload)
+	case eventCompleted:
+		err = s.completed(id, payload, found)
+	case eventConfigured:
+		err = s.configured(id, payload)
+	case eventStarted:
+		found.Invocation = true
+		err = s.started(payload)
+	case eventFinished:
+		found.Invocation = true
+		err = s.finished(payload)
+	case eventWorkspaceStatus:
+		found.Invocation = true
+		s.invocation.Status, err = s.pairs(payload)
+	case eventBuildMetadata:
+		found.Invocation = true
+		s.invocation.Metadata, err = s.pairs(payload)
+	case eventAborted:
+		var target targetID
+		if target, err = abortedID(id); err == nil && target.label != "" {
+			found.Invocation = true
+			err = s.aborted(target, payload)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read %s event: %w", eventNames[kind], err)
+	}
+	return nil
+}
+
+var eventNames = map[int]string{
+	eventAborted:         "aborted",
+	eventStarted:         "started",
+	eventCompleted:       "target completed",
+	eventFinished:        "build finished",
+	eventNamedSet:        "named set of files",
+	eventWorkspaceStatus: "workspace status",
+	eventConfigured:      "target configured",
+	eventBuildMetadata:   "build metadata",
+}
+
+func (s *Scanner) pairs(payload []byte) (map[string]string, error) {
+	values, err := pairs(payload, s.options.MaxBytes-s.kept)
+	if err != nil {
+		return nil, err
+	}
+	s.keep(2 * int64(len(payload)))
+	return values, nil
+}
+
+// keep accounts for size bytes that are to be kept for the stream's life, and says
+// whether there is room for them.
+func (s *Scanner) keep(size int64) bool {
+	if s.kept+size > s.options.MaxBytes {
+		s.full = true
+		return false
+	}
+	s.kept += size
+	return true
+}

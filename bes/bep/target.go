@@ -1,0 +1,331 @@
+package bep
+
+import (
+	"bytes"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// targetID names a target, or an aspect on one, in one configuration.
+type targetID struct{ label, aspect, configuration string }
+
+// readTargetID reads a TargetCompletedId; and a TargetConfiguredId, which has the
+// same fields less the configuration.
+func readTargetID(b []byte) (targetID, error) {
+	var id targetID
+	m := walk(b)
+	for m.next() {
+		switch m.num {
+		case 1:
+			id.label = text(m.bytes)
+		case 2:
+			id.aspect = text(m.bytes)
+		case 3:
+			configuration, err := sub(m.bytes, 1)
+			if err != nil {
+				return targetID{}, err
+			}
+			id.configuration = text(configuration)
+		}
+	}
+	return id, m.err
+}
+
+// abortedID reads which target an aborted event stands in for. The label is empty
+// where it stands in for something else.
+func abortedID(id []byte) (targetID, error) {
+	const (
+		targetCompleted   = 5
+		targetConfigured  = 16
+		unconfiguredLabel = 19
+		configuredLabel   = 21
+	)
+	m := walk(id)
+	for m.next() {
+		switch m.num {
+		case targetCompleted, targetConfigured:
+			return readTargetID(m.bytes)
+		case unconfiguredLabel, configuredLabel:
+			label, err := sub(m.bytes, 1)
+			return targetID{label: text(label)}, err
+		}
+	}
+	return targetID{}, m.err
+}
+
+// Fields of TargetComplete and OutputGroup.
+const (
+	completeSuccess = 1
+	completeGroup   = 2
+
+	groupName       = 1
+	groupSets       = 3
+	groupIncomplete = 4
+	groupInline     = 5
+)
+
+// completed reports the push specs of a target.
+func (s *Scanner) completed(id, payload []byte, found *Found) error {
+	const targetCompleted protowire.Number = 5
+	success, groups := false, 0
+	m := walk(payload)
+	for m.next() {
+		switch m.num {
+		case completeSuccess:
+			success = m.varint != 0
+		case completeGroup:
+			groups++
+		}
+	}
+	if m.err != nil || groups == 0 {
+		return m.err
+	}
+	inner, err := sub(id, targetCompleted)
+	if err != nil {
+		return err
+	}
+	c := claim{scanner: s, id: inner, succeeded: success, found: found}
+	// The push spec group goes first: a file that the default group holds as well
+	// is reported as one of the former.
+	for _, wanted := range [...]bool{true, false} {
+		m = walk(payload)
+		for m.next() {
+			if m.num != completeGroup {
+				continue
+			}
+			if err := c.group(m.bytes, wanted); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// claim walks the output groups of one target.
+type claim struct {
+	scanner   *Scanner
+	id        []byte // encoded TargetCompletedId: most targets need no label
+	target    targetID
+	named     bool // target is read
+	succeeded bool
+	found     *Found
+
+	name       string // of the group
+	all        bool   // every file of the group counts, whatever its name
+	report     bool   // files of the group are reported, not only claimed
+	incomplete bool
+	lost       bool
+	visited    map[*set]bool
+	raw        map[string]bool
+	reported   map[string]bool
+}
+
+// group walks one output group. wanted selects the push spec group, or else all
+// others.
+func (c *claim) group(b []byte, wanted bool) error {
+	name, err := sub(b, groupName)
+	if err != nil {
+		return err
+	}
+	if wanted != bytes.Equal(name, c.scanner.group) {
+		return nil
+	}
+	c.all, c.report = wanted, wanted || string(name) == "default"
+	c.incomplete, c.lost, c.visited, c.raw = false, false, nil, nil
+	c.name = "default"
+	if wanted {
+		c.name = c.scanner.options.OutputGroup
+	}
+	m := walk(b)
+	for m.next() {
+		if m.num == groupIncomplete {
+			c.incomplete = m.varint != 0
+		}
+	}
+	if m.err != nil {
+		return m.err
+	}
+	m = walk(b)
+	for m.next() {
+		switch m.num {
+		case groupSets:
+			link, err := sub(m.bytes, 1)
+			if err != nil {
+				return err
+			}
+			if err := c.link(link); err != nil {
+				return err
+			}
+		case groupInline:
+			if err := c.encoded(m.bytes); err != nil {
+				return err
+			}
+		}
+	}
+	if c.lost {
+		if err := c.read(); err != nil {
+			return err
+		}
+		c.found.Lost = append(c.found.Lost, LostGroup{
+			Label: c.target.label, Aspect: c.target.aspect, Configuration: c.target.configuration, OutputGroup: c.name,
+		})
+	}
+	return nil
+}
+
+// link follows a reference to a set.
+func (c *claim) link(id []byte) error {
+	kept := c.scanner.sets.byID[string(id)]
+	if c.all {
+		if raw, ok := c.scanner.window.find(id); ok {
+			if kept != nil {
+				c.scanner.sets.claim(kept)
+			}
+			return c.rawSet(id, raw)
+		}
+		// A kept set holds every file with the suffix, which is as much as can be
+		// known; of one that was not kept nothing is.
+		c.lost = c.lost || kept == nil
+	}
+	if kept != nil {
+		return c.keptSet(kept)
+	}
+	return nil
+}
+
+// rawSet takes every file of a set in the window.
+func (c *claim) rawSet(id, raw []byte) error {
+	if c.raw[string(id)] {
+		return nil
+	}
+	if c.raw == nil {
+		c.raw = make(map[string]bool)
+	}
+	c.raw[string(id)] = true
+	m := walk(raw)
+	for m.next() {
+		switch m.num {
+		case setFiles:
+			if err := c.encoded(m.bytes); err != nil {
+				return err
+			}
+		case setLinks:
+			link, err := sub(m.bytes, 1)
+			if err != nil {
+				return err
+			}
+			if err := c.link(link); err != nil {
+				return err
+			}
+		}
+	}
+	return m.err
+}
+
+// keptSet takes the files of a set and of all that it leads to. It uses a list and
+// not recursion: sets nest as deeply as whoever wrote the event likes.
+func (c *claim) keptSet(first *set) error {
+	if !c.report && first.claimed {
+		return nil
+	}
+	if c.visited == nil {
+		c.visited = make(map[*set]bool)
+	}
+	todo := []*set{first}
+	for len(todo) > 0 {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if c.visited[next] {
+			continue
+		}
+		c.visited[next] = true
+		c.scanner.sets.claim(next)
+		for i := range next.files {
+			if err := c.file(next.files[i]); err != nil {
+				return err
+			}
+		}
+		todo = append(todo, next.links...)
+	}
+	return nil
+}
+
+func (s *sets) claim(kept *set) {
+	if kept.claimed {
+		return
+	}
+	kept.claimed = true
+	if len(kept.files) > 0 && s.open > 0 {
+		s.open--
+	}
+}
+
+// encoded takes a file as it lies in an event, if it counts in this group.
+func (c *claim) encoded(b []byte) error {
+	if !c.report {
+		return nil
+	}
+	if !c.all {
+		file, ok, err := c.scanner.matching(b)
+		if err != nil || !ok {
+			return err
+		}
+		return c.file(file)
+	}
+	file, ok, err := readFile(b)
+	if err != nil || !ok {
+		return err
+	}
+	return c.file(file)
+}
+
+// file reports a push spec, once for this event.
+func (c *claim) file(file File) error {
+	if !c.report {
+		return nil
+	}
+	identity := file.identity()
+	if c.reported[identity] {
+		return nil
+	}
+	if len(c.reported) >= maxSpecsPerEvent {
+		return fmt.Errorf("one target yields more than %d push specs", maxSpecsPerEvent)
+	}
+	if c.reported == nil {
+		c.reported = make(map[string]bool)
+	}
+	c.reported[identity] = true
+	if err := c.read(); err != nil {
+		return err
+	}
+	_, repeated := c.scanner.reported[identity]
+	if !repeated && c.scanner.keep(int64(len(identity)+48)) {
+		c.scanner.reported[identity] = struct{}{}
+	}
+	c.found.Specs = append(c.found.Specs, SpecFile{
+		Label:         c.target.label,
+		Aspect:        c.target.aspect,
+		Configuration: c.target.configuration,
+		TargetKind:    c.scanner.kinds.kind(c.target),
+		OutputGroup:   c.name,
+		Incomplete:    c.incomplete,
+		Succeeded:     c.succeeded,
+		Repeated:      repeated,
+		File:          file,
+	})
+	return nil
+}
+
+// read decodes which target this is, the first time that it matters.
+func (c *claim) read() error {
+	if c.named {
+		return nil
+	}
+	target, err := readTargetID(c.id)
+	if err != nil {
+		return err
+	}
+	c.target, c.named = target, true
+	return nil
+}
