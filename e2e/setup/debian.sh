@@ -14,7 +14,6 @@ tool_names() {
   {
     find "$pins" -name go.mod -printf '%P\n' | sed 's#/go.mod##'
     awk '!/^#/ && NF { print $1 }' "$pins/debian.txt"
-    echo protoc-gen-go
   } | sort -u | tr '\n' ' '
 }
 

@@ -1,0 +1,98 @@
+# `make help` lists what there is. Tools are pinned in e2e/tools and made into
+# .cache by the target that needs them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SETUP := e2e/setup/tools
+BIN := $(CURDIR)/.cache/bin
+
+DEMO_TOOLS := bazel bazel-remote registry
+TEST_TOOLS := $(DEMO_TOOLS) docker-registry postgresql buf buildifier
+
+# Packages whose tests start servers and Bazel: one after another, with time.
+E2E := ./e2e/...
+UNIT = $$(go list ./... | grep -v '/e2e')
+
+# Flags for `go test`, as in `make test-unit GOTEST='-race -count=1'`.
+GOTEST ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## build two images with Bazel and watch them arrive in a registry
+	@$(SETUP) $(DEMO_TOOLS)
+	@go run ./e2e/demo
+
+.PHONY: test
+test: ## everything that a change must pass: vet, Starlark style, unit and end-to-end tests
+	@$(SETUP) $(TEST_TOOLS)
+	@$(MAKE) starlark
+	go vet ./...
+	go test -timeout 10m $(GOTEST) $(UNIT)
+	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
+
+.PHONY: test-unit
+test-unit: ## the tests that need no tools: about a minute
+	go test -timeout 10m $(GOTEST) $(UNIT)
+
+.PHONY: e2e
+e2e: ## the end-to-end tests alone: real Bazel, cache and registries
+	@$(SETUP) $(TEST_TOOLS)
+	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
+
+.PHONY: lint
+lint: ## golangci-lint, and buildifier over the Starlark files
+	@$(SETUP) golangci-lint buildifier
+	$(BIN)/golangci-lint run
+	@$(MAKE) starlark
+
+# Each warning that is off has its reason in e2e/setup/starlark.
+.PHONY: starlark
+starlark:
+	@e2e/setup/starlark check
+
+.PHONY: fmt
+fmt: ## format Go and Starlark
+	@$(SETUP) golangci-lint buildifier
+	$(BIN)/golangci-lint fmt
+	@e2e/setup/starlark fix
+
+.PHONY: generate
+generate: ## write the generated Go again
+	@$(SETUP) buf
+	cd proto && $(BIN)/buf lint && $(BIN)/buf generate
+
+.PHONY: bench
+bench: bench-relay bench-haul bench-store bench-layer ## all benches, one after another
+
+.PHONY: bench-relay
+bench-relay: ## the relay: events a second, CPU, latency, against other proxies
+	@$(SETUP) nginx
+	go run ./bes/bench -nginx $(BIN)/nginx
+
+.PHONY: bench-haul
+bench-haul: ## the haul: images a second and requests, against other pushers
+	@$(SETUP) bazel-remote registry
+	go run ./internal/haul/bench -bazel-remote $(BIN)/bazel-remote -registry $(BIN)/registry
+
+.PHONY: bench-store
+bench-store: ## the store: enqueue latency, jobs a second, queries, on both databases
+	@$(SETUP) postgresql
+	go run ./internal/store/bench -postgres $(BIN)
+
+.PHONY: bench-layer
+bench-layer: ## image layers: MB/s against tar and a compressor
+	go run ./internal/layer/bench
+
+.PHONY: tools
+tools: ## what demo and test need, made into .cache
+	@$(SETUP) $(TEST_TOOLS)
+
+.PHONY: clean
+clean: ## remove what was built, and keep what was fetched
+	rm -rf .cache/bin .cache/stamps .cache/bazel .cache/docker-registry .cache/e2e
