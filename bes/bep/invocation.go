@@ -55,8 +55,9 @@ const maxAborted = 1000
 // maxDescription bounds an aborted target's description, in bytes.
 const maxDescription = 1024
 
-func (s *Scanner) started(b []byte) error {
+func (s *Scanner) started(b []byte) (remember [][]byte, err error) {
 	inv := &s.invocation
+	var reduced []byte // b, less the command line
 	var millis int64
 	var start time.Time
 	m := walk(b)
@@ -66,6 +67,7 @@ func (s *Scanner) started(b []byte) error {
 			inv.ID = text(m.bytes)
 		case 2:
 			millis = int64(m.varint)
+			reduced = appendVarint(reduced, m.num, m.varint)
 		case 3:
 			inv.ToolVersion = text(m.bytes)
 		case 5:
@@ -73,13 +75,18 @@ func (s *Scanner) started(b []byte) error {
 		case 9:
 			t, err := readTimestamp(m.bytes)
 			if err != nil {
-				return fmt.Errorf("read start time: %w", err)
+				return nil, fmt.Errorf("read start time: %w", err)
 			}
 			start = t
+		default:
+			continue
+		}
+		if m.bytes != nil {
+			reduced = appendField(reduced, m.num, m.bytes)
 		}
 	}
 	inv.Started = orMillis(start, millis)
-	return m.err
+	return record(eventStarted, nil, reduced), m.err
 }
 
 func (s *Scanner) finished(b []byte) error {

@@ -2,6 +2,8 @@ package bep
 
 import (
 	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Scanner reads the events of one stream. It is not safe for concurrent use.
@@ -10,7 +12,7 @@ type Scanner struct {
 	group   []byte // options.OutputGroup
 	suffix  []byte // options.FileSuffix
 
-	sets       sets
+	sets       map[string]*set
 	window     window
 	kinds      kinds
 	reported   map[string]struct{}
@@ -30,14 +32,14 @@ type Found struct {
 	// not kept. Whoever calls must say so loudly: a push is missing.
 	Lost []LostGroup
 
-	// Invocation says whether [Scanner.Invocation] changed.
-	Invocation bool
+	// Changed says whether [Scanner.Invocation] changed.
+	Changed bool
 
-	// OpenSets counts the sets that hold push specs and that no target has claimed
-	// yet. A target comes directly after its sets. Whoever acknowledges events can
-	// wait while this is above 0, so that after a crash Bazel sends the sets again
-	// together with their target.
-	OpenSets int
+	// Remember are records of what later events can need. Bazel does not send
+	// again what was acknowledged: whoever acknowledges the event keeps them first,
+	// and after a crash gives them to [Scanner.Recall]. They hold what is read and
+	// nothing else of the event: no command line, and no secret in it.
+	Remember [][]byte
 
 	// Full is true once, on the event with which [Options.MaxBytes] was reached.
 	Full bool
@@ -99,7 +101,6 @@ const (
 	eventNamedSet        = 15
 	eventWorkspaceStatus = 16
 	eventConfigured      = 18
-	eventLastMessage     = 20
 	eventBuildMetadata   = 26
 )
 
@@ -109,8 +110,7 @@ const (
 // event would have told is not known.
 func (s *Scanner) Scan(event []byte) (Found, error) {
 	var id, payload []byte
-	var kind int
-	var last bool
+	var kind protowire.Number
 	m := walk(event)
 	for m.next() {
 		switch m.num {
@@ -118,9 +118,7 @@ func (s *Scanner) Scan(event []byte) (Found, error) {
 			id = m.bytes
 		case eventAborted, eventStarted, eventCompleted, eventFinished, eventNamedSet,
 			eventWorkspaceStatus, eventConfigured, eventBuildMetadata:
-			kind, payload = int(m.num), m.bytes
-		case eventLastMessage:
-			last = m.varint != 0
+			kind, payload = m.num, m.bytes
 		}
 	}
 	if m.err != nil {
@@ -131,39 +129,37 @@ func (s *Scanner) Scan(event []byte) (Found, error) {
 	if err := s.payload(kind, id, payload, &found); err != nil {
 		return Found{}, err
 	}
-	if kind == eventFinished || last {
-		s.sets.open = 0
-	}
-	found.OpenSets = s.sets.open
 	found.Full = s.full && !wasFull
 	return found, nil
 }
 
-func (s *Scanner) payload(kind int, id, payload []byte, found *Found) error {
+func (s *Scanner) payload(kind protowire.Number, id, payload []byte, found *Found) error {
 	var err error
 	switch kind {
 	case eventNamedSet:
-		err = s.namedSet(id, payload)
+		found.Remember, err = s.namedSet(id, payload)
 	case eventCompleted:
 		err = s.completed(id, payload, found)
 	case eventConfigured:
 		err = s.configured(id, payload)
 	case eventStarted:
-		found.Invocation = true
-		err = s.started(payload)
+		found.Changed = true
+		found.Remember, err = s.started(payload)
 	case eventFinished:
-		found.Invocation = true
+		found.Changed = true
 		err = s.finished(payload)
 	case eventWorkspaceStatus:
-		found.Invocation = true
+		found.Changed = true
+		found.Remember = record(kind, nil, payload)
 		s.invocation.Status, err = s.pairs(payload)
 	case eventBuildMetadata:
-		found.Invocation = true
+		found.Changed = true
+		found.Remember = record(kind, nil, payload)
 		s.invocation.Metadata, err = s.pairs(payload)
 	case eventAborted:
 		var target targetID
 		if target, err = abortedID(id); err == nil && target.label != "" {
-			found.Invocation = true
+			found.Changed = true
 			err = s.aborted(target, payload)
 		}
 	}
@@ -173,7 +169,7 @@ func (s *Scanner) payload(kind int, id, payload []byte, found *Found) error {
 	return nil
 }
 
-var eventNames = map[int]string{
+var eventNames = map[protowire.Number]string{
 	eventAborted:         "aborted",
 	eventStarted:         "started",
 	eventCompleted:       "target completed",

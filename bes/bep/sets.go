@@ -7,19 +7,11 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// sets are the named sets that hold a push spec by name, or lead to one.
-type sets struct {
-	byID map[string]*set
-	// open counts the sets with files that no target has claimed.
-	open int
-}
-
-// set is what is kept of one named set.
+// set is what is kept of one named set: it holds push specs by name, or leads to a
+// set that does.
 type set struct {
 	files []File
 	links []*set
-	// claimed says whether a target was seen to own the set.
-	claimed bool
 }
 
 // Fields of NamedSetOfFiles.
@@ -32,12 +24,13 @@ var errNoSetID = errors.New("it has no set id")
 
 // namedSet keeps of a set what a later target can need. A set comes before
 // whatever refers to it, so that a link to a set which was not kept leads nowhere.
-func (s *Scanner) namedSet(id, payload []byte) error {
+func (s *Scanner) namedSet(id, payload []byte) (remember [][]byte, err error) {
 	name, err := setID(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var kept *set
+	var reduced []byte             // payload, less what is not kept
 	size := int64(len(name)) + 160 // the set, and its place in the map
 	m := walk(payload)
 	for m.next() {
@@ -45,40 +38,39 @@ func (s *Scanner) namedSet(id, payload []byte) error {
 		case setFiles:
 			file, ok, err := s.matching(m.bytes)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if ok {
 				kept = orNew(kept)
 				kept.files = append(kept.files, file)
+				reduced = appendField(reduced, setFiles, m.bytes)
 				size += file.size()
 			}
 		case setLinks:
 			link, err := sub(m.bytes, 1)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if target := s.sets.byID[string(link)]; target != nil {
+			if target := s.sets[string(link)]; target != nil {
 				kept = orNew(kept)
 				kept.links = append(kept.links, target)
+				reduced = appendField(reduced, setLinks, m.bytes)
 				size += 8
 			}
 		}
 	}
 	if m.err != nil {
-		return m.err
+		return nil, m.err
 	}
 	s.window.add(name, payload)
-	if kept == nil || s.sets.byID[string(name)] != nil || !s.keep(size) {
-		return nil
+	if kept == nil || s.sets[string(name)] != nil || !s.keep(size) {
+		return nil, nil
 	}
-	if s.sets.byID == nil {
-		s.sets.byID = make(map[string]*set)
+	if s.sets == nil {
+		s.sets = make(map[string]*set)
 	}
-	s.sets.byID[string(name)] = kept
-	if len(kept.files) > 0 {
-		s.sets.open++
-	}
-	return nil
+	s.sets[string(name)] = kept
+	return record(eventNamedSet, id, reduced), nil
 }
 
 func orNew(kept *set) *set {

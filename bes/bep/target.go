@@ -85,7 +85,7 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 	if err != nil {
 		return err
 	}
-	c := claim{scanner: s, id: inner, succeeded: success, found: found}
+	c := completion{scanner: s, id: inner, succeeded: success, found: found}
 	// The push spec group goes first: a file that the default group holds as well
 	// is reported as one of the former.
 	for _, wanted := range [...]bool{true, false} {
@@ -102,8 +102,8 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 	return nil
 }
 
-// claim walks the output groups of one target.
-type claim struct {
+// completion walks the output groups of one target.
+type completion struct {
 	scanner   *Scanner
 	id        []byte // encoded TargetCompletedId: most targets need no label
 	target    targetID
@@ -113,7 +113,6 @@ type claim struct {
 
 	name       string // of the group
 	all        bool   // every file of the group counts, whatever its name
-	report     bool   // files of the group are reported, not only claimed
 	incomplete bool
 	lost       bool
 	visited    map[*set]bool
@@ -121,9 +120,9 @@ type claim struct {
 	reported   map[string]bool
 }
 
-// group walks one output group. wanted selects the push spec group, or else all
-// others.
-func (c *claim) group(b []byte, wanted bool) error {
+// group walks one output group: the push spec group if wanted, and if not the
+// default group.
+func (c *completion) group(b []byte, wanted bool) error {
 	name, err := sub(b, groupName)
 	if err != nil {
 		return err
@@ -131,7 +130,10 @@ func (c *claim) group(b []byte, wanted bool) error {
 	if wanted != bytes.Equal(name, c.scanner.group) {
 		return nil
 	}
-	c.all, c.report = wanted, wanted || string(name) == "default"
+	if !wanted && string(name) != "default" {
+		return nil
+	}
+	c.all = wanted
 	c.incomplete, c.lost, c.visited, c.raw = false, false, nil, nil
 	c.name = "default"
 	if wanted {
@@ -175,13 +177,10 @@ func (c *claim) group(b []byte, wanted bool) error {
 }
 
 // link follows a reference to a set.
-func (c *claim) link(id []byte) error {
-	kept := c.scanner.sets.byID[string(id)]
+func (c *completion) link(id []byte) error {
+	kept := c.scanner.sets[string(id)]
 	if c.all {
 		if raw, ok := c.scanner.window.find(id); ok {
-			if kept != nil {
-				c.scanner.sets.claim(kept)
-			}
 			return c.rawSet(id, raw)
 		}
 		// A kept set holds every file with the suffix, which is as much as can be
@@ -195,7 +194,7 @@ func (c *claim) link(id []byte) error {
 }
 
 // rawSet takes every file of a set in the window.
-func (c *claim) rawSet(id, raw []byte) error {
+func (c *completion) rawSet(id, raw []byte) error {
 	if c.raw[string(id)] {
 		return nil
 	}
@@ -225,10 +224,7 @@ func (c *claim) rawSet(id, raw []byte) error {
 
 // keptSet takes the files of a set and of all that it leads to. It uses a list and
 // not recursion: sets nest as deeply as whoever wrote the event likes.
-func (c *claim) keptSet(first *set) error {
-	if !c.report && first.claimed {
-		return nil
-	}
+func (c *completion) keptSet(first *set) error {
 	if c.visited == nil {
 		c.visited = make(map[*set]bool)
 	}
@@ -240,7 +236,6 @@ func (c *claim) keptSet(first *set) error {
 			continue
 		}
 		c.visited[next] = true
-		c.scanner.sets.claim(next)
 		for i := range next.files {
 			if err := c.file(next.files[i]); err != nil {
 				return err
@@ -251,21 +246,8 @@ func (c *claim) keptSet(first *set) error {
 	return nil
 }
 
-func (s *sets) claim(kept *set) {
-	if kept.claimed {
-		return
-	}
-	kept.claimed = true
-	if len(kept.files) > 0 && s.open > 0 {
-		s.open--
-	}
-}
-
 // encoded takes a file as it lies in an event, if it counts in this group.
-func (c *claim) encoded(b []byte) error {
-	if !c.report {
-		return nil
-	}
+func (c *completion) encoded(b []byte) error {
 	if !c.all {
 		file, ok, err := c.scanner.matching(b)
 		if err != nil || !ok {
@@ -281,10 +263,7 @@ func (c *claim) encoded(b []byte) error {
 }
 
 // file reports a push spec, once for this event.
-func (c *claim) file(file File) error {
-	if !c.report {
-		return nil
-	}
+func (c *completion) file(file File) error {
 	identity := file.identity()
 	if c.reported[identity] {
 		return nil
@@ -318,7 +297,7 @@ func (c *claim) file(file File) error {
 }
 
 // read decodes which target this is, the first time that it matters.
-func (c *claim) read() error {
+func (c *completion) read() error {
 	if c.named {
 		return nil
 	}
