@@ -16,6 +16,7 @@ type backend[TTx any] struct {
 	// inserter is a River client that only inserts.
 	inserter *river.Client[TTx]
 	begin    func(ctx context.Context) (transaction[TTx], error)
+	join     func(ctx context.Context, name string) (session, error)
 	reader   conn
 	kind     dialect
 	shut     func()
@@ -43,6 +44,10 @@ const maxRuns = 1000
 func (b *backend[TTx]) read() conn       { return b.reader }
 func (b *backend[TTx]) dialect() dialect { return b.kind }
 func (b *backend[TTx]) close()           { b.shut() }
+
+func (b *backend[TTx]) session(ctx context.Context, name string) (session, error) {
+	return b.join(ctx, name)
+}
 
 func (b *backend[TTx]) write(ctx context.Context, fn func(context.Context, conn) error) error {
 	tx, err := b.begin(ctx)

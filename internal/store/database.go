@@ -8,7 +8,6 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
-	"github.com/rs/zerolog"
 )
 
 // database is what the store needs of a database. There is one implementation,
@@ -25,7 +24,20 @@ type database interface {
 	settle(ctx context.Context, tx conn, states []*riverdriver.JobSetStateIfRunningParams, now time.Time) error
 	// runner makes a River client that works on jobs.
 	runner(config *river.Config) (runner, error)
+	// session is this daemon's standing among those that share the database, under
+	// the name that its River client has.
+	session(ctx context.Context, name string) (session, error)
 	dialect() dialect
+	close()
+}
+
+// session is how daemons know of each other's end.
+type session interface {
+	// beat says that this daemon is alive. It returns whether this daemon is the
+	// one that keeps the ledger: there is one at a time.
+	beat(ctx context.Context) (keeper bool, err error)
+	// reap gives back the jobs of daemons that are not there any more.
+	reap(ctx context.Context) (jobs int64, err error)
 	close()
 }
 
@@ -50,6 +62,13 @@ type dialect struct {
 	// forUpdate ends a SELECT whose rows are to stay as they are until the
 	// transaction ends. SQLite has one writer at a time, and needs nothing.
 	forUpdate string
+	// intakes and settles are how many transactions of each kind are under way at
+	// the same time.
+	intakes, settles int
+	// fetchPoll is how often the database is asked for jobs, and pollOnly whether
+	// it does not tell of them.
+	fetchPoll time.Duration
+	pollOnly  bool
 }
 
 // queryRow reads one row, if there is one.
@@ -100,4 +119,4 @@ func fromMicros(n int64) time.Time {
 }
 
 // openFunc opens one kind of database.
-type openFunc func(ctx context.Context, url string, logger zerolog.Logger) (database, error)
+type openFunc func(ctx context.Context, url string, options Options) (database, error)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -23,13 +22,22 @@ const victimJobs = 60
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(victimEnv); url != "" {
-		if err := victim(url); err != nil {
+		act := victim
+		if os.Getenv(holderEnv) != "" {
+			act = holder
+		}
+		if err := act(url); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := stopPostgres(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // victim enqueues jobs and works on them, and says of each that is durable.
@@ -79,47 +87,47 @@ func kill(t *testing.T, url string, n int) (durable int) {
 }
 
 func TestAKillLosesNothingThatWasDurable(t *testing.T) {
-	url := filepath.Join(t.TempDir(), "drayage.db")
-	most := 0
-	for _, n := range []int{1, 7, 20, 45} {
-		most = max(most, kill(t, url, n))
-	}
-	s, err := Open(t.Context(), url, quiet(t, Options{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	run(t, s, pushed)
-	settledWithin(t, s, "inv", 10*time.Second)
-
-	rows := map[string]int{}
-	for _, e := range entries(t, s, ledger.Query{Limit: 1000}) {
-		rows[e.Target]++
-	}
-	if len(rows) < most {
-		t.Errorf("%d jobs have a row, and %d were durable", len(rows), most)
-	}
-	for target, n := range rows {
-		if n != 1 {
-			t.Errorf("%s has %d rows", target, n)
+	onEach(t, func(t *testing.T, db place) {
+		url := db.url(t)
+		most := 0
+		for _, n := range []int{1, 7, 20, 45} {
+			most = max(most, kill(t, url, n))
 		}
-	}
+		s := db.openAt(t, url, Options{})
+		run(t, s, pushed)
+		settledWithin(t, s, "inv", 10*time.Second)
+
+		rows := map[string]int{}
+		for _, e := range entries(t, s, ledger.Query{Limit: 1000}) {
+			rows[e.Target]++
+		}
+		if len(rows) < most {
+			t.Errorf("%d jobs have a row, and %d were durable", len(rows), most)
+		}
+		for target, n := range rows {
+			if n != 1 {
+				t.Errorf("%s has %d rows", target, n)
+			}
+		}
+	})
 }
 
 func TestAJobThatWasRunningAtTheKillIsDoneAgainAtOnce(t *testing.T) {
-	s := open(t, Options{})
-	enqueue(t, s, jobs("inv", 1))
-	ctx := t.Context()
-	// What a kill leaves behind.
-	if err := s.db.write(ctx, func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, `UPDATE river_job SET state = 'running', attempt = 1`)
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	run(t, s, pushed)
-	settledWithin(t, s, "inv", 5*time.Second)
-	if got := entries(t, s, ledger.Query{})[0].Attempts; got != 1 {
-		t.Errorf("the row counts %d attempts, want 1: an interrupted one is not counted", got)
-	}
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		enqueue(t, s, jobs("inv", 1))
+		ctx := t.Context()
+		// What a kill leaves behind.
+		if err := s.db.write(ctx, func(ctx context.Context, tx conn) error {
+			_, err := tx.exec(ctx, `UPDATE river_job SET state = 'running', attempt = 1, attempted_by = `+map[string]string{"sqlite": `'["gone"]'`, "postgres": `ARRAY['gone']`}[db.name])
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		run(t, s, pushed)
+		settledWithin(t, s, "inv", 5*time.Second)
+		if got := entries(t, s, ledger.Query{})[0].Attempts; got != 1 {
+			t.Errorf("the row counts %d attempts, want 1: an interrupted one is not counted", got)
+		}
+	})
 }

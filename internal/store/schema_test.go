@@ -13,26 +13,28 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 		"the job queue": `INSERT INTO river_migration (line, version) VALUES ('main', 9999)`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "drayage.db")
-			s, err := Open(t.Context(), path, quiet(t, Options{}))
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
-				_, err := tx.exec(ctx, statement)
-				return err
+			onEach(t, func(t *testing.T, db place) {
+				url := db.url(t)
+				s, err := Open(t.Context(), url, quiet(t, Options{}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
+					_, err := tx.exec(ctx, statement)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				_, err = Open(t.Context(), url, quiet(t, Options{}))
+				var newer *NewerSchemaError
+				if !errors.As(err, &newer) || newer.What != name || newer.Found != 9999 {
+					t.Errorf("open = %v, want a refusal of version 9999 of %s", err, name)
+				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			_, err = Open(t.Context(), path, quiet(t, Options{}))
-			var newer *NewerSchemaError
-			if !errors.As(err, &newer) || newer.What != name || newer.Found != 9999 {
-				t.Errorf("open = %v, want a refusal of version 9999 of %s", err, name)
-			}
 		})
 	}
 }

@@ -51,6 +51,9 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 		if err := s.record(ctx, tx, ended); err != nil {
 			return err
 		}
+		if err := s.releaseTags(ctx, tx, batch); err != nil {
+			return err
+		}
 		return s.db.settle(ctx, tx, states, s.now())
 	})
 	if err != nil {
@@ -76,7 +79,7 @@ func (s *Store) fence(ctx context.Context, tx conn, batch []*settlement) error {
 	}
 	// In one order everywhere, so that two daemons do not wait for one another.
 	slices.SortFunc(args, func(a, b any) int { return int(a.(int64) - b.(int64)) })
-	return tx.query(ctx, `SELECT id, attempt FROM river_job WHERE id IN (`+strings.TrimSuffix(strings.Repeat("?,", len(args)), ",")+`)
+	return tx.query(ctx, `SELECT id, attempt FROM river_job WHERE id IN (`+values(len(args), "?")+`)
 		AND state = '`+string(rivertype.JobStateRunning)+`' ORDER BY id`+s.db.dialect().forUpdate, args,
 		func(scan func(...any) error) error {
 			var job int64

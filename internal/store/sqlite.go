@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/riverqueue/river"
@@ -18,13 +19,16 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
+// sqlitePoll is how often an SQLite file is asked for jobs.
+const sqlitePoll = 25 * time.Millisecond
+
 // sqliteReaders bounds the connections that only read.
 const sqliteReaders = 4
 
 // openSQLite opens the file that location names, and takes it for this process
 // alone: a second process would take the first one's running jobs for a dead
 // one's.
-func openSQLite(ctx context.Context, location string, logger zerolog.Logger) (database, error) {
+func openSQLite(ctx context.Context, location string, options Options) (database, error) {
 	path, err := sqlitePath(location)
 	if err != nil {
 		return nil, err
@@ -33,7 +37,7 @@ func openSQLite(ctx context.Context, location string, logger zerolog.Logger) (da
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	b, err := openSQLiteFile(ctx, path, logger)
+	b, err := openSQLiteFile(ctx, path, options.Logger)
 	if err != nil {
 		release()
 		return nil, err
@@ -74,7 +78,7 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 	}
 	reader.SetMaxOpenConns(sqliteReaders)
 
-	return &backend[*sql.Tx]{
+	b := &backend[*sql.Tx]{
 		driver:   driver,
 		inserter: inserter,
 		begin: func(ctx context.Context) (transaction[*sql.Tx], error) {
@@ -85,7 +89,7 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 			return sqlTx{sqlConn{tx}, tx}, nil
 		},
 		reader: sqlConn{reader},
-		kind:   dialect{name: "sqlite"},
+		kind:   dialect{name: "sqlite", intakes: 1, settles: 1, fetchPoll: sqlitePoll, pollOnly: true},
 		shut: func() {
 			for _, db := range []*sql.DB{reader, writer} {
 				if err := db.Close(); err != nil {
@@ -93,7 +97,9 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 				}
 			}
 		},
-	}, nil
+	}
+	b.join = func(context.Context, string) (session, error) { return &soleSession{db: b}, nil }
+	return b, nil
 }
 
 // sqliteDSN writes the driver's name of a file. FULL is what makes a commit

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/mod/sumdb/note"
 )
 
 const (
@@ -23,6 +24,12 @@ const (
 	// DefaultJobTimeout bounds one attempt. It is a net for what the worker's own
 	// limits do not catch.
 	DefaultJobTimeout = 6 * time.Hour
+
+	// DefaultStallLimit is many times the interval between a daemon's beats.
+	DefaultStallLimit = 30 * time.Second
+
+	// DefaultLogName names a ledger that was not given a name.
+	DefaultLogName = "drayage"
 
 	// intakeSize bounds the jobs that one transaction takes in, and is what makes
 	// a short enqueue beside a long one short.
@@ -53,6 +60,19 @@ type Options struct {
 
 	// JobTimeout bounds one attempt. Defaults to [DefaultJobTimeout].
 	JobTimeout time.Duration
+
+	// StallLimit is how long a daemon that shares the database may be silent
+	// before its jobs are given to others, although its connection stands: it is
+	// stopped, or its network loses packets. Defaults to [DefaultStallLimit].
+	StallLimit time.Duration
+
+	// LogKey signs the ledger's checkpoints: a signer key, as [ledger.NewKey]
+	// makes it. Defaults to a key that is kept in the database.
+	LogKey string
+
+	// LogName names a log whose key is kept in the database. Defaults to
+	// [DefaultLogName].
+	LogName string
 }
 
 // DefaultBackoff doubles from one second to five minutes, and varies by a tenth
@@ -71,7 +91,11 @@ type Store struct {
 
 	intake  *group[intake]
 	settled *group[*settlement]
+	claims  *group[*tagClaim]
 	changes *changes
+
+	signer   note.Signer
+	verifier string
 }
 
 // Open opens the store at url: the path of an SQLite file, which is made if it
@@ -84,7 +108,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := open(ctx, url, options.Logger)
+	db, err := open(ctx, url, options)
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +119,13 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 		now:     func() time.Time { return options.Clock().UTC().Truncate(time.Microsecond) },
 		changes: newChanges(),
 	}
-	s.intake = newGroup(1, intakeSize, s.takeIn)
-	s.settled = newGroup(1, settleSize, s.settle)
+	if err := s.prepareKey(ctx); err != nil {
+		db.close()
+		return nil, fmt.Errorf("prepare the log's key: %w", err)
+	}
+	s.intake = newGroup(db.dialect().intakes, intakeSize, s.takeIn)
+	s.claims = newGroup(db.dialect().settles, settleSize, s.claim)
+	s.settled = newGroup(db.dialect().settles, settleSize, s.settle)
 	return s, nil
 }
 
@@ -116,12 +145,20 @@ func (o *Options) setDefaults() {
 	if o.JobTimeout == 0 {
 		o.JobTimeout = DefaultJobTimeout
 	}
+	if o.StallLimit == 0 {
+		o.StallLimit = DefaultStallLimit
+	}
+	if o.LogName == "" {
+		o.LogName = DefaultLogName
+	}
 }
 
 // opener picks the database by the URL's scheme.
 func opener(url string) (openFunc, error) {
 	scheme, _, found := strings.Cut(url, ":")
 	switch {
+	case scheme == "postgres", scheme == "postgresql":
+		return openPostgres, nil
 	case url == "":
 		return nil, errors.New("open store: the path of the SQLite file is empty")
 	case !found, scheme == "sqlite", strings.ContainsAny(scheme, "/\\."), len(scheme) == 1:
@@ -136,6 +173,7 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.DrainTimeout)
 	defer cancel()
 	s.intake.close(ctx)
+	s.claims.close(ctx)
 	s.settled.close(ctx)
 	s.db.close()
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,21 +13,6 @@ import (
 
 	"github.com/drayage/drayage/internal/ledger"
 )
-
-// open opens a store in a new database.
-func open(t *testing.T, options Options) *Store {
-	t.Helper()
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "drayage.db"), quiet(t, options))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // quiet sends the log to the test, and makes retries quick.
 func quiet(t *testing.T, options Options) Options {
@@ -122,219 +106,239 @@ func pending(t *testing.T, s *Store, invocation string) int {
 }
 
 func TestJobsEndInTheLedger(t *testing.T) {
-	s := open(t, Options{})
-	enqueue(t, s, jobs("inv", 250))
-	if got := pending(t, s, "inv"); got != 250 {
-		t.Fatalf("pending = %d, want 250", got)
-	}
-	run(t, s, pushed)
-	settledWithin(t, s, "inv", 30*time.Second)
-
-	seen := map[string]bool{}
-	for _, e := range entries(t, s, ledger.Query{Invocation: "inv", Limit: 1000}) {
-		if seen[e.Target] {
-			t.Errorf("%s has two rows", e.Target)
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		enqueue(t, s, jobs("inv", 250))
+		if got := pending(t, s, "inv"); got != 250 {
+			t.Fatalf("pending = %d, want 250", got)
 		}
-		seen[e.Target] = true
-	}
-	if len(seen) != 250 {
-		t.Errorf("%d targets have a row, want 250", len(seen))
-	}
+		run(t, s, pushed)
+		settledWithin(t, s, "inv", 30*time.Second)
+
+		seen := map[string]bool{}
+		for _, e := range entries(t, s, ledger.Query{Invocation: "inv", Limit: 1000}) {
+			if seen[e.Target] {
+				t.Errorf("%s has two rows", e.Target)
+			}
+			seen[e.Target] = true
+		}
+		if len(seen) != 250 {
+			t.Errorf("%d targets have a row, want 250", len(seen))
+		}
+	})
 }
 
 func TestTheSameJobIsDoneOnce(t *testing.T) {
-	s := open(t, Options{})
-	list := jobs("inv", 3)
-	enqueue(t, s, append(list, list...))
-	enqueue(t, s, list)
-	run(t, s, pushed)
-	settledWithin(t, s, "inv", 10*time.Second)
-	enqueue(t, s, list)
-	if got := pending(t, s, "inv"); got != 0 {
-		t.Errorf("pending = %d after a replay of what was done, want 0", got)
-	}
-	if got := entries(t, s, ledger.Query{}); len(got) != 3 {
-		t.Errorf("%d rows, want 3", len(got))
-	}
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		list := jobs("inv", 3)
+		enqueue(t, s, append(list, list...))
+		enqueue(t, s, list)
+		run(t, s, pushed)
+		settledWithin(t, s, "inv", 10*time.Second)
+		enqueue(t, s, list)
+		if got := pending(t, s, "inv"); got != 0 {
+			t.Errorf("pending = %d after a replay of what was done, want 0", got)
+		}
+		if got := entries(t, s, ledger.Query{}); len(got) != 3 {
+			t.Errorf("%d rows, want 3", len(got))
+		}
+	})
 }
 
 func TestAFailedAttemptIsTriedAgain(t *testing.T) {
-	s := open(t, Options{})
-	enqueue(t, s, jobs("inv", 1))
-	var numbers []int
-	var texts []string
-	run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
-		numbers = append(numbers, attempt.Number)
-		if attempt.Number < 3 {
-			return ledger.Entry{}, &RetryError{Err: fmt.Errorf("registry said no, time %d", attempt.Number)}
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		enqueue(t, s, jobs("inv", 1))
+		var numbers []int
+		var texts []string
+		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
+			numbers = append(numbers, attempt.Number)
+			if attempt.Number < 3 {
+				return ledger.Entry{}, &RetryError{Err: fmt.Errorf("registry said no, time %d", attempt.Number)}
+			}
+			for _, f := range attempt.Failures {
+				texts = append(texts, f.Text)
+			}
+			return pushed(ctx, job, attempt)
+		})
+		settledWithin(t, s, "inv", 10*time.Second)
+		if diff := cmp.Diff([]int{1, 2, 3}, numbers); diff != "" {
+			t.Errorf("attempt numbers (-want +got):\n%s", diff)
 		}
-		for _, f := range attempt.Failures {
-			texts = append(texts, f.Text)
+		if diff := cmp.Diff([]string{"registry said no, time 1", "registry said no, time 2"}, texts); diff != "" {
+			t.Errorf("failures (-want +got):\n%s", diff)
 		}
-		return pushed(ctx, job, attempt)
 	})
-	settledWithin(t, s, "inv", 10*time.Second)
-	if diff := cmp.Diff([]int{1, 2, 3}, numbers); diff != "" {
-		t.Errorf("attempt numbers (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"registry said no, time 1", "registry said no, time 2"}, texts); diff != "" {
-		t.Errorf("failures (-want +got):\n%s", diff)
-	}
 }
 
 func TestARetryComesNoSoonerThanAsked(t *testing.T) {
-	s := open(t, Options{})
-	enqueue(t, s, jobs("inv", 1))
-	var times []time.Time
-	run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
-		times = append(times, time.Now())
-		if attempt.Number == 1 {
-			return ledger.Entry{}, &RetryError{After: 700 * time.Millisecond, Err: errors.New("too many requests")}
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		enqueue(t, s, jobs("inv", 1))
+		var times []time.Time
+		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
+			times = append(times, time.Now())
+			if attempt.Number == 1 {
+				return ledger.Entry{}, &RetryError{After: 700 * time.Millisecond, Err: errors.New("too many requests")}
+			}
+			return pushed(ctx, job, attempt)
+		})
+		settledWithin(t, s, "inv", 15*time.Second)
+		// The database keeps the time to the millisecond.
+		if waited := times[1].Sub(times[0]); waited < 699*time.Millisecond {
+			t.Errorf("tried again after %s, want 700ms at least", waited)
 		}
-		return pushed(ctx, job, attempt)
 	})
-	settledWithin(t, s, "inv", 15*time.Second)
-	// The database keeps the time to the millisecond.
-	if waited := times[1].Sub(times[0]); waited < 699*time.Millisecond {
-		t.Errorf("tried again after %s, want 700ms at least", waited)
-	}
 }
 
 func TestThePostponedAttemptDoesNotCount(t *testing.T) {
-	s := open(t, Options{MaxAttempts: 2})
-	enqueue(t, s, jobs("inv", 1))
-	calls := 0
-	run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
-		if calls++; calls <= 5 {
-			return ledger.Entry{}, &PostponeError{}
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{MaxAttempts: 2})
+		enqueue(t, s, jobs("inv", 1))
+		calls := 0
+		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
+			if calls++; calls <= 5 {
+				return ledger.Entry{}, &PostponeError{}
+			}
+			return pushed(ctx, job, attempt)
+		})
+		settledWithin(t, s, "inv", 10*time.Second)
+		if got := entries(t, s, ledger.Query{})[0].Attempts; got != 1 {
+			t.Errorf("the row counts %d attempts, want 1", got)
 		}
-		return pushed(ctx, job, attempt)
 	})
-	settledWithin(t, s, "inv", 10*time.Second)
-	if got := entries(t, s, ledger.Query{})[0].Attempts; got != 1 {
-		t.Errorf("the row counts %d attempts, want 1", got)
-	}
 }
 
 func TestTheLastAttemptEndsInARowWhateverTheWorkerDoes(t *testing.T) {
-	for name, broken := range map[string]worker{
-		"error": func(context.Context, Job, Attempt) (ledger.Entry, error) {
-			return ledger.Entry{}, errors.New("no route")
-		},
-		"panic": func(context.Context, Job, Attempt) (ledger.Entry, error) { panic("no route") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := open(t, Options{MaxAttempts: 3})
-			enqueue(t, s, jobs("inv", 1))
-			run(t, s, broken)
-			settledWithin(t, s, "inv", 10*time.Second)
-			got := entries(t, s, ledger.Query{})
-			if len(got) != 1 || got[0].Outcome != ledger.Failed || got[0].Attempts != 3 || got[0].Error == "" {
-				t.Errorf("rows = %+v, want one that failed after 3 attempts", got)
-			}
-		})
-	}
+	onEach(t, func(t *testing.T, db place) {
+		for name, broken := range map[string]worker{
+			"error": func(context.Context, Job, Attempt) (ledger.Entry, error) {
+				return ledger.Entry{}, errors.New("no route")
+			},
+			"panic": func(context.Context, Job, Attempt) (ledger.Entry, error) { panic("no route") },
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := db.open(t, Options{MaxAttempts: 3})
+				enqueue(t, s, jobs("inv", 1))
+				run(t, s, broken)
+				settledWithin(t, s, "inv", 10*time.Second)
+				got := entries(t, s, ledger.Query{})
+				if len(got) != 1 || got[0].Outcome != ledger.Failed || got[0].Attempts != 3 || got[0].Error == "" {
+					t.Errorf("rows = %+v, want one that failed after 3 attempts", got)
+				}
+			})
+		}
+	})
 }
 
 func TestInvocationsAreMerged(t *testing.T) {
-	s := open(t, Options{})
-	started := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	for _, news := range []Invocation{
-		{ID: "inv", Build: "b", Started: started, Status: map[string]string{"A": "1"}},
-		{ID: "inv", Command: "build", Status: map[string]string{"B": "2"}},
-		{ID: "inv", ExitCode: "SUCCESS", Finished: true},
-		{ID: "inv", Metadata: map[string]string{"C": "3"}},
-	} {
-		if err := s.SaveInvocation(t.Context(), news); err != nil {
-			t.Fatal(err)
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		started := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+		for _, news := range []Invocation{
+			{ID: "inv", Build: "b", Started: started, Status: map[string]string{"A": "1"}},
+			{ID: "inv", Command: "build", Status: map[string]string{"B": "2"}},
+			{ID: "inv", ExitCode: "SUCCESS", Finished: true},
+			{ID: "inv", Metadata: map[string]string{"C": "3"}},
+		} {
+			if err := s.SaveInvocation(t.Context(), news); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	got, found, err := s.Invocation(t.Context(), "inv")
-	if err != nil || !found {
-		t.Fatalf("found %v, error %v", found, err)
-	}
-	want := Invocation{
-		ID: "inv", Build: "b", Command: "build", Started: started, ExitCode: "SUCCESS", Finished: true,
-		Status: map[string]string{"A": "1", "B": "2"}, Metadata: map[string]string{"C": "3"},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if _, found, err := s.Invocation(t.Context(), "other"); found || err != nil {
-		t.Errorf("an unknown invocation: found %v, error %v", found, err)
-	}
+		got, found, err := s.Invocation(t.Context(), "inv")
+		if err != nil || !found {
+			t.Fatalf("found %v, error %v", found, err)
+		}
+		want := Invocation{
+			ID: "inv", Build: "b", Command: "build", Started: started, ExitCode: "SUCCESS", Finished: true,
+			Status: map[string]string{"A": "1", "B": "2"}, Metadata: map[string]string{"C": "3"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if _, found, err := s.Invocation(t.Context(), "other"); found || err != nil {
+			t.Errorf("an unknown invocation: found %v, error %v", found, err)
+		}
+	})
 }
 
 func TestWhatIsRememberedIsKeptUntilTheStreamHasEnded(t *testing.T) {
-	s := open(t, Options{})
-	for _, records := range [][][]byte{{[]byte("one"), []byte("two")}, {[]byte("three")}} {
-		if err := s.Remember(t.Context(), "inv", records); err != nil {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		for _, records := range [][][]byte{{[]byte("one"), []byte("two")}, {[]byte("three")}} {
+			if err := s.Remember(t.Context(), "inv", records); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remembered := func() [][]byte {
+			t.Helper()
+			got, err := s.Remembered(t.Context(), "inv")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		if diff := cmp.Diff([][]byte{[]byte("one"), []byte("two"), []byte("three")}, remembered()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if err := s.SaveInvocation(t.Context(), Invocation{ID: "inv", Finished: true}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	remembered := func() [][]byte {
-		t.Helper()
-		got, err := s.Remembered(t.Context(), "inv")
-		if err != nil {
-			t.Fatal(err)
+		if got := remembered(); len(got) != 0 {
+			t.Errorf("%d records after the end, want none", len(got))
 		}
-		return got
-	}
-	if diff := cmp.Diff([][]byte{[]byte("one"), []byte("two"), []byte("three")}, remembered()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if err := s.SaveInvocation(t.Context(), Invocation{ID: "inv", Finished: true}); err != nil {
-		t.Fatal(err)
-	}
-	if got := remembered(); len(got) != 0 {
-		t.Errorf("%d records after the end, want none", len(got))
-	}
+	})
 }
 
 func TestADrainLetsJobsFinish(t *testing.T) {
-	s := open(t, Options{})
-	enqueue(t, s, jobs("inv", 1))
-	begun, goOn := make(chan struct{}), make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- s.Run(ctx, worker(func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
-			close(begun)
-			<-goOn
-			if ctx.Err() != nil {
-				return ledger.Entry{}, ctx.Err()
-			}
-			return pushed(ctx, job, attempt)
-		}), 1)
-	}()
-	<-begun
-	cancel()
-	close(goOn)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if got := len(entries(t, s, ledger.Query{})); got != 1 {
-		t.Errorf("%d rows after the drain, want 1", got)
-	}
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		enqueue(t, s, jobs("inv", 1))
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- s.Run(ctx, worker(func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
+				close(begun)
+				<-goOn
+				if ctx.Err() != nil {
+					return ledger.Entry{}, ctx.Err()
+				}
+				return pushed(ctx, job, attempt)
+			}), 1)
+		}()
+		<-begun
+		cancel()
+		close(goOn)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if got := len(entries(t, s, ledger.Query{})); got != 1 {
+			t.Errorf("%d rows after the drain, want 1", got)
+		}
+	})
 }
 
 func TestADrainGivesBackWhatDoesNotFinish(t *testing.T) {
-	s := open(t, Options{DrainTimeout: 100 * time.Millisecond, MaxAttempts: 1})
-	enqueue(t, s, jobs("inv", 1))
-	begun := make(chan struct{})
-	stop := run(t, s, func(ctx context.Context, _ Job, _ Attempt) (ledger.Entry, error) {
-		close(begun)
-		<-ctx.Done()
-		return ledger.Entry{}, fmt.Errorf("haul: %w", ctx.Err())
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{DrainTimeout: 100 * time.Millisecond, MaxAttempts: 1})
+		enqueue(t, s, jobs("inv", 1))
+		begun := make(chan struct{})
+		stop := run(t, s, func(ctx context.Context, _ Job, _ Attempt) (ledger.Entry, error) {
+			close(begun)
+			<-ctx.Done()
+			return ledger.Entry{}, fmt.Errorf("haul: %w", ctx.Err())
+		})
+		<-begun
+		stop()
+		if got := pending(t, s, "inv"); got != 1 {
+			t.Fatalf("pending = %d, want 1", got)
+		}
+		run(t, s, pushed)
+		settledWithin(t, s, "inv", 10*time.Second)
+		if got := entries(t, s, ledger.Query{})[0].Attempts; got != 1 {
+			t.Errorf("the row counts %d attempts, want 1: an interrupted one is not counted", got)
+		}
 	})
-	<-begun
-	stop()
-	if got := pending(t, s, "inv"); got != 1 {
-		t.Fatalf("pending = %d, want 1", got)
-	}
-	run(t, s, pushed)
-	settledWithin(t, s, "inv", 10*time.Second)
-	if got := entries(t, s, ledger.Query{})[0].Attempts; got != 1 {
-		t.Errorf("the row counts %d attempts, want 1: an interrupted one is not counted", got)
-	}
 }

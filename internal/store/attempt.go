@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+// settleRetry is how long a worker waits before it tries again to write down how
+// its job ended.
+const settleRetry = 500 * time.Millisecond
+
+// adapter is our worker as River sees it.
+type adapter struct {
+	river.WorkerDefaults[jobArgs]
+	store  *Store
+	worker Worker
+}
+
+// Work implements [river.Worker]. Its result means nothing: see [silent].
+func (a *adapter) Work(ctx context.Context, job *river.Job[jobArgs]) error {
+	a.store.attempt(ctx, a.worker, job.JobRow, job.Args.Job)
+	return nil
+}
+
+// attempt does one run of a job and writes down how it ended.
+func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRow, job Job) {
+	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, job: row.ID, run: row.Attempt}
+	if row.Attempt >= maxRuns {
+		attempt.Max = attempt.Number
+	}
+	for _, e := range row.Errors {
+		attempt.Failures = append(attempt.Failures, Failure{Time: e.At, Text: e.Error})
+	}
+	began := s.now()
+	entry, err := safely(ctx, worker, job, attempt)
+	s.writeDown(ctx, s.judge(ctx, job, attempt, began, entry, err), job)
+}
+
+// judge says what the end of an attempt means for the job.
+func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.Time, entry ledger.Entry, err error) *settlement {
+	now := s.now()
+	end := &settlement{job: attempt.job, run: attempt.run}
+	var postponed *PostponeError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		end.state = laterState(attempt.job, attempt.run, now, now)
+		return end
+	case errors.As(err, &postponed):
+		end.state = laterState(attempt.job, attempt.run, now, now.Add(postponed.After))
+		return end
+	case attempt.Number < attempt.Max:
+		wait := s.options.Backoff(attempt.Number)
+		var retry *RetryError
+		if errors.As(err, &retry) {
+			wait = max(wait, retry.After)
+		}
+		// Cannot fail: a struct of numbers, times and text.
+		data, _ := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: cleanText(err.Error())})
+		end.state = retryState(attempt.job, now, now.Add(wait), data)
+		return end
+	default:
+		// The worker should have made the row. Nothing may vanish because it did not.
+		entry = ledger.Entry{
+			Outcome: ledger.Failed, ErrorClass: "internal", Error: err.Error(), Attempts: attempt.Number, Duration: now.Sub(began),
+			Target: job.Target, Configuration: job.Configuration, Aspect: job.Aspect, SpecDigest: job.Spec.Digest(),
+			BuildID: job.Build, InvocationID: job.Invocation, Client: job.Client,
+		}
+	}
+	end.entry = completed(entry, job, attempt.job, now)
+	end.state = riverdriver.JobSetStateCompleted(attempt.job, now, nil)
+	return end
+}
+
+// completed gives a row the fields that the store relies on.
+func completed(entry ledger.Entry, job Job, number int64, now time.Time) *ledger.Entry {
+	entry.Job = number
+	entry.InvocationID = job.Invocation
+	if entry.Target == "" {
+		entry.Target = job.Target
+	}
+	if entry.Time.IsZero() {
+		entry.Time = now
+	}
+	return cleanEntry(&entry)
+}
+
+// cleanEntry takes out what not every database can search by.
+func cleanEntry(e *ledger.Entry) *ledger.Entry {
+	for _, field := range []*string{&e.Registry, &e.Repository, &e.Digest, &e.Target, &e.Commit, &e.Error} {
+		*field = cleanText(*field)
+	}
+	return e
+}
+
+// safely is Work with a panic as an error.
+func safely(ctx context.Context, worker Worker, job Job, attempt Attempt) (entry ledger.Entry, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the worker panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return worker.Work(ctx, job, attempt)
+}
+
+// writeDown commits the end of a run. As long as the database refuses, the job
+// stays this worker's; a daemon that is stopped meanwhile leaves it to the next
+// start.
+func (s *Store) writeDown(ctx context.Context, end *settlement, job Job) {
+	log := s.log.With().Str("invocation", job.Invocation).Str("target", job.Target).Logger()
+	for {
+		// What the worker did is done, whoever wants to stop now.
+		err := s.settled.do(context.WithoutCancel(ctx), job.Invocation, 1, end)
+		if err == nil {
+			break
+		}
+		log.Error().Err(advise(err)).Msg("how the push ended cannot be written down; trying again")
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settleRetry):
+		}
+	}
+	if end.lost {
+		log.Warn().Int("run", end.run).Msg("the job was given to another worker in the meantime; what this one did is not recorded")
+	}
+}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/rs/zerolog"
+)
+
+const (
+	// postgresWriters and postgresReaders bound a daemon's connections, beside the
+	// two that it holds all the time (its session, and River's notifications).
+	postgresWriters = 12
+	postgresReaders = 4
+
+	// postgresPoll is how often PostgreSQL is asked for jobs. It tells of new ones
+	// at once; the question finds those that were given back.
+	postgresPoll = 250 * time.Millisecond
+)
+
+// openPostgres opens the database at location, which any number of daemons may
+// share. It needs connections of its own: a pooler in transaction mode would
+// give the locks that daemons hold to somebody else.
+func openPostgres(ctx context.Context, location string, options Options) (database, error) {
+	config, err := pgxpool.ParseConfig(location)
+	if err != nil {
+		// The error holds the URL, password and all.
+		return nil, errors.New("open store: the postgres:// URL cannot be read: it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…")
+	}
+	where := fmt.Sprintf("database %s at %s:%d", config.ConnConfig.Database, config.ConnConfig.Host, config.ConnConfig.Port)
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "drayaged"
+	}
+	config.MaxConns = postgresWriters
+	writer, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %s: %w", where, err)
+	}
+	fail := func(err error) (database, error) {
+		writer.Close()
+		return nil, err
+	}
+	driver := riverpgxv5.New(writer)
+	if err := migratePostgres(ctx, writer, driver, options.Logger); err != nil {
+		return fail(fmt.Errorf("%w (%s)", err, where))
+	}
+	inserter, err := river.NewClient(driver, &river.Config{Logger: riverLogger(options.Logger)})
+	if err != nil {
+		return fail(fmt.Errorf("open store: %s: %w", where, err))
+	}
+	readOnly := config.Copy()
+	readOnly.MaxConns = postgresReaders
+	readOnly.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	reader, err := pgxpool.NewWithConfig(ctx, readOnly)
+	if err != nil {
+		return fail(fmt.Errorf("open store: %s: %w", where, err))
+	}
+	texts := &statements{}
+	return &backend[pgx.Tx]{
+		driver:   driver,
+		inserter: inserter,
+		begin: func(ctx context.Context) (transaction[pgx.Tx], error) {
+			tx, err := writer.Begin(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return pgTx{pgConn{tx, texts}, tx}, nil
+		},
+		join: func(ctx context.Context, name string) (session, error) {
+			return joinPostgres(ctx, config.ConnConfig.Copy(), name, options.StallLimit)
+		},
+		reader: pgConn{reader, texts},
+		kind:   dialect{name: "postgres", forUpdate: " FOR UPDATE", intakes: 2, settles: 4, fetchPoll: postgresPoll},
+		shut: func() {
+			reader.Close()
+			writer.Close()
+		},
+	}, nil
+}
+
+// migratePostgres lets one daemon migrate while the others wait for it.
+func migratePostgres(ctx context.Context, pool *pgxpool.Pool, driver *riverpgxv5.Driver, logger zerolog.Logger) error {
+	lock, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	defer lock.Release()
+	if _, err := lock.Exec(ctx, `SELECT pg_advisory_lock($1)`, lockNumber("migrate")); err != nil {
+		return fmt.Errorf("open store: wait for another daemon's migration: %w", err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	err = migrate(ctx, db, goose.DialectPostgres, "postgres", driver, logger)
+	_, unlock := lock.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, lockNumber("migrate"))
+	return errors.Join(err, db.Close(), unlock)
+}
+
+// pgConn is a conn on a pool or a transaction of pgx.
+type pgConn struct {
+	db interface {
+		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	}
+	texts *statements
+}
+
+func (c pgConn) exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	tag, err := c.db.Exec(ctx, c.texts.numbered(sql), args...)
+	if err != nil {
+		return 0, err
+	}
+	return tag.RowsAffected(), nil
+}
+
+func (c pgConn) query(ctx context.Context, sql string, args []any, each func(func(...any) error) error) error {
+	rows, err := c.db.Query(ctx, c.texts.numbered(sql), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+type pgTx struct {
+	pgConn
+	tx pgx.Tx
+}
+
+func (t pgTx) raw() pgx.Tx                      { return t.tx }
+func (t pgTx) commit(ctx context.Context) error { return t.tx.Commit(ctx) }
+
+// rollback has no error to give: the connection is thrown away if it fails.
+func (t pgTx) rollback(ctx context.Context) { _ = t.tx.Rollback(ctx) }
+
+// statements remembers statements with their placeholders numbered. There are as
+// many as there are statements in this package, times the sizes of batches.
+type statements struct{ known sync.Map }
+
+func (s *statements) numbered(sql string) string {
+	if text, ok := s.known.Load(sql); ok {
+		return text.(string)
+	}
+	text := numbered(sql)
+	s.known.Store(sql, text)
+	return text
+}

@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package storetest
+
+import "syscall"
+
+// attributes makes the process another user's.
+func attributes(owner *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: owner}
+}

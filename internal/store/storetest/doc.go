@@ -1,0 +1,2 @@
+// Package storetest starts a private PostgreSQL for tests and benchmarks.
+package storetest

@@ -1,0 +1,50 @@
+package storetest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// BinEnv names the environment variable that holds the folder of PostgreSQL's
+// programs (initdb, postgres, pg_dump).
+const BinEnv = "DRAYAGE_PG_BIN"
+
+// debian is where Debian's postgresql package has its programs, by version.
+const debian = "/usr/lib/postgresql/*/bin"
+
+// Bin is the path of one of PostgreSQL's programs: from the folder that
+// DRAYAGE_PG_BIN names, or the newest that Debian's package has installed.
+func Bin(program string) (string, error) {
+	if folder := os.Getenv(BinEnv); folder != "" {
+		path := filepath.Join(folder, program)
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("find PostgreSQL: %s is %s, which has no %s", BinEnv, folder, program)
+		}
+		return path, nil
+	}
+	folders, err := filepath.Glob(debian)
+	if err != nil {
+		return "", fmt.Errorf("find PostgreSQL: %w", err)
+	}
+	slices.SortFunc(folders, func(a, b string) int { return version(b) - version(a) })
+	for _, folder := range folders {
+		path := filepath.Join(folder, program)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("find PostgreSQL: there is no %s in %s: install the package postgresql, or set %s to the folder of its programs",
+		program, debian, BinEnv)
+}
+
+// version is the 15 of /usr/lib/postgresql/15/bin.
+func version(folder string) int {
+	n, err := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+// tagLease is how long a job may write a tag that it has claimed. It bounds how
+// long a worker that dies keeps others from the tag.
+const tagLease = 30 * time.Second
+
+// ErrLost says that a job was given to another worker in the meantime, or has
+// ended. Whoever gets it has nothing more to do or to say.
+var ErrLost = errors.New("the job was given to another worker")
+
+// TagClaim asks to write tags of one repository.
+type TagClaim struct {
+	Registry, Repository string
+	Tags                 []string
+	// Digest is what the tags are to point to.
+	Digest string
+	// Invocation and Started say which build it is. The later a build was started
+	// the newer it is. Zero counts as now.
+	Invocation string
+	Started    time.Time
+}
+
+// TagGrant is the answer to a claim.
+type TagGrant struct {
+	// Tags may be written, until Until: a request that has not been sent by then
+	// must not be. The lease ends with the attempt.
+	Tags  []string
+	Until time.Time
+	// Superseded are the tags that a newer build has written. They stay as they
+	// are.
+	Superseded []SupersededTag
+}
+
+// SupersededTag is a tag that points to a newer build's image.
+type SupersededTag struct {
+	Name string
+	// Digest is what it points to, Invocation the build that wrote it, which was
+	// begun at Started.
+	Digest, Invocation string
+	Started            time.Time
+}
+
+// ClaimTags is asked right before tags are written. It keeps an older build that
+// finishes late from writing over a newer one's tags, and a worker that has lost
+// its job from writing at all. The tags that are granted count as written by this
+// build when the job ends as pushed, present or superseded.
+//
+// The error is [ErrLost] where the attempt is not the job's current one, and a
+// [*PostponeError] while another job is writing one of the tags; [Worker.Work]
+// can return either as it is.
+func (s *Store) ClaimTags(ctx context.Context, attempt Attempt, claim TagClaim) (TagGrant, error) {
+	if len(claim.Tags) == 0 {
+		return TagGrant{}, nil
+	}
+	claim.Tags = slices.Compact(slices.Sorted(slices.Values(claim.Tags))) // one order, so that nobody waits in a circle
+	c := &tagClaim{TagClaim: claim, job: attempt.job, run: attempt.run}
+	if c.Started.IsZero() {
+		c.Started = s.now()
+	}
+	if err := s.claims.do(ctx, claim.Registry, 1, c); err != nil {
+		return TagGrant{}, fmt.Errorf("claim tags of %s/%s: %w", claim.Registry, claim.Repository, advise(err))
+	}
+	if c.lost {
+		return TagGrant{}, ErrLost
+	}
+	if c.busy > 0 {
+		return TagGrant{}, &PostponeError{After: c.busy}
+	}
+	return c.grant, nil
+}
+
+// tagClaim is a claim on its way, and its answer.
+type tagClaim struct {
+	TagClaim
+	job int64
+	run int
+
+	lost  bool
+	busy  time.Duration
+	grant TagGrant
+}
+
+func (s *Store) claim(ctx context.Context, batch []*tagClaim) error {
+	return s.db.write(ctx, func(ctx context.Context, tx conn) error {
+		runs := make([]*settlement, len(batch))
+		for i, c := range batch {
+			runs[i] = &settlement{job: c.job, run: c.run}
+		}
+		if err := s.fence(ctx, tx, runs); err != nil {
+			return err
+		}
+		for i, c := range batch {
+			c.lost, c.busy, c.grant = runs[i].lost, 0, TagGrant{}
+			if c.lost {
+				continue
+			}
+			if err := s.claimOne(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// claimOne takes the lease of every tag that is free and not a newer build's.
+func (s *Store) claimOne(ctx context.Context, tx conn, c *tagClaim) error {
+	now := s.now()
+	until := now.Add(tagLease)
+	var args []any
+	for _, tag := range c.Tags {
+		args = append(args, c.Registry, c.Repository, tag, c.job, micros(until), micros(c.Started), c.Invocation, c.Digest)
+	}
+	granted := map[string]bool{}
+	err := tx.query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_invocation, lease_digest)
+		VALUES `+values(len(c.Tags), "(?,?,?,?,?,?,?,?)")+`
+		ON CONFLICT (registry, repository, tag) DO UPDATE SET lease_job = excluded.lease_job, lease_until = excluded.lease_until,
+			lease_started = excluded.lease_started, lease_invocation = excluded.lease_invocation, lease_digest = excluded.lease_digest
+		WHERE (tag_fence.lease_job IS NULL OR tag_fence.lease_job = excluded.lease_job OR tag_fence.lease_until <= ?)
+			AND (tag_fence.started <= excluded.lease_started OR tag_fence.digest = excluded.lease_digest)
+		RETURNING tag`, append(args, micros(now)), func(scan func(...any) error) error {
+		var tag string
+		if err := scan(&tag); err != nil {
+			return err
+		}
+		granted[tag] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.grant.Until = until
+	for _, tag := range c.Tags {
+		if granted[tag] {
+			c.grant.Tags = append(c.grant.Tags, tag)
+			continue
+		}
+		if err := s.refusedTag(ctx, tx, c, tag, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusedTag finds out why a tag was not granted.
+func (s *Store) refusedTag(ctx context.Context, tx conn, c *tagClaim, tag string, now time.Time) error {
+	newer := SupersededTag{Name: tag}
+	var started, until int64
+	_, err := queryRow(ctx, tx, `SELECT started, invocation_id, digest, lease_until FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
+		[]any{c.Registry, c.Repository, tag}, &started, &newer.Invocation, &newer.Digest, &until)
+	if err != nil {
+		return err
+	}
+	if started > micros(c.Started) && newer.Digest != c.Digest {
+		newer.Started = fromMicros(started)
+		c.grant.Superseded = append(c.grant.Superseded, newer)
+		return nil
+	}
+	c.busy = max(c.busy, fromMicros(until).Sub(now), time.Millisecond)
+	return nil
+}
+
+// releaseTags ends the leases of jobs whose runs end: those that wrote their tags
+// are noted as the tags' last writers.
+func (s *Store) releaseTags(ctx context.Context, tx conn, batch []*settlement) error {
+	var wrote, others []any
+	for _, b := range batch {
+		switch {
+		case b.lost:
+		case b.entry != nil && (b.entry.Outcome.Good() || b.entry.Outcome == ledger.Superseded):
+			wrote = append(wrote, b.job)
+		default:
+			others = append(others, b.job)
+		}
+	}
+	for _, update := range []struct {
+		set  string
+		jobs []any
+	}{
+		{`started = lease_started, invocation_id = lease_invocation, digest = lease_digest, lease_job = NULL`, wrote},
+		{`lease_job = NULL`, others},
+	} {
+		if len(update.jobs) == 0 {
+			continue
+		}
+		_, err := tx.exec(ctx, `UPDATE tag_fence SET `+update.set+` WHERE lease_job IN (`+
+			values(len(update.jobs), "?")+`)`, update.jobs...)
+		if err != nil {
+			return fmt.Errorf("release tags: %w", err)
+		}
+	}
+	return nil
+}
