@@ -1,0 +1,148 @@
+package haul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/pushspec"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Class is what kind of failure a haul met, and with it whether another try
+// makes sense.
+type Class string
+
+const (
+	// Evicted: bytes that the image needs are nowhere any more. Final.
+	Evicted Class = "evicted"
+	// Denied: the registry or the cache refused the credentials. Final.
+	Denied Class = "denied"
+	// Malformed: the spec, or the bytes that it names, are wrong. Final.
+	Malformed Class = "malformed"
+	// Rejected: the registry does not take the image. Final.
+	Rejected Class = "rejected"
+	// Unavailable: the registry or the cache could not be reached, or was in
+	// trouble. To be tried again.
+	Unavailable Class = "unavailable"
+	// Throttled: the registry asks for patience. To be tried again, RetryAfter
+	// later.
+	Throttled Class = "throttled"
+)
+
+// Final tells whether another try would fail in the same way.
+func (c Class) Final() bool { return c != Unavailable && c != Throttled }
+
+// Error is a haul that failed. Its text is for the person whose image it is, and
+// wants nothing but the target and the destination before it.
+type Error struct {
+	Class Class
+	// RetryAfter is how long to wait at least before another try, or zero.
+	RetryAfter time.Duration
+	Text       string
+	Err        error
+}
+
+func (e *Error) Error() string { return e.Text }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// what names a blob for people: "layer sha256:… (12 MiB)".
+func what(role string, digest v1.Hash, size int64) string {
+	return fmt.Sprintf("%s %s (%s)", role, digest, bytesText(size))
+}
+
+func bytesText(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n)/1024, 0
+	for value >= 1024 && unit < len(units)-1 {
+		value /= 1024
+		unit++
+	}
+	if value < 10 {
+		return fmt.Sprintf("%.1f %ciB", value, units[unit])
+	}
+	return fmt.Sprintf("%.0f %ciB", value, units[unit])
+}
+
+// evicted is the error of a blob that nobody has.
+func evicted(subject string, err error) *Error {
+	return &Error{
+		Class: Evicted,
+		Text:  subject + " is no longer in the remote cache; rebuild the target, or raise the cache's retention",
+		Err:   err,
+	}
+}
+
+// failure makes the error of a haul out of what went wrong with its subject. The
+// caller's own end is handed on as it is.
+func failure(ctx context.Context, subject string, err error) error {
+	var done *Error
+	if errors.As(err, &done) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", subject, context.Cause(ctx))
+	}
+	var missing *cas.NotFoundError
+	if errors.As(err, &missing) {
+		return evicted(subject, err)
+	}
+	e := &Error{Class: Unavailable, Text: fmt.Sprintf("%s: %v", subject, err), Err: err}
+	e.judge(err)
+	return e
+}
+
+// judge finds the class of an error.
+func (e *Error) judge(err error) {
+	var wrongInCache *cas.MismatchError
+	var wrong *registry.MismatchError
+	var spec *pushspec.Error
+	if errors.As(err, &wrongInCache) || errors.As(err, &wrong) {
+		e.Class = Malformed
+		e.Text += "; nothing was written under that digest: rebuild the target, and check the cache's storage"
+		return
+	}
+	if errors.As(err, &spec) {
+		e.Class = Malformed
+		return
+	}
+	var elsewhere *registry.ElsewhereError
+	if errors.As(err, &elsewhere) {
+		e.Class = Rejected
+		e.Text += "; push to the registry under its own name"
+		return
+	}
+	var call *cas.CallError
+	if errors.As(err, &call) {
+		e.RetryAfter = call.RetryAfter
+		switch {
+		case call.Denied():
+			e.Class = Denied
+			e.Text += "; check the credentials for the remote cache"
+		case call.Final():
+			e.Class = Rejected
+		}
+		return
+	}
+	var answer *registry.Error
+	if !errors.As(err, &answer) {
+		return
+	}
+	e.RetryAfter = answer.RetryAfter
+	switch {
+	case answer.Denied():
+		e.Class = Denied
+		e.Text += "; check that these credentials may push there"
+	case answer.Throttled():
+		e.Class = Throttled
+	case !answer.Passing():
+		e.Class = Rejected
+	}
+}

@@ -1,0 +1,166 @@
+package haul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/drayage/drayage/internal/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Haul carries an image to its repository. The error is an [*Error], or the
+// context's own.
+func (h *Hauler) Haul(ctx context.Context, req Request) (Result, error) {
+	var requests atomic.Int64
+	repository, err := h.opts.Registries.Repository(req.Spec.Destination.Registry, req.Repository,
+		registry.Caller{Invocation: req.Invocation, Requests: &requests})
+	if err != nil {
+		return Result{}, &Error{Class: Malformed, Text: err.Error(), Err: err}
+	}
+	j := &job{hauler: h, req: req, to: repository}
+	err = j.run(ctx)
+	j.result.Requests = int(requests.Load())
+	return j.result, err
+}
+
+// job is one haul under way.
+type job struct {
+	hauler *Hauler
+	req    Request
+	to     *registry.Repository
+
+	mu     sync.Mutex // of result's counts
+	result Result
+}
+
+func (j *job) run(ctx context.Context) error {
+	// What the cache has evicted is better known now than after the first
+	// gigabyte.
+	early := j.startEarly(ctx)
+	defer early.stop()
+
+	pending, err := j.lookUpTags(ctx)
+	if err != nil {
+		return err
+	}
+	if len(j.req.Tags) > 0 && len(pending) == 0 {
+		j.result.AlreadyThere = true
+		return nil
+	}
+	there, err := j.hasRoot(ctx)
+	if err != nil {
+		return err
+	}
+	if there {
+		j.result.AlreadyThere = len(pending) == 0
+		err := j.tagRoot(ctx, pending)
+		if !isUnknown(err) {
+			return err
+		}
+		// It was known from earlier, and is gone since.
+		j.hauler.known.forget(j.to.Registry(), j.to.Name(), j.req.Spec.Root)
+	}
+	err = j.copyAll(ctx, early, pending)
+	if isUnknown(err) {
+		// The registry has lost what it was known to have: once more, with nothing
+		// taken for granted.
+		j.hauler.opts.Logger.Warn().Err(err).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
+			Msg("registry no longer has what it had; the image is copied anew")
+		j.forget()
+		err = j.copyAll(ctx, early, pending)
+	}
+	return err
+}
+
+// isUnknown tells whether a registry refused a manifest because it lacks what it
+// refers to.
+func isUnknown(err error) bool {
+	var answer *registry.Error
+	if !errors.As(err, &answer) {
+		return false
+	}
+	for _, code := range []string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"} {
+		if answer.Has(code) {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *job) forget() {
+	for _, m := range j.req.Spec.Manifests {
+		j.hauler.known.forget(j.to.Registry(), j.to.Name(), m.Digest)
+	}
+	for _, b := range j.req.Spec.Blobs {
+		j.hauler.known.forget(j.to.Registry(), j.to.Name(), b.Digest)
+	}
+	j.result.Uploaded, j.result.Mounted, j.result.Present = Count{}, Count{}, Count{}
+}
+
+// lookUpTags notes what the tags point to, and gives those that do not point to
+// the root yet.
+func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
+	j.result.Tags = make([]Tag, len(j.req.Tags))
+	right := make([]bool, len(j.req.Tags))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(j.hauler.opts.BlobsAtOnce)
+	for i, tag := range j.req.Tags {
+		g.Go(func() error {
+			digest, found, err := j.to.Head(gctx, tag)
+			if err != nil {
+				return failure(ctx, fmt.Sprintf("tag %s", tag), err)
+			}
+			j.result.Tags[i].Name = tag
+			if found && digest != (v1.Hash{}) {
+				j.result.Tags[i].Previous = digest.String()
+			}
+			right[i] = found && digest == j.req.Spec.Root
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, tag := range j.req.Tags {
+		if !right[i] {
+			pending = append(pending, tag)
+		}
+	}
+	if len(pending) < len(j.req.Tags) {
+		j.markRoot()
+	}
+	return pending, nil
+}
+
+// hasRoot tells whether the repository has the root manifest, and then all that
+// it refers to.
+func (j *job) hasRoot(ctx context.Context) (bool, error) {
+	root := j.req.Spec.Root
+	if j.hauler.known.has(j.to.Registry(), j.to.Name(), root) {
+		return true, nil
+	}
+	if len(j.req.Tags) > 0 {
+		// A new tag seldom comes with an old image. Its smallest blob, which needs a
+		// request anyway, tells whether it may be so.
+		there, asked, err := j.probe(ctx)
+		if err != nil || asked && !there {
+			return false, err
+		}
+	}
+	_, found, err := j.to.Head(ctx, root.String())
+	if err != nil {
+		return false, failure(ctx, "image "+root.String(), err)
+	}
+	if found {
+		j.markRoot()
+	}
+	return found, nil
+}
+
+func (j *job) markRoot() {
+	j.hauler.known.add(j.to.Registry(), j.to.Name(), j.req.Spec.Root)
+}

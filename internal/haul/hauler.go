@@ -1,0 +1,147 @@
+package haul
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/pushspec"
+	"github.com/rs/zerolog"
+)
+
+const (
+	// DefaultGrace is how long a blob that the CAS does not have is waited for:
+	// builds upload in the background, and tell of a file before it has arrived
+	// (bazel#23250).
+	DefaultGrace = 10 * time.Second
+
+	// DefaultBlobsAtOnce is how many blobs of one image are copied at once.
+	DefaultBlobsAtOnce = 4
+)
+
+// CAS is where a build's blobs are. [cas.Client] is one.
+type CAS interface {
+	// ReadAll reads and verifies a small blob.
+	ReadAll(ctx context.Context, blob cas.Blob) ([]byte, error)
+	// Stream reads a blob from offset on, without verifying it.
+	Stream(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error)
+	// FindMissing tells which digests the instance lacks, and renews the others.
+	FindMissing(ctx context.Context, instance string, digests []cas.Digest) ([]cas.Digest, error)
+}
+
+// Options are a [Hauler]'s.
+type Options struct {
+	// CAS may be nil, for specs whose blobs are all elsewhere.
+	CAS CAS
+
+	// Registries speaks to the registries. It is required.
+	Registries *registry.Client
+
+	// Grace is how long a blob that the CAS does not have is waited for. Defaults
+	// to DefaultGrace; below zero there is none.
+	Grace time.Duration
+
+	// BlobsAtOnce is how many blobs of one image are copied at once. Defaults to
+	// DefaultBlobsAtOnce.
+	BlobsAtOnce int
+
+	// Now and Wait are the clock. They default to the real one.
+	Now  func() time.Time
+	Wait func(ctx context.Context, d time.Duration) error
+
+	Logger zerolog.Logger
+}
+
+// Hauler hauls images. It is safe for concurrent use, and one should do all of a
+// process's hauls: it knows what they share.
+type Hauler struct {
+	opts    Options
+	known   *known
+	flights *flights
+	tags    *locks
+}
+
+// New makes a hauler.
+func New(opts Options) (*Hauler, error) {
+	if opts.Registries == nil {
+		return nil, errors.New("make hauler: no registry client was given")
+	}
+	if opts.Grace == 0 {
+		opts.Grace = DefaultGrace
+	}
+	if opts.BlobsAtOnce <= 0 {
+		opts.BlobsAtOnce = DefaultBlobsAtOnce
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Wait == nil {
+		opts.Wait = waitTimer
+	}
+	return &Hauler{
+		opts:    opts,
+		known:   newKnown(opts.Now, knownLimit, knownLife),
+		flights: newFlights(),
+		tags:    newLocks(),
+	}, nil
+}
+
+// Request is one image to one repository.
+type Request struct {
+	// Spec is validated: [pushspec.Decode] has.
+	Spec *pushspec.Spec
+	// Repository and Tags are the spec's, with their variables filled in.
+	Repository string
+	Tags       []string
+	// Instance is that of the CAS that the build used.
+	Instance string
+	// Invocation is the build's; hauls of several builds take turns.
+	Invocation string
+}
+
+// Result is what a haul did.
+type Result struct {
+	// AlreadyThere says that the registry had the image, under all tags.
+	AlreadyThere bool
+	// Tags are those that were asked for.
+	Tags []Tag
+	// Uploaded, Mounted and Present count the blobs that were sent, that were
+	// mounted from another repository, and that were there. Of an image that was
+	// there as a whole no blobs are counted.
+	Uploaded, Mounted, Present Count
+	// Requests counts the requests to registries, those for tokens apart.
+	Requests int
+}
+
+// Tag is a tag that points to the image now.
+type Tag struct {
+	Name string
+	// Previous is the digest that it pointed to before, or "" for none.
+	Previous string
+}
+
+// Count counts blobs.
+type Count struct {
+	Blobs int
+	// Bytes is their size.
+	Bytes int64
+}
+
+func (c *Count) add(bytes int64) {
+	c.Blobs++
+	c.Bytes += bytes
+}
+
+func waitTimer(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,88 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// maxRedirects bounds the hops from a registry to where it stores a blob.
+const maxRedirects = 5
+
+// ReadBlob streams a blob from offset on. Its bytes are not verified: the caller
+// knows the digest. Registries send readers on to their storage; credentials do
+// not go along.
+func (r *Repository) ReadBlob(ctx context.Context, digest v1.Hash, offset int64) (io.ReadCloser, error) {
+	c := call{
+		op:     "read blob " + r.name + "@" + digest.String(),
+		method: http.MethodGet,
+		url:    r.host.base + "/v2/" + r.name + "/blobs/" + digest.String(),
+		header: http.Header{},
+		scopes: []string{"repository:" + r.name + ":pull"},
+		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusMovedPermanently, http.StatusFound,
+			http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect},
+		lane: large,
+	}
+	if offset > 0 {
+		c.header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	}
+	resp, err := r.host.do(ctx, r.caller, c)
+	if err != nil {
+		return nil, err
+	}
+	for range maxRedirects {
+		if resp.StatusCode < 300 {
+			return fromOffset(c.op, r.Registry(), resp, offset)
+		}
+		next, err := resp.Location()
+		drain(resp)
+		if err != nil {
+			return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "the redirect has no usable Location"}
+		}
+		if resp, err = r.follow(ctx, c, next); err != nil {
+			return nil, err
+		}
+	}
+	drain(resp)
+	return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "too many redirects"}
+}
+
+// follow asks a registry's storage, without the registry's credentials.
+func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.Response, error) {
+	if next.Scheme != "https" && !r.host.client.plainHTTP(r.host.name.RegistryStr()) {
+		return nil, &ElsewhereError{Registry: r.Registry(), Host: clip(next.Host)}
+	}
+	if !r.host.client.plainHTTP(r.host.name.RegistryStr()) && isLoopback(next.Hostname()) {
+		return nil, &ElsewhereError{Registry: r.Registry(), Host: clip(next.Host)}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.op, err)
+	}
+	req.Header = c.header.Clone()
+	req.Header.Set("User-Agent", r.host.client.opts.UserAgent)
+	resp, err := r.host.client.http.Do(req)
+	if err != nil {
+		return nil, &Error{Op: c.op, Registry: next.Host, Err: unwrapURL(err), Credential: anonymously}
+	}
+	if resp.StatusCode >= 400 {
+		return nil, answerError(c.op, next.Host, anonymously, resp, r.host.client.opts.Now())
+	}
+	return resp, nil
+}
+
+// fromOffset skips what a server sent that does not know ranges.
+func fromOffset(op, registry string, resp *http.Response, offset int64) (io.ReadCloser, error) {
+	if offset == 0 || resp.StatusCode == http.StatusPartialContent {
+		return resp.Body, nil
+	}
+	if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
+		resp.Body.Close()
+		return nil, &Error{Op: op, Registry: registry, Err: err}
+	}
+	return resp.Body, nil
+}

@@ -1,0 +1,247 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/rs/zerolog"
+)
+
+const (
+	// DefaultAttempts is how often a request is made that fails in passing.
+	DefaultAttempts = 5
+
+	// DefaultMaxWait is the longest Retry-After that is waited for on the spot. A
+	// longer one is handed to the caller, who has better things to do.
+	DefaultMaxWait = 20 * time.Second
+
+	// DefaultIdleTimeout is how long a request may make no progress.
+	DefaultIdleTimeout = 60 * time.Second
+
+	// DefaultAnswerTimeout is how long a registry may take to answer once it has
+	// the whole request: some copy a blob to its final place before they do.
+	DefaultAnswerTimeout = 5 * time.Minute
+)
+
+// Options are a [Client]'s.
+type Options struct {
+	// Keychain finds the credentials for a registry. Defaults to the docker and
+	// podman configuration of the user.
+	Keychain authn.Keychain
+
+	// Insecure are further hosts, with their ports, that are spoken to over plain
+	// HTTP. Loopback hosts are, always.
+	Insecure []string
+
+	// Transport carries the requests. Defaults to one of the client's own.
+	Transport http.RoundTripper
+
+	// UserAgent is sent with each request. Defaults to "drayage".
+	UserAgent string
+
+	// Attempts bounds the tries of a request. Defaults to DefaultAttempts.
+	Attempts int
+
+	// MaxWait bounds the Retry-After that is waited for. Defaults to
+	// DefaultMaxWait.
+	MaxWait time.Duration
+
+	// IdleTimeout and AnswerTimeout default to the constants of that name.
+	IdleTimeout   time.Duration
+	AnswerTimeout time.Duration
+
+	// Pace bounds the requests to each registry.
+	Pace Pace
+
+	// Now and Wait are the clock. They default to the real one.
+	Now  func() time.Time
+	Wait func(ctx context.Context, d time.Duration) error
+
+	Logger zerolog.Logger
+}
+
+// Client speaks to any number of registries. It is safe for concurrent use.
+type Client struct {
+	opts     Options
+	insecure map[string]bool
+	http     *http.Client
+
+	// background counts the token renewals that nobody waits for.
+	background sync.WaitGroup
+	lifetime   context.Context
+	end        context.CancelFunc
+
+	mu    sync.Mutex
+	hosts map[string]*host
+}
+
+// New makes a client.
+func New(opts Options) *Client {
+	if opts.Keychain == nil {
+		opts.Keychain = authn.DefaultKeychain
+	}
+	if opts.Transport == nil {
+		opts.Transport = newTransport()
+	}
+	if opts.UserAgent == "" {
+		opts.UserAgent = "drayage"
+	}
+	if opts.Attempts <= 0 {
+		opts.Attempts = DefaultAttempts
+	}
+	if opts.MaxWait <= 0 {
+		opts.MaxWait = DefaultMaxWait
+	}
+	if opts.IdleTimeout <= 0 {
+		opts.IdleTimeout = DefaultIdleTimeout
+	}
+	if opts.AnswerTimeout <= 0 {
+		opts.AnswerTimeout = DefaultAnswerTimeout
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Wait == nil {
+		opts.Wait = waitTimer
+	}
+	opts.Pace = opts.Pace.withDefaults()
+	c := &Client{
+		opts:     opts,
+		insecure: map[string]bool{},
+		// A redirect is never followed unseen: it would take credentials, or an
+		// image, to another place.
+		http: &http.Client{Transport: opts.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}},
+		hosts: map[string]*host{},
+	}
+	for _, h := range opts.Insecure {
+		c.insecure[h] = true
+	}
+	c.lifetime, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 15 * time.Second,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+		WriteBufferSize:     32 << 10,
+		// Layers are compressed as it is.
+		DisableCompression: true,
+	}
+}
+
+// Close waits for what runs in the background and lets idle connections go.
+func (c *Client) Close() {
+	c.end()
+	c.background.Wait()
+	c.http.CloseIdleConnections()
+}
+
+// Caller is on whose behalf a repository is written to.
+type Caller struct {
+	// Invocation is the build; requests of several builds take turns.
+	Invocation string
+	// Requests counts what is sent to registries, token services apart. It may be
+	// nil.
+	Requests *atomic.Int64
+}
+
+// Repository is the view that a caller has of a repository.
+type Repository struct {
+	host   *host
+	name   string
+	caller Caller
+}
+
+// Repository is the repository of that name in a registry: "ghcr.io",
+// "acme/app".
+func (c *Client) Repository(registry, repository string, caller Caller) (*Repository, error) {
+	repo, err := name.NewRepository(registry+"/"+repository, name.StrictValidation)
+	if err != nil {
+		return nil, fmt.Errorf("find repository %s/%s: %w", registry, repository, err)
+	}
+	return &Repository{host: c.host(repo.Registry), name: repo.RepositoryStr(), caller: caller}, nil
+}
+
+// Registry is the name of the host as the client knows it: Docker Hub's many are
+// one.
+func (r *Repository) Registry() string { return r.host.name.RegistryStr() }
+
+// Name is the repository's name in its registry.
+func (r *Repository) Name() string { return r.name }
+
+func (r *Repository) String() string { return r.Registry() + "/" + r.name }
+
+func (c *Client) host(registry name.Registry) *host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := registry.RegistryStr()
+	h := c.hosts[key]
+	if h == nil {
+		h = newHost(c, registry)
+		c.hosts[key] = h
+	}
+	return h
+}
+
+// plainHTTP tells whether a host is spoken to without TLS.
+func (c *Client) plainHTTP(hostport string) bool {
+	if c.insecure[hostport] {
+		return true
+	}
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	return isLoopback(host)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(trimBrackets(host))
+	return ip != nil && ip.IsLoopback()
+}
+
+func trimBrackets(host string) string {
+	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
+		return host[1 : len(host)-1]
+	}
+	return host
+}
+
+func waitTimer(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// hashOf is the digest in a header, or the zero hash.
+func hashOf(header string) v1.Hash {
+	h, err := v1.NewHash(header)
+	if err != nil {
+		return v1.Hash{}
+	}
+	return h
+}

@@ -1,0 +1,247 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// host is one registry, and what is known of it.
+type host struct {
+	client *Client
+	name   name.Registry
+	base   string // https://ghcr.io
+	quirks Quirks
+	auth   *auth
+	pace   *pacer
+
+	// first is held by the request that learns how the registry wants to be
+	// authenticated to, so that others need not be refused as well.
+	first chan struct{}
+	// met is set once an answer has come.
+	met atomic.Bool
+	// learned is what the registry's answers showed that it can do.
+	learned learned
+}
+
+// learned are findings about a registry that save requests later on.
+type learned struct {
+	// selfMounts is set once a mount from the repository itself was answered 201:
+	// such a POST then tells whether a blob is there.
+	selfMounts atomic.Bool
+	// multiTag is set once OCI-Tag was answered, noMultiTag once it was not.
+	multiTag, noMultiTag atomic.Bool
+}
+
+func newHost(c *Client, registry name.Registry) *host {
+	scheme, insecure := "https", c.plainHTTP(registry.RegistryStr())
+	if insecure {
+		scheme = "http"
+	}
+	return &host{
+		client: c,
+		name:   registry,
+		base:   scheme + "://" + registry.RegistryStr(),
+		quirks: quirksOf(registry.RegistryStr()),
+		auth:   newAuth(c, registry, insecure),
+		pace:   newPacer(c.opts),
+		first:  make(chan struct{}, 1),
+	}
+}
+
+// call is one request.
+type call struct {
+	// op says what it is for, in errors.
+	op     string
+	method string
+	url    string
+	header http.Header
+	// open gives the body, at each try anew. Nil means that there is none.
+	open func(ctx context.Context) (io.ReadCloser, error)
+	size int64
+	// scopes are what a token has to allow.
+	scopes []string
+	lane   lane
+	// ok are the statuses that are no errors.
+	ok []int
+	// once leaves retries to the caller.
+	once bool
+}
+
+// do makes a request and tries again what failed in passing. The answer's status
+// is one of those that are ok; its body is the caller's to close.
+func (h *host) do(ctx context.Context, by Caller, c call) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		resp, err := h.try(ctx, by, c)
+		if err == nil {
+			return resp, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s: %w", c.op, context.Cause(ctx))
+		}
+		failed := asError(err)
+		if c.once || failed == nil || !failed.Passing() || attempt >= h.client.opts.Attempts || failed.RetryAfter > h.client.opts.MaxWait {
+			return nil, err
+		}
+		h.client.opts.Logger.Debug().Err(err).Str("registry", h.name.RegistryStr()).Int("attempt", attempt).Msg("registry request is tried again")
+		if err := h.pause(ctx, attempt, failed.RetryAfter); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.op, err)
+		}
+	}
+}
+
+// pause waits before the next try: as long as the registry asked, or else longer
+// each time.
+func (h *host) pause(ctx context.Context, attempt int, asked time.Duration) error {
+	delay := min(200*time.Millisecond<<min(attempt-1, 6), 5*time.Second)
+	delay = delay/2 + rand.N(delay/2)
+	return h.client.opts.Wait(ctx, max(delay, asked))
+}
+
+// try makes a request, once again if the first answer is a challenge.
+func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, error) {
+	if !h.met.Load() {
+		select {
+		case h.first <- struct{}{}:
+			defer func() { <-h.first }()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s: %w", c.op, context.Cause(ctx))
+		}
+	}
+	for challenged := 0; ; challenged++ {
+		used, err := h.auth.authorize(ctx, c.scopes)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := h.send(ctx, by, c, used)
+		if err != nil {
+			return nil, err
+		}
+		h.met.Store(true)
+		if resp.StatusCode == http.StatusUnauthorized && challenged < 2 && h.auth.learn(resp.Header, used, c.scopes) {
+			drain(resp)
+			continue
+		}
+		if slices.Contains(c.ok, resp.StatusCode) {
+			return resp, nil
+		}
+		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+			defer resp.Body.Close()
+			return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(locationHost(resp))}
+		}
+		return nil, answerError(c.op, h.name.RegistryStr(), used.kind, resp, h.client.opts.Now())
+	}
+}
+
+func locationHost(resp *http.Response) string {
+	if u, err := resp.Location(); err == nil {
+		return u.Host
+	}
+	return "an unreadable address"
+}
+
+var errNoProgress = errors.New("no progress for too long")
+
+// send makes one request in its lane. It ends when there is no progress.
+func (h *host) send(ctx context.Context, by Caller, c call, used authorization) (*http.Response, error) {
+	release, err := h.pace.acquire(ctx, c.lane, by.Invocation)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.op, err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	watch := newWatchdog(h.client.opts.IdleTimeout, h.client.opts.AnswerTimeout, func() { cancel(errNoProgress) })
+	finish := func(status int, after time.Duration) {
+		watch.stop()
+		release(status, after)
+	}
+
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, nil)
+	if err != nil {
+		finish(0, 0)
+		cancel(nil)
+		return nil, fmt.Errorf("%s: %w", c.op, err)
+	}
+	if c.header != nil {
+		req.Header = c.header.Clone()
+	}
+	req.Header.Set("User-Agent", h.client.opts.UserAgent)
+	if used.header != "" {
+		req.Header.Set("Authorization", used.header)
+	}
+	body, err := openBody(ctx, c, watch)
+	if err != nil {
+		finish(0, 0)
+		cancel(nil)
+		return nil, err
+	}
+	if body != nil {
+		req.Body, req.ContentLength = body, c.size
+	} else if c.open != nil {
+		req.Body = http.NoBody
+	}
+	if by.Requests != nil {
+		by.Requests.Add(1)
+	}
+	resp, err := h.client.http.Do(req)
+	if body != nil {
+		body.Close()
+	}
+	if err != nil {
+		cause := context.Cause(ctx)
+		finish(0, 0)
+		cancel(nil)
+		// An upload whose source fails is the source's failure.
+		if body != nil {
+			if failed := body.failure(); failed != nil {
+				return nil, failed
+			}
+		}
+		if errors.Is(cause, errNoProgress) {
+			err = errNoProgress
+		}
+		return nil, &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: unwrapURL(err), Credential: used.kind}
+	}
+	finish(resp.StatusCode, retryAfter(resp, h.client.opts.Now()))
+	resp.Body = &answerBody{ReadCloser: resp.Body, cancel: cancel}
+	if e := h.client.opts.Logger.Debug(); e.Enabled() {
+		e.Str("registry", h.name.RegistryStr()).Str("method", c.method).Str("path", req.URL.Path).Int("status", resp.StatusCode).Msg(c.op)
+	}
+	return resp, nil
+}
+
+// openBody is the body of a request, or nil for an empty one.
+func openBody(ctx context.Context, c call, watch *watchdog) (*watchedBody, error) {
+	if c.open == nil || c.size == 0 {
+		watch.progress(true)
+		if c.open == nil {
+			return nil, nil
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	source, err := c.open(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	body := &watchedBody{watch: watch, source: source, cancel: cancel, left: c.size}
+	if c.size == 0 {
+		return nil, body.Close()
+	}
+	return body, nil
+}
+
+// drain reads the rest of a small body, so that its connection can be used
+// again.
+func drain(resp *http.Response) {
+	// What is left unread costs a connection, nothing else.
+	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
+	resp.Body.Close()
+}

@@ -1,0 +1,60 @@
+package registry
+
+import (
+	"net"
+	"strings"
+)
+
+// Quirks are what a registry does otherwise than the distribution spec has it,
+// or than most others do.
+type Quirks struct {
+	// Name is what people call the registry.
+	Name string
+	// NoMount means that a mount is never granted; asking would be in vain.
+	NoMount bool
+	// NoSelfMount means that a mount from the repository itself is not to be
+	// tried.
+	NoSelfMount bool
+	// Chunk is the size in bytes of the chunks that uploads have to come in, or 0
+	// for one monolithic PUT.
+	Chunk int64
+	// DeniesUnknown means that 403 is answered where 404 is meant.
+	DeniesUnknown bool
+	// Rate is the number of requests a second that the registry is known to bear,
+	// or 0 where it is not known.
+	Rate float64
+}
+
+// quirkRow says which hosts have the quirks: a host equals Host, or ends in it
+// where it begins with a dot.
+type quirkRow struct {
+	Host string
+	Quirks
+}
+
+// quirkTable is all that is known of particular registries.
+// docs/haul.md shows it to operators, with the reasons.
+var quirkTable = []quirkRow{
+	{".amazonaws.com", Quirks{Name: "Amazon ECR", NoSelfMount: true, Rate: 10}},
+	{"public.ecr.aws", Quirks{Name: "Amazon ECR Public", NoSelfMount: true, Rate: 10}},
+	{".jfrog.io", Quirks{Name: "Artifactory", NoMount: true, NoSelfMount: true, DeniesUnknown: true}},
+	{"ghcr.io", Quirks{Name: "GitHub Container Registry"}},
+	{"index.docker.io", Quirks{Name: "Docker Hub"}},
+	{"quay.io", Quirks{Name: "Quay"}},
+	{".gcr.io", Quirks{Name: "Google Container Registry"}},
+	{".pkg.dev", Quirks{Name: "Google Artifact Registry"}},
+	{".azurecr.io", Quirks{Name: "Azure Container Registry"}},
+}
+
+func quirksOf(hostport string) Quirks {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	for _, row := range quirkTable {
+		if host == row.Host || strings.HasPrefix(row.Host, ".") && strings.HasSuffix(host, row.Host) {
+			return row.Quirks
+		}
+	}
+	return Quirks{}
+}
