@@ -1,0 +1,91 @@
+// Command drayage is the lean half of Drayage: what the rules' build actions run,
+// and what people type to ask the daemon.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker in a release.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run is the whole program; it returns the exit code.
+func run(ctx context.Context, args []string) int {
+	args, err := expand(args)
+	if err == nil {
+		root := newRoot()
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "drayage: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+const (
+	groupPeople  = "people"
+	groupActions = "actions"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "drayage",
+		Short: "Container images from Bazel builds",
+		Long: `drayage makes image layers, manifests and push specs inside Bazel build actions,
+and shows what the daemon, drayaged, made of them.
+
+An argument @FILE stands for the lines of FILE.`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupPeople, Title: "Commands for people:"},
+		&cobra.Group{ID: groupActions, Title: "Commands for the actions of the Bazel rules:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupPeople, newLedgerCommand(), newWaitCommand())
+	add(groupActions, newLayerCommand(), newManifestCommand(), newPushSpecCommand())
+	return root
+}
+
+// expand puts the lines of a file in the place of an argument @FILE: Bazel writes
+// long command lines into such files.
+func expand(args []string) ([]string, error) {
+	var expanded []string
+	for _, arg := range args {
+		name, isFile := strings.CutPrefix(arg, "@")
+		if !isFile {
+			expanded = append(expanded, arg)
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read arguments: %w", err)
+		}
+		for line := range strings.Lines(string(data)) {
+			expanded = append(expanded, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return expanded, nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drayage/drayage/internal/image"
+	"github.com/drayage/drayage/internal/layer"
+)
+
+func newManifestCommand() *cobra.Command {
+	var manifestOut, configOut, baseManifest, baseConfig string
+	var layers, labels, annotations []string
+	var spec image.Spec
+
+	command := &cobra.Command{
+		Use:   "manifest",
+		Short: "Assemble an image's manifest and config",
+		Long: `Assemble an image's manifest and config from the metadata of its layers and of
+its base. No layer is read.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			var err error
+			if spec.Base, err = readBase(baseManifest, baseConfig); err != nil {
+				return err
+			}
+			if spec.Layers, err = readLayers(layers); err != nil {
+				return err
+			}
+			if spec.Labels, err = pairs("--label", labels); err != nil {
+				return err
+			}
+			if spec.Annotations, err = pairs("--annotation", annotations); err != nil {
+				return err
+			}
+			if _, err = pairs("--env", spec.Env); err != nil {
+				return err
+			}
+			made, err := image.Assemble(spec)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(manifestOut, made.Manifest, 0o644); err != nil {
+				return fmt.Errorf("write manifest: %w", err)
+			}
+			if err := os.WriteFile(configOut, made.Config, 0o644); err != nil {
+				return fmt.Errorf("write config: %w", err)
+			}
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&manifestOut, "manifest", "", "where the manifest goes")
+	flags.StringVar(&configOut, "config", "", "where the config goes")
+	flags.StringVar(&baseManifest, "base-manifest", "", "manifest of the image below")
+	flags.StringVar(&baseConfig, "base-config", "", "config of the image below")
+	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer on top of the base, the lowest first")
+	flags.StringVar(&spec.Platform, "platform", "linux/amd64", "os/architecture[/variant] of an image without base")
+	flags.StringArrayVar(&spec.Entrypoint, "entrypoint", nil, "a word of the entrypoint")
+	flags.StringArrayVar(&spec.Cmd, "cmd", nil, "a word of the command")
+	flags.StringArrayVar(&spec.Env, "env", nil, "NAME=value")
+	flags.StringArrayVar(&labels, "label", nil, "NAME=value, in the config")
+	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value, in the manifest")
+	flags.StringVar(&spec.User, "user", "", "user, or user:group")
+	flags.StringVar(&spec.WorkingDir, "working-dir", "", "working directory")
+	command.MarkFlagsRequiredTogether("base-manifest", "base-config")
+	require(command, "manifest", "config")
+	return command
+}
+
+func readBase(manifest, config string) (*image.Base, error) {
+	if manifest == "" {
+		return nil, nil
+	}
+	var base image.Base
+	var err error
+	if base.Manifest, err = os.ReadFile(manifest); err != nil {
+		return nil, fmt.Errorf("read manifest of the base: %w", err)
+	}
+	if base.Config, err = os.ReadFile(config); err != nil {
+		return nil, fmt.Errorf("read config of the base: %w", err)
+	}
+	return &base, nil
+}
+
+func readLayers(paths []string) ([]layer.Metadata, error) {
+	var layers []layer.Metadata
+	for _, path := range paths {
+		l, err := layer.ReadMetadata(path)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	return layers, nil
+}
+
+// pairs reads arguments of the form NAME=value.
+func pairs(flag string, assignments []string) (map[string]string, error) {
+	values := make(map[string]string, len(assignments))
+	for _, assignment := range assignments {
+		name, value, found := strings.Cut(assignment, "=")
+		if !found || name == "" {
+			return nil, fmt.Errorf("%s: %q is not NAME=value", flag, assignment)
+		}
+		values[name] = value
+	}
+	if len(values) == 0 {
+		return nil, nil
+	}
+	return values, nil
+}

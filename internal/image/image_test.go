@@ -1,0 +1,159 @@
+package image_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/drayage/drayage/internal/image"
+	"github.com/drayage/drayage/internal/layer"
+	"github.com/drayage/drayage/pushspec"
+)
+
+func hash(c string) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(c, 64)} }
+
+func layerOf(c string) layer.Metadata {
+	return layer.Metadata{
+		Blob: pushspec.Blob{
+			Descriptor: v1.Descriptor{MediaType: types.OCILayer, Digest: hash(c), Size: 100},
+			Sources:    []pushspec.Source{{CAS: hash(c).String()}},
+		},
+		DiffID: hash(c),
+	}
+}
+
+func assemble(t *testing.T, spec image.Spec) (image.Image, *v1.Manifest, *v1.ConfigFile) {
+	t.Helper()
+	made, err := image.Assemble(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := v1.ParseManifest(bytes.NewReader(made.Manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := v1.ParseConfigFile(bytes.NewReader(made.Config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made, manifest, config
+}
+
+func TestImageWithoutBaseIsExactlyThis(t *testing.T) {
+	made, _, _ := assemble(t, image.Spec{
+		Layers:     []layer.Metadata{layerOf("a")},
+		Platform:   "linux/arm64/v8",
+		Entrypoint: []string{"/app"},
+		Cmd:        []string{"serve"},
+		Env:        []string{"A=1"},
+		Labels:     map[string]string{"b": "2", "a": "1&2"},
+		User:       "nobody",
+		WorkingDir: "/srv",
+	})
+	a := strings.Repeat("a", 64)
+	wantConfig := `{"architecture":"arm64","created":"1970-01-01T00:00:00Z","history":[{"created":"1970-01-01T00:00:00Z","created_by":"drayage"}],` +
+		`"os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:` + a + `"]},` +
+		`"config":{"Cmd":["serve"],"Entrypoint":["/app"],"Env":["A=1"],"Labels":{"a":"1&2","b":"2"},"User":"nobody","WorkingDir":"/srv"},"variant":"v8"}`
+	if got := string(made.Config); got != wantConfig {
+		t.Errorf("config is\n%s\nwant\n%s", got, wantConfig)
+	}
+	config := image.Describe("", made.Config)
+	wantManifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
+		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":%d,"digest":"%s"},`+
+		`"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":100,"digest":"sha256:%s"}]}`, config.Size, config.Digest, a)
+	if got := string(made.Manifest); got != wantManifest {
+		t.Errorf("manifest is\n%s\nwant\n%s", got, wantManifest)
+	}
+}
+
+func TestImageInheritsFromItsBase(t *testing.T) {
+	base, _, _ := assemble(t, image.Spec{
+		Layers:     []layer.Metadata{layerOf("a")},
+		Platform:   "linux/arm64",
+		Entrypoint: []string{"/base"},
+		Cmd:        []string{"old"},
+		Env:        []string{"PATH=/bin", "HOME=/"},
+		Labels:     map[string]string{"kept": "1", "changed": "old"},
+		User:       "root",
+		WorkingDir: "/base",
+	})
+	_, manifest, config := assemble(t, image.Spec{
+		Base:       &image.Base{Manifest: base.Manifest, Config: base.Config},
+		Layers:     []layer.Metadata{layerOf("b")},
+		Platform:   "linux/amd64",
+		Entrypoint: []string{"/app"},
+		Env:        []string{"PATH=/app:/bin", "NEW=1"},
+		Labels:     map[string]string{"changed": "new"},
+	})
+	want := v1.Config{
+		Entrypoint: []string{"/app"},
+		Env:        []string{"PATH=/app:/bin", "HOME=/", "NEW=1"},
+		Labels:     map[string]string{"kept": "1", "changed": "new"},
+		User:       "root",
+		WorkingDir: "/base",
+	}
+	if diff := cmp.Diff(want, config.Config); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+	if config.Architecture != "arm64" {
+		t.Errorf("architecture is %s, want the base's", config.Architecture)
+	}
+	if diff := cmp.Diff([]v1.Hash{hash("a"), hash("b")}, config.RootFS.DiffIDs); diff != "" {
+		t.Errorf("diff ids (-want +got):\n%s", diff)
+	}
+	if len(manifest.Layers) != 2 || manifest.Layers[0].Digest != hash("a") || len(config.History) != 2 {
+		t.Errorf("%d layers, %d of history", len(manifest.Layers), len(config.History))
+	}
+}
+
+func TestDockerBaseBecomesOCI(t *testing.T) {
+	base, manifest, _ := assemble(t, image.Spec{Layers: []layer.Metadata{layerOf("a")}, Platform: "linux/amd64"})
+	manifest.MediaType = types.DockerManifestSchema2
+	manifest.Config.MediaType = types.DockerConfigJSON
+	manifest.Layers[0].MediaType = types.DockerLayer
+	docker, err := json.Marshal(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, made, _ := assemble(t, image.Spec{Base: &image.Base{Manifest: docker, Config: base.Config}})
+	if made.MediaType != types.OCIManifestSchema1 || made.Config.MediaType != types.OCIConfigJSON || made.Layers[0].MediaType != types.OCILayer {
+		t.Errorf("media types are %s, %s, %s", made.MediaType, made.Config.MediaType, made.Layers[0].MediaType)
+	}
+}
+
+func TestBaseOfTwoHalvesIsRefused(t *testing.T) {
+	one, _, _ := assemble(t, image.Spec{Platform: "linux/amd64", User: "a"})
+	two, _, _ := assemble(t, image.Spec{Platform: "linux/amd64", User: "b"})
+	_, err := image.Assemble(image.Spec{Base: &image.Base{Manifest: one.Manifest, Config: two.Config}})
+	if err == nil || !strings.Contains(err.Error(), "they are of two images") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestPushSpecSaysWhereEveryLayerIs(t *testing.T) {
+	layers := []layer.Metadata{layerOf("a"), layerOf("b"), layerOf("a")}
+	made, manifest, _ := assemble(t, image.Spec{Layers: layers, Platform: "linux/amd64"})
+	spec, err := image.PushSpec(made, layers, "@@//app:push", pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spec.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if len(spec.Blobs) != 3 { // the config, and two layers of which one is there twice
+		t.Errorf("there are %d blobs", len(spec.Blobs))
+	}
+	if spec.Blobs[0].Digest != manifest.Config.Digest {
+		t.Errorf("the first blob is %s, want the config", spec.Blobs[0].Digest)
+	}
+	_, err = image.PushSpec(made, layers[:1], "@@//app:push", pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app"})
+	if err == nil || !strings.Contains(err.Error(), "nothing says where layer 1") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,8 @@
+// Package layer writes container image layers: tar archives that come out the
+// same to the byte wherever and whenever they are made.
+//
+// Times are the epoch and owners are root unless said otherwise, entries are in
+// the order of their paths, every parent directory is there once, and file modes
+// come from what the caller says, never from the file system: Bazel makes every
+// output executable, and remote execution every input.
+package layer

@@ -1,0 +1,38 @@
+"""The OCI name of the platform that is built for."""
+
+# @platforms//cpu constraint values and the names of GOARCH, which the OCI image spec uses, with the variant.
+_ARCHITECTURES = {
+    "aarch64": "arm64",
+    "armv7": "arm/v7",
+    "ppc64le": "ppc64le",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+    "x86_32": "386",
+    "x86_64": "amd64",
+}
+
+PLATFORM_ATTRS = {
+    "_constraint_windows": attr.label(default = "@platforms//os:windows"),
+} | {
+    "_constraint_" + cpu: attr.label(default = "@platforms//cpu:" + cpu)
+    for cpu in _ARCHITECTURES
+}
+
+def _has(ctx, name):
+    return ctx.target_platform_has_constraint(getattr(ctx.attr, "_constraint_" + name)[platform_common.ConstraintValueInfo])
+
+def target_platform(ctx):
+    """Names the target platform of a rule that has PLATFORM_ATTRS.
+
+    Args:
+      ctx: the rule's context.
+
+    Returns:
+      "os/architecture" or "os/architecture/variant". The system is linux wherever it is not windows: an
+      image that is built on a Mac is not for a Mac.
+    """
+    system = "windows" if _has(ctx, "windows") else "linux"
+    for cpu, architecture in _ARCHITECTURES.items():
+        if _has(ctx, cpu):
+            return "{}/{}".format(system, architecture)
+    fail("{}: the target platform has none of the CPUs that an image can be for: {}".format(ctx.label, ", ".join(_ARCHITECTURES)))

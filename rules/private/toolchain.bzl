@@ -1,0 +1,33 @@
+"""The toolchain: which `drayage` the actions run."""
+
+TOOLCHAIN_TYPE = "//rules:toolchain_type"
+
+def _drayage_toolchain_impl(ctx):
+    return [platform_common.ToolchainInfo(
+        drayage = ctx.attr.drayage[DefaultInfo].files_to_run,
+    )]
+
+drayage_toolchain = rule(
+    implementation = _drayage_toolchain_impl,
+    doc = "Says which `drayage` the rules' actions run. Register it with a `toolchain` of the type `@drayage//rules:toolchain_type`.",
+    attrs = {
+        "drayage": attr.label(
+            doc = "The tool, for the execution platform.",
+            allow_single_file = True,
+            cfg = "exec",
+            executable = True,
+            mandatory = True,
+        ),
+    },
+)
+
+def tool(ctx):
+    """Finds the tool of a rule that has the toolchain type among its toolchains.
+
+    Args:
+      ctx: the rule's context.
+
+    Returns:
+      The FilesToRunProvider of `drayage`.
+    """
+    return ctx.toolchains[TOOLCHAIN_TYPE].drayage
