@@ -1,0 +1,216 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/drayage/drayage/internal/layer"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// Request says which image is wanted.
+type Request struct {
+	// Registry and Repository are where the image is: "index.docker.io" and
+	// "library/ubuntu".
+	Registry, Repository string
+	// Digest of the manifest or index. What comes back is the same for ever.
+	Digest string
+	// Tag is for the reader of a build file while there is a digest. Without one
+	// it is looked up, to be able to say which digest is missing.
+	Tag string
+	// Mirrors are asked first, in their order: hosts, possibly with a path that
+	// goes before the repository.
+	Mirrors []string
+	// Platforms of an index that are wanted, as "os/architecture[/variant]". None:
+	// all that it has.
+	Platforms []string
+}
+
+// Image is the metadata of one platform's image.
+type Image struct {
+	Platform v1.Platform
+	Digest   v1.Hash
+	// Manifest and Config are the exact bytes that the registry has.
+	Manifest, Config []byte
+	Layers           []layer.Metadata
+
+	image v1.Image
+}
+
+// Pull fetches the metadata of the image, or of each wanted image of an index.
+// Registries are spoken to with the options given: keychain, transport.
+func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Image, error) {
+	options = append(slices.Clip(options), remote.WithContext(ctx))
+	what := request.Registry + "/" + request.Repository
+	if request.Digest == "" {
+		return nil, fmt.Errorf("pull %s: %w", what, missingDigest(request, options))
+	}
+	if _, err := v1.NewHash(request.Digest); err != nil {
+		return nil, fmt.Errorf("pull %s: digest %q is not of the form sha256:<64 hexadecimal digits>", what, request.Digest)
+	}
+	places, err := request.places()
+	if err != nil {
+		return nil, fmt.Errorf("pull %s: %w", what, err)
+	}
+	var failures []error
+	for _, place := range places {
+		images, err := pullFrom(place, request, options)
+		if err == nil {
+			for i := range images {
+				addSources(images[i].Layers, places)
+			}
+			return images, nil
+		}
+		failures = append(failures, err)
+	}
+	return nil, fmt.Errorf("pull %s: %w", what, errors.Join(failures...))
+}
+
+// places are the repositories that should have the image, the mirrors' first.
+func (r Request) places() ([]name.Repository, error) {
+	var places []name.Repository
+	for _, host := range append(slices.Clone(r.Mirrors), r.Registry) {
+		place, err := name.NewRepository(strings.TrimSuffix(host, "/") + "/" + r.Repository)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, place)
+	}
+	return places, nil
+}
+
+// missingDigest is the error for a request without a digest. It holds what is to
+// be written where the digest is missing.
+func missingDigest(request Request, options []remote.Option) error {
+	tag := request.Tag
+	if tag == "" {
+		tag = name.DefaultTag
+	}
+	places, err := request.places()
+	if err != nil {
+		return err
+	}
+	origin := places[len(places)-1]
+	head, err := remote.Head(origin.Tag(tag), options...)
+	if err != nil {
+		return fmt.Errorf("no digest is given, and the one of tag %q could not be looked up: %w", tag, err)
+	}
+	return fmt.Errorf("no digest is given, and what tag %q stands for may change. Now it is\n    digest = %q,", tag, head.Digest)
+}
+
+func pullFrom(place name.Repository, request Request, options []remote.Option) ([]Image, error) {
+	found, err := remote.Get(place.Digest(request.Digest), options...)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case found.MediaType.IsImage():
+		image, err := found.Image()
+		if err != nil {
+			return nil, err
+		}
+		one, err := metadata(image)
+		if err != nil {
+			return nil, err
+		}
+		if len(request.Platforms) > 0 && !slices.ContainsFunc(request.Platforms, one.is) {
+			return nil, fmt.Errorf("%s is an image for %s alone", request.Digest, one.Platform)
+		}
+		return []Image{one}, nil
+	case found.MediaType.IsIndex():
+		index, err := found.ImageIndex()
+		if err != nil {
+			return nil, err
+		}
+		return fromIndex(index, request)
+	}
+	return nil, fmt.Errorf("%s is a %s, which is neither an image nor an index", request.Digest, found.MediaType)
+}
+
+func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	var images []Image
+	var has []string
+	for _, d := range manifest.Manifests {
+		// What is no image to run bears "unknown": attestations, say.
+		if !d.MediaType.IsImage() || d.Platform == nil || d.Platform.OS == "unknown" || d.Platform.OS == "" {
+			continue
+		}
+		has = append(has, platformName(*d.Platform))
+		if len(request.Platforms) > 0 && !slices.ContainsFunc(request.Platforms, func(p string) bool { return isPlatform(*d.Platform, p) }) {
+			continue
+		}
+		image, err := index.Image(d.Digest)
+		if err != nil {
+			return nil, err
+		}
+		one, err := metadata(image)
+		if err != nil {
+			return nil, err
+		}
+		one.Platform = *d.Platform
+		images = append(images, one)
+	}
+	for _, wanted := range request.Platforms {
+		if !slices.ContainsFunc(images, func(i Image) bool { return i.is(wanted) }) {
+			return nil, fmt.Errorf("%s has no image for %s, but for %s", request.Digest, wanted, strings.Join(has, ", "))
+		}
+	}
+	if len(images) == 0 {
+		return nil, fmt.Errorf("%s is an index without an image for any platform", request.Digest)
+	}
+	return images, nil
+}
+
+// metadata reads what is to be known of an image; the layers' sources are not
+// set yet.
+func metadata(image v1.Image) (Image, error) {
+	one := Image{image: image}
+	var err error
+	if one.Digest, err = image.Digest(); err != nil {
+		return Image{}, err
+	}
+	if one.Manifest, err = image.RawManifest(); err != nil {
+		return Image{}, err
+	}
+	if one.Config, err = image.RawConfigFile(); err != nil {
+		return Image{}, err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return Image{}, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return Image{}, err
+	}
+	if len(manifest.Layers) != len(config.RootFS.DiffIDs) {
+		return Image{}, fmt.Errorf("%s is no container image: %d layers, and %d diff ids in its config", one.Digest, len(manifest.Layers), len(config.RootFS.DiffIDs))
+	}
+	if platform := config.Platform(); platform != nil {
+		one.Platform = *platform
+	}
+	for i, d := range manifest.Layers {
+		d.Data = nil
+		one.Layers = append(one.Layers, layer.Metadata{Blob: pushspec.Blob{Descriptor: d}, DiffID: config.RootFS.DiffIDs[i]})
+	}
+	return one, nil
+}
+
+func addSources(layers []layer.Metadata, places []name.Repository) {
+	for i := range layers {
+		for _, place := range places {
+			layers[i].Sources = append(layers[i].Sources, pushspec.Source{Repository: place.Name()})
+		}
+	}
+}

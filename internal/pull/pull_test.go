@@ -1,0 +1,282 @@
+package pull_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/drayage/drayage/internal/layer"
+	"github.com/drayage/drayage/internal/pull"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// server is a registry that remembers what it was asked for.
+type server struct {
+	host string
+
+	mu       sync.Mutex
+	requests []string
+}
+
+func start(t *testing.T) *server {
+	t.Helper()
+	s := &server{}
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+		s.mu.Unlock()
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(h.Close)
+	s.host = strings.TrimPrefix(h.URL, "http://")
+	return s
+}
+
+// asked is what was asked for so far, and forgets it.
+func (s *server) asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests := s.requests
+	s.requests = nil
+	return requests
+}
+
+func (s *server) reference(t *testing.T) name.Tag {
+	t.Helper()
+	ref, err := name.NewTag(s.host + "/library/base:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func imageFor(t *testing.T, platform v1.Platform) v1.Image {
+	t.Helper()
+	image, err := random.Image(1000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, config.Variant = platform.OS, platform.Architecture, platform.Variant
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func pushImage(t *testing.T, s *server) v1.Image {
+	t.Helper()
+	image := imageFor(t, v1.Platform{OS: "linux", Architecture: "amd64"})
+	if err := remote.Write(s.reference(t), image); err != nil {
+		t.Fatal(err)
+	}
+	s.asked()
+	return image
+}
+
+var (
+	amd64       = v1.Platform{OS: "linux", Architecture: "amd64"}
+	arm64       = v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}
+	attestation = v1.Platform{OS: "unknown", Architecture: "unknown"}
+)
+
+func pushIndex(t *testing.T, s *server) v1.ImageIndex {
+	t.Helper()
+	index := v1.ImageIndex(empty.Index)
+	for _, platform := range []v1.Platform{amd64, arm64, attestation} {
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{
+			Add: imageFor(t, platform), Descriptor: v1.Descriptor{Platform: &platform},
+		})
+	}
+	if err := remote.WriteIndex(s.reference(t), index); err != nil {
+		t.Fatal(err)
+	}
+	s.asked()
+	return index
+}
+
+func digestOf(t *testing.T, of interface{ Digest() (v1.Hash, error) }) string {
+	t.Helper()
+	digest, err := of.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest.String()
+}
+
+func (s *server) request(digest string, platforms ...string) pull.Request {
+	return pull.Request{Registry: s.host, Repository: "library/base", Tag: "1", Digest: digest, Platforms: platforms}
+}
+
+func names(images []pull.Image) []string {
+	var names []string
+	for _, i := range images {
+		names = append(names, i.Name())
+	}
+	return names
+}
+
+func TestOnlyTheManifestAndTheConfigAreFetched(t *testing.T) {
+	s := start(t)
+	image := pushImage(t, s)
+	images, err := pull.Pull(t.Context(), s.request(digestOf(t, image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"GET /v2/",
+		"GET /v2/library/base/manifests/" + digestOf(t, image),
+		"GET /v2/library/base/blobs/" + manifest.Config.Digest.String(),
+	}
+	if diff := cmp.Diff(want, s.asked()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	if len(images) != 1 || len(images[0].Layers) != 2 {
+		t.Fatalf("there are %d images", len(images))
+	}
+	for i, l := range images[0].Layers {
+		if l.Digest != manifest.Layers[i].Digest || l.DiffID.Hex == "" {
+			t.Errorf("layer %d is %+v", i, l)
+		}
+		if diff := cmp.Diff([]pushspec.Source{{Repository: s.host + "/library/base"}}, l.Sources); diff != "" {
+			t.Errorf("sources of layer %d (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+func TestAnIndexGivesTheImagesOfItsPlatforms(t *testing.T) {
+	s := start(t)
+	index := pushIndex(t, s)
+	for _, row := range []struct {
+		platforms, want []string
+	}{
+		{nil, []string{"linux_amd64", "linux_arm64_v8"}},
+		{[]string{"linux/arm64"}, []string{"linux_arm64_v8"}},
+		{[]string{"linux/arm64/v8", "linux/amd64"}, []string{"linux_amd64", "linux_arm64_v8"}},
+	} {
+		images, err := pull.Pull(t.Context(), s.request(digestOf(t, index), row.platforms...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(row.want, names(images)); diff != "" {
+			t.Errorf("platforms %v (-want +got):\n%s", row.platforms, diff)
+		}
+	}
+}
+
+func TestAMirrorIsAskedFirstAndItsFailureIsNoMatter(t *testing.T) {
+	origin, broken := start(t), start(t)
+	image := pushImage(t, origin)
+	request := origin.request(digestOf(t, image))
+	request.Mirrors = []string{broken.host + "/cache/"}
+	images, err := pull.Pull(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked := broken.asked(); len(asked) != 2 || asked[1] != "GET /v2/cache/library/base/manifests/"+digestOf(t, image) {
+		t.Errorf("the mirror was asked %v", asked)
+	}
+	want := []pushspec.Source{{Repository: broken.host + "/cache/library/base"}, {Repository: origin.host + "/library/base"}}
+	if diff := cmp.Diff(want, images[0].Layers[0].Sources); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+}
+
+func TestARequestThatCannotBeMetSaysWhatWouldBe(t *testing.T) {
+	s := start(t)
+	index := pushIndex(t, s)
+	digest := digestOf(t, index)
+	single, err := remote.Image(s.reference(t), remote.WithPlatform(amd64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name    string
+		request pull.Request
+		want    string
+	}{
+		{"no digest", s.request(""), `what tag "1" stands for may change. Now it is` + "\n    digest = \"" + digest + `",`},
+		{"no digest and a tag that is not there", pull.Request{Registry: s.host, Repository: "library/base", Tag: "2"}, `the one of tag "2" could not be looked up`},
+		{"a digest that is none", s.request("latest"), `digest "latest" is not of the form`},
+		{"a platform that the index lacks", s.request(digest, "linux/s390x"), "has no image for linux/s390x, but for linux/amd64, linux/arm64/v8"},
+		{"a platform that the image is not for", s.request(digestOf(t, single), "linux/arm64"), "is an image for linux/amd64 alone"},
+		{"a repository that is none", pull.Request{Registry: s.host, Repository: "UP", Digest: digest}, "repository can only contain"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := pull.Pull(t.Context(), row.request)
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error is %v, want it to contain %s", err, row.want)
+			}
+		})
+	}
+}
+
+func TestWhatIsWrittenIsWhatTheRegistryHas(t *testing.T) {
+	s := start(t)
+	image := pushImage(t, s)
+	images, err := pull.Pull(t.Context(), s.request(digestOf(t, image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	written, err := pull.Write(dir, images, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []pull.Written{{
+		Name: "linux_amd64", OS: "linux", Architecture: "amd64",
+		Manifest: "linux_amd64/manifest.json", Config: "linux_amd64/config.json",
+		Layers: []string{"linux_amd64/0.layer.json", "linux_amd64/1.layer.json"},
+		Blobs:  []string{"linux_amd64/0.blob", "linux_amd64/1.blob"},
+	}}
+	if diff := cmp.Diff(want, written); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, written[0].Manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, _ := image.RawManifest(); !bytes.Equal(manifest, raw) {
+		t.Errorf("manifest is %s", manifest)
+	}
+	got, err := layer.ReadMetadata(filepath.Join(dir, written[0].Layers[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(images[0].Layers[1], got); diff != "" {
+		t.Errorf("layer (-want +got):\n%s", diff)
+	}
+	blob, err := os.ReadFile(filepath.Join(dir, written[0].Blobs[1]))
+	if err != nil || int64(len(blob)) != got.Size {
+		t.Errorf("the blob has %d bytes, want %d (%v)", len(blob), got.Size, err)
+	}
+	if data, err := json.Marshal(written); err != nil || !strings.Contains(string(data), `"variant":""`) {
+		t.Errorf("printed as %s (%v)", data, err)
+	}
+}

@@ -1,0 +1,101 @@
+package pull
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Written is what [Write] wrote, for the repository rule that makes targets of
+// it. Paths are relative to the folder.
+type Written struct {
+	// Name tells images of one pull apart; it does for a target name.
+	Name string `json:"name"`
+	// OS, Architecture and Variant are the image's platform.
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant"`
+
+	Manifest string `json:"manifest"`
+	Config   string `json:"config"`
+	// Layers are the files of the layers' metadata, the lowest first.
+	Layers []string `json:"layers"`
+	// Blobs are the layers themselves, if they were asked for.
+	Blobs []string `json:"blobs"`
+}
+
+// Write writes the images below dir, with their layers if withLayers. Two images
+// for one platform (Windows versions) are told apart by their digests.
+func Write(dir string, images []Image, withLayers bool) ([]Written, error) {
+	written := []Written{}
+	taken := map[string]bool{}
+	for _, image := range images {
+		label := image.Name()
+		if taken[label] {
+			label += "_" + image.Digest.Hex[:12]
+		}
+		taken[label] = true
+		w, err := image.write(dir, label, withLayers)
+		if err != nil {
+			return nil, fmt.Errorf("write image for %s: %w", platformName(image.Platform), err)
+		}
+		written = append(written, w)
+	}
+	return written, nil
+}
+
+func (i Image) write(dir, label string, withLayers bool) (Written, error) {
+	w := Written{
+		Name: label, OS: i.Platform.OS, Architecture: i.Platform.Architecture, Variant: i.Platform.Variant,
+		Manifest: label + "/manifest.json", Config: label + "/config.json", Layers: []string{}, Blobs: []string{},
+	}
+	if err := os.MkdirAll(filepath.Join(dir, label), 0o755); err != nil {
+		return w, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, w.Manifest), i.Manifest, 0o644); err != nil {
+		return w, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, w.Config), i.Config, 0o644); err != nil {
+		return w, err
+	}
+	for n, l := range i.Layers {
+		path := fmt.Sprintf("%s/%d.layer.json", label, n)
+		if err := l.WriteFile(filepath.Join(dir, path)); err != nil {
+			return w, err
+		}
+		w.Layers = append(w.Layers, path)
+	}
+	if !withLayers {
+		return w, nil
+	}
+	layers, err := i.image.Layers()
+	if err != nil {
+		return w, err
+	}
+	for n, l := range layers {
+		path := fmt.Sprintf("%s/%d.blob", label, n)
+		if err := writeBlob(filepath.Join(dir, path), l.Compressed); err != nil {
+			return w, fmt.Errorf("fetch layer %s: %w", i.Layers[n].Digest, err)
+		}
+		w.Blobs = append(w.Blobs, path)
+	}
+	return w, nil
+}
+
+// writeBlob writes what open gives; the registry client checks its digest.
+func writeBlob(path string, open func() (io.ReadCloser, error)) (err error) {
+	blob, err := open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = blob.Close() }()
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	_, err = io.Copy(file, blob)
+	return err
+}
