@@ -96,8 +96,10 @@ func TestArchiveHoldsJustWhatWasAskedFor(t *testing.T) {
 	dir := t.TempDir()
 	source(t, filepath.Join(dir, "tree/a/x"), "x")
 	source(t, filepath.Join(dir, "tree/b"), "b")
+	server := source(t, filepath.Join(dir, "server"), "ELF")
 	list := strings.Join([]string{
-		"file\t0755\t/app/bin/server\t" + source(t, filepath.Join(dir, "server"), "ELF"),
+		"file\t0755\t/app/bin/server\t" + server,
+		"file\t0755\t/app/bin/server.runfiles/_main/server\t" + server,
 		"file\t0644\t/app/config\t" + source(t, filepath.Join(dir, "config"), "k=v"),
 		"file\t0644\tapp/static\t" + filepath.Join(dir, "tree"),
 		"empty\t0644\t/app/bin/server.runfiles/__init__.py",
@@ -110,6 +112,8 @@ func TestArchiveHoldsJustWhatWasAskedFor(t *testing.T) {
 0 0755 0:0 0 app/bin/server "ELF"
 5 0755 0:0 0 app/bin/server.runfiles/
 0 0644 0:0 0 app/bin/server.runfiles/__init__.py
+5 0755 0:0 0 app/bin/server.runfiles/_main/
+1 0755 0:0 0 app/bin/server.runfiles/_main/server -> app/bin/server
 0 0644 0:0 0 app/config "k=v"
 2 0777 0:0 0 app/current -> bin/server
 5 0755 0:0 0 app/static/

@@ -77,8 +77,16 @@ func Write(w io.Writer, entries []Entry, options Options) (Metadata, error) {
 
 func writeArchive(w io.Writer, entries []Entry) error {
 	archive := tar.NewWriter(w)
+	// The executable of a binary is among its own runfiles too: what comes from
+	// one source a second time is a hard link, and its bytes are there once.
+	first := make(map[Entry]string)
 	for _, e := range entries {
-		if err := writeEntry(archive, e); err != nil {
+		content := Entry{Source: e.Source, Mode: e.Mode}
+		original, again := first[content]
+		if e.Source != "" && !again {
+			first[content] = e.Path
+		}
+		if err := writeEntry(archive, e, original); err != nil {
 			return fmt.Errorf("write /%s: %w", e.Path, err)
 		}
 	}
@@ -88,7 +96,8 @@ func writeArchive(w io.Writer, entries []Entry) error {
 	return nil
 }
 
-func writeEntry(archive *tar.Writer, e Entry) error {
+// writeEntry writes one entry: a hard link if there is an original to link to.
+func writeEntry(archive *tar.Writer, e Entry, original string) error {
 	header := &tar.Header{
 		Typeflag: tar.TypeReg,
 		Name:     e.Path,
@@ -101,6 +110,9 @@ func writeEntry(archive *tar.Writer, e Entry) error {
 		return archive.WriteHeader(header)
 	case e.Link != "":
 		header.Typeflag, header.Linkname, header.Mode = tar.TypeSymlink, e.Link, 0o777
+		return archive.WriteHeader(header)
+	case original != "":
+		header.Typeflag, header.Linkname = tar.TypeLink, original
 		return archive.WriteHeader(header)
 	case e.Source == "":
 		return archive.WriteHeader(header)
