@@ -1,0 +1,68 @@
+package bes
+
+import (
+	"fmt"
+
+	"google.golang.org/grpc/encoding"
+	grpcproto "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+)
+
+// frame is one message in the bytes that it came in, or is to leave in. Whoever
+// received it frees it.
+type frame struct{ data mem.BufferSlice }
+
+// bytes returns the message in one piece, valid until free.
+func (f *frame) bytes() []byte {
+	switch len(f.data) {
+	case 0:
+		return nil
+	case 1:
+		return f.data[0].ReadOnlyData()
+	}
+	whole := f.data.MaterializeToBuffer(mem.DefaultBufferPool())
+	f.data.Free()
+	f.data = mem.BufferSlice{whole}
+	return whole.ReadOnlyData()
+}
+
+func (f *frame) free() {
+	f.data.Free()
+	f.data = nil
+}
+
+// codec hands frames through untouched, and leaves every other message to
+// protobuf: the daemon's other services share the server.
+type codec struct{ encoding.CodecV2 }
+
+func newCodec() codec { return codec{encoding.GetCodecV2(grpcproto.Name)} }
+
+// Marshal implements [encoding.CodecV2].
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	switch m := v.(type) {
+	case *frame:
+		m.data.Ref() // gRPC frees what it is given
+		return m.data, nil
+	case *acknowledgement:
+		return m.marshal(), nil
+	default:
+		b, err := c.CodecV2.Marshal(v)
+		if err != nil {
+			return nil, fmt.Errorf("encode message: %w", err)
+		}
+		return b, nil
+	}
+}
+
+// Unmarshal implements [encoding.CodecV2].
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if m, ok := v.(*frame); ok {
+		data.Ref() // gRPC frees it on return
+		m.data = data
+		return nil
+	}
+	if err := c.CodecV2.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("decode message: %w", err)
+	}
+	return nil
+}

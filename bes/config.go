@@ -1,0 +1,142 @@
+package bes
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// Config is what a [Service] is made of. Its zero value acknowledges every event
+// and forwards none.
+type Config struct {
+	// Backends receive every event. Defaults to none.
+	Backends []Backend
+
+	// Observer is told of every event. Defaults to nobody.
+	Observer Observer
+
+	// ObserveHeaders are the names of request headers that [Stream.Metadata] holds.
+	// Defaults to none.
+	ObserveHeaders []string
+
+	// MaxStreams is how many streams may be open at a time. One more is ended
+	// RESOURCE_EXHAUSTED, which Bazel retries. Defaults to [DefaultMaxStreams].
+	MaxStreams int
+
+	// Linger is how long an invocation is remembered after its stream ended, so
+	// that what Bazel sends again is known again. Defaults to [DefaultLinger].
+	Linger time.Duration
+
+	// FirstMessage is how long a stream may be open before its first message.
+	// Defaults to [DefaultFirstMessage].
+	FirstMessage time.Duration
+
+	// FinishGrace is how long to wait, once everything is acknowledged, for a
+	// backend that keeps its stream open to say how it ended. Defaults to
+	// [DefaultFinishGrace].
+	FinishGrace time.Duration
+
+	// DeliverTimeout is how long a best-effort backend may take over what is left
+	// once Bazel is done. Defaults to [DefaultDeliverTimeout].
+	DeliverTimeout time.Duration
+
+	// LifecycleTimeout bounds a lifecycle call to a backend. Bazel gives up after
+	// 15 s. Defaults to [DefaultLifecycleTimeout].
+	LifecycleTimeout time.Duration
+
+	// ReplayBytes bounds what one stream keeps in memory for one best-effort
+	// backend. Defaults to [DefaultReplayBytes].
+	ReplayBytes int64
+
+	// ReplayBytesTotal bounds what all streams keep together. Defaults to
+	// [DefaultReplayBytesTotal].
+	ReplayBytesTotal int64
+
+	// Metrics registers the service's metrics. Nil means that none are kept.
+	Metrics prometheus.Registerer
+
+	// Logger defaults to none.
+	Logger zerolog.Logger
+}
+
+const (
+	// DefaultMaxStreams is more than the Bazels that one daemon's machine can have
+	// network for; it is there to bound memory.
+	DefaultMaxStreams = 4096
+
+	// DefaultLinger outlasts Bazel's retries, which go on for some 10 s without
+	// progress.
+	DefaultLinger = 2 * time.Minute
+
+	// DefaultFirstMessage is far more than Bazel takes.
+	DefaultFirstMessage = time.Minute
+
+	// DefaultFinishGrace is what a build waits for a backend that never closes its
+	// streams.
+	DefaultFinishGrace = time.Second
+
+	// DefaultDeliverTimeout lets a backend restart.
+	DefaultDeliverTimeout = 5 * time.Minute
+
+	// DefaultLifecycleTimeout leaves Bazel time to hear of it.
+	DefaultLifecycleTimeout = 9 * time.Second
+
+	// DefaultReplayBytes holds the stream of a build of some 20,000 targets.
+	DefaultReplayBytes = 64 << 20
+
+	// DefaultReplayBytesTotal bounds the daemon's memory.
+	DefaultReplayBytesTotal = 512 << 20
+
+	// MaxMessageBytes is the largest message taken and sent. Real builds send
+	// events of 10 MB (bazel#12050).
+	MaxMessageBytes = 64 << 20
+)
+
+// withDefaults fills in what is not set, and refuses what makes no sense.
+func (c Config) withDefaults() (Config, error) {
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	c.MaxStreams = orDefault(c.MaxStreams, DefaultMaxStreams)
+	c.Linger = orDefault(c.Linger, DefaultLinger)
+	c.FirstMessage = orDefault(c.FirstMessage, DefaultFirstMessage)
+	c.FinishGrace = orDefault(c.FinishGrace, DefaultFinishGrace)
+	c.DeliverTimeout = orDefault(c.DeliverTimeout, DefaultDeliverTimeout)
+	c.LifecycleTimeout = orDefault(c.LifecycleTimeout, DefaultLifecycleTimeout)
+	c.ReplayBytes = orDefault(c.ReplayBytes, DefaultReplayBytes)
+	c.ReplayBytesTotal = orDefault(c.ReplayBytesTotal, DefaultReplayBytesTotal)
+	for _, n := range []int64{
+		int64(c.MaxStreams), int64(c.Linger), int64(c.FirstMessage), int64(c.FinishGrace), int64(c.DeliverTimeout),
+		int64(c.LifecycleTimeout), c.ReplayBytes, c.ReplayBytesTotal,
+	} {
+		if n < 0 {
+			return Config{}, errors.New("limits and durations cannot be less than zero")
+		}
+	}
+	names := make(map[string]bool)
+	backends := make([]Backend, len(c.Backends))
+	for i, b := range c.Backends {
+		b, err := b.withDefaults()
+		if err != nil {
+			return Config{}, fmt.Errorf("backend %q: %w", b.Name, err)
+		}
+		if names[b.Name] {
+			return Config{}, fmt.Errorf("backend %q: there are two of this name", b.Name)
+		}
+		names[b.Name] = true
+		backends[i] = b
+	}
+	c.Backends = backends
+	return c, nil
+}
+
+func orDefault[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}

@@ -1,0 +1,125 @@
+package bes
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// key is what an invocation's state is kept under.
+type key struct {
+	build, invocation string
+	component         int32
+}
+
+// invocation is what is known of one invocation's stream, across the connections
+// that it comes over.
+type invocation struct {
+	key key
+
+	mu sync.Mutex
+	// attached is the connection that the stream comes over now, nil when there is
+	// none.
+	attached *attachment
+	// known says whether any message has come; the numbers below mean nothing
+	// before.
+	known bool
+	// received is the highest sequence number taken in.
+	received int64
+	// observed is the highest sequence number that the observation was handed.
+	observed int64
+	// waits are what must be durable before its event is acknowledged, in order.
+	waits []wait
+	// acknowledged is the highest sequence number that Bazel was sent the
+	// acknowledgement of, on whatever connection.
+	acknowledged int64
+	// last is the sequence number of component_stream_finished, 0 until it came.
+	last int64
+	// required holds, for each required backend, the highest sequence number that
+	// it acknowledged.
+	required []int64
+	// verdict is how the observation wants the stream to end.
+	verdict error
+	// observation is nil before the first message, after a wait failed, and at the
+	// end.
+	observation Observation
+	// idleSince is when the last connection went away.
+	idleSince time.Time
+
+	// couriers carry the stream to the best-effort backends. They are made with
+	// the first message, and used by the attached connection's reader only.
+	couriers []*courier
+}
+
+// wait is one observation's promise to be kept before an acknowledgement.
+type wait struct {
+	sequence int64
+	until    func(context.Context) error
+}
+
+// durable is the highest sequence number that nothing local keeps from being
+// acknowledged. Called with mu held.
+func (i *invocation) durable() int64 {
+	if len(i.waits) > 0 {
+		return i.waits[0].sequence - 1
+	}
+	return i.observed
+}
+
+// due is the highest sequence number that may be acknowledged. Called with mu held.
+func (i *invocation) due() int64 {
+	due := i.durable()
+	for _, acknowledged := range i.required {
+		due = min(due, acknowledged)
+	}
+	return due
+}
+
+// begin sets the numbers for a stream that begins, or goes on behind a gap, with
+// the given sequence number. Called with mu held.
+func (i *invocation) begin(first int64) {
+	i.known = true
+	before := first - 1
+	i.received, i.observed, i.acknowledged = before, before, max(i.acknowledged, before)
+	i.waits = nil
+	for n := range i.required {
+		i.required[n] = before
+	}
+}
+
+// forget drops an observation whose wait failed. What it was handed and is not
+// acknowledged will be handed to a new one. Called with mu held.
+func (i *invocation) forget() Observation {
+	observation := i.observation
+	i.observation = nil
+	i.waits = nil
+	i.observed = i.acknowledged
+	return observation
+}
+
+// complete says whether everything came and is acknowledged. Called with mu held.
+func (i *invocation) complete() bool { return i.last != 0 && i.acknowledged >= i.last }
+
+var (
+	errLeft = errors.New("the client left before the end of its stream")
+	errGap  = errors.New("the stream went on elsewhere")
+)
+
+// close ends what is left of an invocation that is not attached.
+func (i *invocation) close(err error) {
+	i.mu.Lock()
+	observation := i.observation
+	i.observation = nil
+	if i.complete() {
+		err = nil
+	}
+	couriers := i.couriers
+	i.mu.Unlock()
+	if observation != nil {
+		observation.End(err)
+	}
+	for _, c := range couriers {
+		c.close()
+	}
+}

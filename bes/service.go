@@ -1,0 +1,236 @@
+package bes
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+)
+
+// Service is the relay: google.devtools.build.v1.PublishBuildEvent, served to Bazel
+// and forwarded to the backends.
+type Service struct {
+	config  Config
+	log     zerolog.Logger
+	metrics *metrics
+
+	required   []*backend
+	bestEffort []*backend
+
+	// ctx ends with the service.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// stopping is closed when no new stream is taken.
+	stopping chan struct{}
+
+	mu          sync.Mutex
+	invocations map[key]*invocation
+	lanes       map[laneKey]*lane
+	open        map[*attachment]struct{}
+	closed      bool
+
+	// replayBytes is what all couriers keep.
+	replayBytes atomic.Int64
+
+	// streams counts open connections, background every other goroutine.
+	streams    sync.WaitGroup
+	background sync.WaitGroup
+}
+
+// New makes a service. Backends are connected to when they are needed.
+func New(config Config) (*Service, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("configure the BES relay: %w", err)
+	}
+	s := &Service{
+		config:      config,
+		log:         config.Logger,
+		stopping:    make(chan struct{}),
+		invocations: make(map[key]*invocation),
+		lanes:       make(map[laneKey]*lane),
+		open:        make(map[*attachment]struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.metrics, err = newMetrics(config.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics of the BES relay: %w", err)
+	}
+	for _, c := range config.Backends {
+		b, err := s.dial(c)
+		if err != nil {
+			s.cancel()
+			s.disconnect()
+			return nil, fmt.Errorf("backend %q: %w", c.Name, err)
+		}
+		if c.Mode == Required {
+			s.required = append(s.required, b)
+		} else {
+			s.bestEffort = append(s.bestEffort, b)
+		}
+	}
+	s.background.Add(1)
+	go func() {
+		defer s.background.Done()
+		s.sweep()
+	}()
+	return s, nil
+}
+
+// ServerOptions are what a gRPC server that serves a [Service] needs: the codec that
+// leaves events as they are, messages of 64 MiB, keepalive as Bazel does it.
+func ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(MaxMessageBytes),
+		grpc.MaxSendMsgSize(MaxMessageBytes),
+		// Bazel with --grpc_keepalive_time is cut off after 31 s otherwise.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		// A client that vanished without a word is noticed within two minutes.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 30 * time.Second}),
+		// An idle stream is to cost little: a connection's write buffer is had from a
+		// pool while there is something to write.
+		grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(16 << 10),
+	}
+}
+
+// admit counts a connection in, unless there are too many or the service stops.
+func (s *Service) admit(a *attachment) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errStopping
+	}
+	if len(s.open) >= s.config.MaxStreams {
+		s.metrics.refused.Inc()
+		return status.Errorf(codes.ResourceExhausted, "%d streams are open, which is as many as may be; try again", len(s.open))
+	}
+	s.open[a] = struct{}{}
+	s.metrics.streams.Inc()
+	s.streams.Add(1)
+	return nil
+}
+
+// attach finds or makes the state of an invocation, and makes a its connection. One
+// that came before is ended first: Bazel has given up on it.
+func (s *Service) attach(a *attachment, k key) (*invocation, error) {
+	for {
+		s.mu.Lock()
+		i := s.invocations[k]
+		if i == nil {
+			i = &invocation{key: k, required: make([]int64, len(s.required))}
+			s.invocations[k] = i
+		}
+		i.mu.Lock()
+		before := i.attached
+		if before == nil {
+			i.attached = a
+			a.invocation = i
+		}
+		i.mu.Unlock()
+		s.mu.Unlock()
+		if before == nil {
+			a.events = s.metrics.stream()
+			return i, nil
+		}
+		before.end(status.Error(codes.Aborted, "the client opened this stream anew"))
+		if err := before.awaitRelease(a.ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// takeoverTimeout is how long a connection may take to let go of its invocation.
+const takeoverTimeout = 10 * time.Second
+
+func (a *attachment) awaitRelease(ctx context.Context) error {
+	timer := time.NewTimer(takeoverTimeout)
+	defer timer.Stop()
+	select {
+	case <-a.released:
+		return nil
+	case <-timer.C:
+		return status.Error(codes.Unavailable, "an earlier connection of this stream is still being closed; try again")
+	case <-ctx.Done():
+		return status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+// release lets go of a connection of which no goroutine is left.
+func (s *Service) release(a *attachment) {
+	s.mu.Lock()
+	delete(s.open, a)
+	s.mu.Unlock()
+	s.metrics.streams.Dec()
+	defer s.streams.Done()
+	i := a.invocation
+	if i == nil {
+		return
+	}
+	var failed Observation
+	i.mu.Lock()
+	if a.broken != nil {
+		failed = i.forget()
+	}
+	i.mu.Unlock()
+	if failed != nil {
+		failed.End(a.broken)
+	}
+	i.mu.Lock()
+	i.attached = nil
+	i.idleSince = time.Now()
+	complete := i.complete()
+	couriers := i.couriers
+	i.mu.Unlock()
+	if complete {
+		for _, c := range couriers {
+			c.close()
+		}
+	}
+	a.events.ended(a.result)
+}
+
+// sweep forgets invocations that nobody has come back to.
+func (s *Service) sweep() {
+	ticker := time.NewTicker(max(s.config.Linger/4, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.forget(now.Add(-s.config.Linger))
+		}
+	}
+}
+
+// forget drops the state of what was idle before the given time.
+func (s *Service) forget(before time.Time) {
+	var gone []*invocation
+	s.mu.Lock()
+	for k, i := range s.invocations {
+		i.mu.Lock()
+		if i.attached == nil && i.idleSince.Before(before) {
+			gone = append(gone, i)
+			delete(s.invocations, k)
+		}
+		i.mu.Unlock()
+	}
+	for k, l := range s.lanes {
+		if l.idle(before) {
+			delete(s.lanes, k)
+		}
+	}
+	s.mu.Unlock()
+	for _, i := range gone {
+		i.close(errLeft)
+	}
+}
