@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/drayage/drayage/internal/image"
 	"github.com/drayage/drayage/internal/layer"
@@ -139,7 +139,11 @@ func TestBaseOfTwoHalvesIsRefused(t *testing.T) {
 func TestPushSpecSaysWhereEveryLayerIs(t *testing.T) {
 	layers := []layer.Metadata{layerOf("a"), layerOf("b"), layerOf("a")}
 	made, manifest, _ := assemble(t, image.Spec{Layers: layers, Platform: "linux/amd64"})
-	spec, err := image.PushSpec(made, layers, "@@//app:push", pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app"})
+	push := image.Push{
+		Target: "@@//app:push", Destination: pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app"},
+		Images: []image.Image{made}, Layers: layers,
+	}
+	spec, err := image.PushSpec(push)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +156,52 @@ func TestPushSpecSaysWhereEveryLayerIs(t *testing.T) {
 	if spec.Blobs[0].Digest != manifest.Config.Digest {
 		t.Errorf("the first blob is %s, want the config", spec.Blobs[0].Digest)
 	}
-	_, err = image.PushSpec(made, layers[:1], "@@//app:push", pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app"})
+	push.Layers = layers[:1]
+	_, err = image.PushSpec(push)
 	if err == nil || !strings.Contains(err.Error(), "nothing says where layer 1") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestAnIndexIsPushedWithTheImagesItLists(t *testing.T) {
+	shared := []layer.Metadata{layerOf("a")}
+	amd64, _, _ := assemble(t, image.Spec{Layers: shared, Platform: "linux/amd64"})
+	arm64, _, _ := assemble(t, image.Spec{Layers: append(shared, layerOf("b")), Platform: "linux/arm64/v8"})
+	index, err := image.Index([]image.Image{amd64, arm64}, map[string]string{"a": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := v1.ParseIndexManifest(bytes.NewReader(index))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var platforms []string
+	for _, d := range parsed.Manifests {
+		platforms = append(platforms, d.Platform.String())
+	}
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, platforms); diff != "" {
+		t.Errorf("platforms (-want +got):\n%s", diff)
+	}
+	spec, err := image.PushSpec(image.Push{
+		Target: "@@//app:push", Destination: pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"v1"}},
+		Images: []image.Image{amd64, arm64}, Index: index, Layers: append(shared, layerOf("b")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spec.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if spec.Root != image.Describe("", index).Digest || len(spec.Manifests) != 3 || len(spec.Blobs) != 4 {
+		t.Errorf("root is %s, with %d manifests and %d blobs", spec.Root, len(spec.Manifests), len(spec.Blobs))
+	}
+}
+
+func TestAnIndexHasOneImageAPlatform(t *testing.T) {
+	one, _, _ := assemble(t, image.Spec{Platform: "linux/amd64", User: "a"})
+	two, _, _ := assemble(t, image.Spec{Platform: "linux/amd64", User: "b"})
+	_, err := image.Index([]image.Image{one, two}, nil)
+	if err == nil || !strings.Contains(err.Error(), "two images are for linux/amd64") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/operator"
+)
+
+// pageSize is how many entries are asked for at a time.
+const pageSize = 500
+
+func newLedgerCommand() *cobra.Command {
+	var daemon, format, since, until, outcome string
+	var query ledger.Query
+	var limit int
+
+	command := &cobra.Command{
+		Use:   "ledger",
+		Short: "Show what was pushed",
+		Long: `Show the ledger of a daemon: what was pushed, the newest first.
+
+Filters narrow it down, and all that are given must hold. The table is for a
+terminal; json, jsonl and csv hold every field.`,
+		Example: `  drayage ledger
+  drayage ledger --repository acme/app --tag latest
+  drayage ledger --commit 6a14a96 --outcome failed --format json`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			write, err := entriesWriter(format)
+			if err != nil {
+				return err
+			}
+			values := operator.EncodeQuery(query)
+			for name, value := range map[string]string{"since": since, "until": until, "outcome": outcome} {
+				if value != "" {
+					values.Set(name, value)
+				}
+			}
+			if query, err = operator.DecodeQuery(values); err != nil {
+				return err
+			}
+			client, err := operator.NewClient(daemon)
+			if err != nil {
+				return err
+			}
+			entries, err := fetch(command.Context(), client, query, limit)
+			if err != nil {
+				return err
+			}
+			return write(command.OutOrStdout(), entries)
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	addDaemonFlag(command, &daemon)
+	flags.StringVarP(&format, "format", "o", "table", "table, json, jsonl or csv")
+	flags.IntVarP(&limit, "limit", "n", 100, "entries at most; 0 for all")
+	flags.StringVar(&query.Digest, "digest", "", "only this manifest or index digest")
+	flags.StringVar(&query.Registry, "registry", "", "only this registry")
+	flags.StringVar(&query.Repository, "repository", "", "only this repository")
+	flags.StringVar(&query.Tag, "tag", "", "only pushes under this tag")
+	flags.StringVar(&query.Target, "target", "", "only this Bazel target")
+	flags.StringVar(&query.Invocation, "invocation", "", "only this Bazel invocation")
+	flags.StringVar(&query.Commit, "commit", "", "only this commit")
+	flags.StringVar(&outcome, "outcome", "", fmt.Sprintf("only this outcome: one of %v", ledger.Outcomes()))
+	flags.StringVar(&since, "since", "", "only from this time on: 2026-01-31 or 2026-01-31T12:00:00Z")
+	flags.StringVar(&until, "until", "", "only before this time")
+	return command
+}
+
+// fetch asks page by page until there are limit entries (0: until the end).
+func fetch(ctx context.Context, client *operator.Client, query ledger.Query, limit int) ([]ledger.Entry, error) {
+	if limit < 0 {
+		return nil, fmt.Errorf("--limit: %d is less than zero", limit)
+	}
+	entries := []ledger.Entry{}
+	for {
+		query.Limit = pageSize
+		if limit > 0 {
+			query.Limit = min(pageSize, limit-len(entries))
+		}
+		page, err := client.Ledger(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, page.Entries...)
+		if page.Next == 0 || (limit > 0 && len(entries) >= limit) {
+			return entries, nil
+		}
+		query.Before = page.Next
+	}
+}
+
+func entriesWriter(format string) (func(io.Writer, []ledger.Entry) error, error) {
+	switch format {
+	case "table":
+		return writeTable, nil
+	case "json":
+		return ledger.WriteJSON, nil
+	case "jsonl":
+		return ledger.WriteJSONLines, nil
+	case "csv":
+		return ledger.WriteCSV, nil
+	}
+	return nil, fmt.Errorf("--format: %q is not table, json, jsonl or csv", format)
+}
+
+// addDaemonFlag adds the flag that says which daemon to ask.
+func addDaemonFlag(command *cobra.Command, daemon *string) {
+	address := os.Getenv("DRAYAGE_DAEMON")
+	if address == "" {
+		address = "http://127.0.0.1:9091"
+	}
+	command.Flags().StringVar(daemon, "daemon", address, "HTTP address of drayaged; the environment's DRAYAGE_DAEMON sets the default")
+}
+
+// writeTable writes the entries with times as the person's clock has them.
+func writeTable(w io.Writer, entries []ledger.Entry) error {
+	if len(entries) == 0 {
+		_, err := fmt.Fprintln(w, "Nothing like that is in the ledger.")
+		return err
+	}
+	return ledger.WriteTable(w, entries, time.Local)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/operator"
+)
+
+func newWaitCommand() *cobra.Command {
+	var daemon string
+	var timeout, interval time.Duration
+
+	command := &cobra.Command{
+		Use:   "wait INVOCATION_ID",
+		Short: "Wait until the pushes of a Bazel invocation are done",
+		Long: `Wait until Bazel's event stream of an invocation has ended and all its pushes
+are done, and print them. Fails if one of them failed or was denied.
+
+Choose the invocation id yourself to know it: bazel build --invocation_id=$(uuidgen)`,
+		Example: `  drayage wait 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11 --timeout 10m`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			client, err := operator.NewClient(daemon)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(command.Context(), timeout)
+			defer cancel()
+			invocation, err := waitUntilDone(ctx, client, args[0], interval, command.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			entries, err := fetch(command.Context(), client, ledger.Query{Invocation: args[0]}, 0)
+			if err != nil {
+				return err
+			}
+			if err := writeTable(command.OutOrStdout(), entries); err != nil {
+				return err
+			}
+			if bad := invocation.Outcomes[ledger.Failed] + invocation.Outcomes[ledger.Denied]; bad > 0 {
+				return fmt.Errorf("%d of %d pushes failed", bad, len(entries))
+			}
+			return nil
+		},
+	}
+	command.Flags().SortFlags = false
+	addDaemonFlag(command, &daemon)
+	command.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait")
+	command.Flags().DurationVar(&interval, "interval", 500*time.Millisecond, "how often to ask")
+	return command
+}
+
+// waitUntilDone asks until the invocation's stream has ended with nothing
+// pending, and writes its progress whenever that changes.
+func waitUntilDone(ctx context.Context, client *operator.Client, id string, interval time.Duration, progress io.Writer) (operator.Invocation, error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	said := ""
+	for {
+		invocation, err := client.Invocation(ctx, id)
+		status := fmt.Sprintf("%d pushes under way, %d done", invocation.Pending, total(invocation.Outcomes))
+		var unknown *operator.NotFoundError
+		switch {
+		case errors.As(err, &unknown):
+			status = "the daemon has not heard of this invocation yet"
+		case err != nil && ctx.Err() == nil:
+			return invocation, err
+		case err == nil && invocation.Finished && invocation.Pending == 0:
+			return invocation, nil
+		}
+		if status != said && ctx.Err() == nil {
+			fmt.Fprintln(progress, status)
+			said = status
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return invocation, fmt.Errorf("time is up, and invocation %s is not done: %s", id, said)
+			}
+			return invocation, ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func total(outcomes map[ledger.Outcome]int) int {
+	sum := 0
+	for _, n := range outcomes {
+		sum += n
+	}
+	return sum
+}

@@ -1,0 +1,6 @@
+// Package dispatch is what happens to a push spec between the stream and the
+// ledger. An [Observer] watches the build events: a spec that it finds becomes a
+// durable job before its event is acknowledged. A [Worker] does the jobs: it
+// reads the spec from the remote cache, fills in its stamp variables, has the
+// image hauled, and says what the ledger is to hold.
+package dispatch

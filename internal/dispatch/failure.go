@@ -1,0 +1,83 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// Classes of failure that are the daemon's own; the others are those of package
+// haul.
+const (
+	classMalformed = "malformed"
+	classEvicted   = "evicted"
+	classStamp     = "stamp"
+	classOther     = "unavailable"
+)
+
+// failure is what an error means for the job.
+type failure struct {
+	class   string
+	outcome ledger.Outcome
+	// final says that trying again is of no use.
+	final bool
+	// tries bounds the attempts, where they are fewer than the queue allows; 0 is as
+	// many as it allows.
+	tries int
+	// after is the least time before the next try; 0 leaves it to the queue.
+	after time.Duration
+}
+
+func classify(err error) failure {
+	var hauled *haul.Error
+	if errors.As(err, &hauled) {
+		f := failure{class: string(hauled.Class), outcome: ledger.Failed, final: hauled.Class.Final(), after: hauled.RetryAfter}
+		if hauled.Class == haul.Denied {
+			f.outcome = ledger.Denied
+		}
+		return f
+	}
+	var (
+		unset    *stampError
+		missing  *cas.NotFoundError
+		document *pushspec.Error
+		version  *pushspec.VersionError
+	)
+	switch {
+	case errors.As(err, &unset):
+		return failure{class: classStamp, outcome: ledger.Failed, final: true}
+	case errors.As(err, &missing):
+		// A cache that takes uploads in the background may get it yet (bazel#23250).
+		return failure{class: classEvicted, outcome: ledger.Failed, tries: 4, after: time.Second}
+	case errors.As(err, &document), errors.As(err, &version), errors.Is(err, errNoDigest):
+		return failure{class: classMalformed, outcome: ledger.Failed, final: true}
+	}
+	return failure{class: classOther, outcome: ledger.Failed}
+}
+
+// over says whether attempt was the last one.
+func (f failure) over(attempt store.Attempt) bool {
+	return f.final || attempt.Number >= attempt.Max || (f.tries > 0 && attempt.Number >= f.tries)
+}
+
+// explain writes the error for the person who reads the ledger: which target and
+// destination, what failed, and what to do.
+func explain(job store.Job, entry ledger.Entry, err error) string {
+	text := "push " + job.Target
+	if entry.Registry != "" {
+		text += fmt.Sprintf(" to %s/%s", entry.Registry, entry.Repository)
+	}
+	text += ": " + err.Error()
+	var unread *specError
+	var missing *cas.NotFoundError
+	if errors.As(err, &unread) && errors.As(err, &missing) {
+		text += ": it is not in the remote cache (any more); build with --remote_upload_local_results and without a stale local output, or raise the cache's retention"
+	}
+	return text
+}

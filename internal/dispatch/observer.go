@@ -1,0 +1,169 @@
+package dispatch
+
+import (
+	"context"
+
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/bes"
+	"github.com/drayage/drayage/bes/bep"
+	"github.com/drayage/drayage/internal/store"
+)
+
+// Queue is where an [Observer] makes what it found durable.
+type Queue interface {
+	// Enqueue returns when the jobs are durable. A job that is there already is
+	// not added again.
+	Enqueue(ctx context.Context, jobs []store.Job) error
+	// SaveInvocation merges what is known of an invocation into what was known.
+	SaveInvocation(ctx context.Context, invocation store.Invocation) error
+	// Remember keeps records of an invocation's stream until it has finished.
+	Remember(ctx context.Context, invocation string, records [][]byte) error
+	// Remembered are the records that Remember kept.
+	Remembered(ctx context.Context, invocation string) ([][]byte, error)
+}
+
+// Observer turns push specs in build event streams into durable jobs. It
+// implements [bes.Observer].
+type Observer struct {
+	queue  Queue
+	scan   bep.Options
+	logger zerolog.Logger
+}
+
+// NewObserver makes an observer that puts the jobs it finds into queue.
+func NewObserver(queue Queue, scan bep.Options, logger zerolog.Logger) *Observer {
+	return &Observer{queue: queue, scan: scan, logger: logger}
+}
+
+// Begin implements [bes.Observer].
+func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation {
+	logger := o.logger.With().Str("invocation", stream.InvocationID).Str("build", stream.BuildID).Logger()
+	s := &observation{
+		stream:  stream,
+		scanner: bep.NewScanner(o.scan),
+		batches: newBatcher(ctx, o.queue),
+		logger:  logger,
+	}
+	if stream.FirstSequence <= 1 {
+		return s
+	}
+	// A stream that goes on after a crash of the daemon does not begin anew: what
+	// was acknowledged is not sent again, so what it meant is read back.
+	records, err := o.queue.Remembered(ctx, stream.InvocationID)
+	if err != nil {
+		s.broken = unavailable(err)
+		return s
+	}
+	for _, record := range records {
+		if err := s.scanner.Recall(record); err != nil {
+			logger.Error().Err(err).Msg("what was remembered of the stream cannot be read")
+		}
+	}
+	return s
+}
+
+// observation is one stream.
+type observation struct {
+	stream  bes.Stream
+	scanner *bep.Scanner
+	batches *batcher
+	logger  zerolog.Logger
+	// broken is why the stream cannot be observed; it keeps every event from
+	// being acknowledged.
+	broken error
+}
+
+// Observe implements [bes.Observation].
+func (s *observation) Observe(event bes.Event) func(context.Context) error {
+	if s.broken != nil {
+		return func(context.Context) error { return s.broken }
+	}
+	var news batch
+	if len(event.BazelEvent) > 0 {
+		found, err := s.scanner.Scan(event.BazelEvent)
+		if err != nil {
+			s.logger.Warn().Err(err).Int64("sequence", event.Sequence).Msg("build event cannot be read; it is forwarded all the same")
+		}
+		s.report(found)
+		for _, spec := range found.Specs {
+			// An alias, an aspect or another configuration repeats what a target said.
+			if !spec.Repeated {
+				news.jobs = append(news.jobs, s.job(spec))
+			}
+		}
+		news.records = found.Remember
+		absent := absent(found)
+		if found.Changed || len(absent) > 0 {
+			news.invocation = s.invocation()
+			news.invocation.Absent = absent
+		}
+	}
+	if event.Finished {
+		news.invocation = s.invocation()
+		news.invocation.Finished = true
+		news.invocation.Absent = aborted(s.scanner.Invocation())
+	}
+	if news.empty() {
+		return nil
+	}
+	news.id = s.stream.InvocationID
+	return s.batches.add(news)
+}
+
+// End implements [bes.Observation].
+func (s *observation) End(err error) {
+	s.batches.close()
+	if err != nil {
+		s.logger.Info().Err(err).Msg("stream ended early")
+	}
+}
+
+func (s *observation) job(spec bep.SpecFile) store.Job {
+	s.logger.Debug().Str("target", spec.Label).Str("digest", spec.File.Digest).Msg("push spec found")
+	return store.Job{
+		Invocation:    s.stream.InvocationID,
+		Build:         s.stream.BuildID,
+		Target:        spec.Label,
+		Configuration: spec.Configuration,
+		Aspect:        spec.Aspect,
+		Client:        s.stream.Client(),
+		Spec: store.SpecRef{
+			Instance: spec.File.Instance,
+			Function: spec.File.Function,
+			Hash:     spec.File.Digest,
+			Size:     spec.File.Length,
+			Inline:   spec.File.Contents,
+		},
+	}
+}
+
+// report says aloud what the stream keeps from being pushed.
+func (s *observation) report(found bep.Found) {
+	for _, lost := range found.Lost {
+		s.logger.Error().Str("target", lost.Label).Str("group", lost.OutputGroup).Msg("a push spec of this target was not found: the stream told of its file in a way that could not be followed")
+	}
+	if found.Full {
+		s.logger.Error().Msg("the stream names more push specs than may be kept for one invocation; later ones can be missed")
+	}
+}
+
+// invocation is what the stream has said about itself so far.
+func (s *observation) invocation() *store.Invocation {
+	i := s.scanner.Invocation()
+	return &store.Invocation{
+		ID:           s.stream.InvocationID,
+		Build:        s.stream.BuildID,
+		Command:      i.Command,
+		BazelVersion: i.ToolVersion,
+		Started:      i.Started,
+		Status:       i.Status,
+		Metadata:     i.Metadata,
+		ExitCode:     i.ExitName,
+	}
+}
+
+// unavailable is the status that makes Bazel send again what could not be kept.
+func unavailable(err error) error { return status.Error(codes.Unavailable, err.Error()) }

@@ -1,0 +1,236 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// SpecReader reads a push spec's file from the remote cache.
+type SpecReader interface {
+	ReadAll(ctx context.Context, blob cas.Blob) ([]byte, error)
+}
+
+// Hauler carries one image from the remote cache to a registry.
+type Hauler interface {
+	Haul(ctx context.Context, request haul.Request) (haul.Result, error)
+}
+
+// Invocations is where a [Worker] looks up what the stream said of its
+// invocation.
+type Invocations interface {
+	Invocation(ctx context.Context, id string) (store.Invocation, bool, error)
+}
+
+// WorkerOptions are what a [Worker] works with.
+type WorkerOptions struct {
+	Specs       SpecReader
+	Hauler      Hauler
+	Invocations Invocations
+	// Version is the daemon's, for the ledger.
+	Version string
+	// Now is the clock. Defaults to time.Now.
+	Now    func() time.Time
+	Logger zerolog.Logger
+}
+
+// Worker does jobs. It implements [store.Worker].
+type Worker struct {
+	specs       SpecReader
+	hauler      Hauler
+	invocations Invocations
+	version     string
+	now         func() time.Time
+	logger      zerolog.Logger
+}
+
+// NewWorker makes a worker.
+func NewWorker(options WorkerOptions) *Worker {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Worker{
+		specs:       options.Specs,
+		hauler:      options.Hauler,
+		invocations: options.Invocations,
+		version:     options.Version,
+		now:         options.Now,
+		logger:      options.Logger,
+	}
+}
+
+// Work implements [store.Worker]: it returns what the ledger is to hold, or the
+// error after which the job is tried again.
+func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt) (ledger.Entry, error) {
+	started := w.now()
+	logger := w.logger.With().Str("invocation", job.Invocation).Str("target", job.Target).Logger()
+
+	invocation, _, err := w.invocations.Invocation(ctx, job.Invocation)
+	if err != nil {
+		return ledger.Entry{}, fmt.Errorf("look up invocation %s: %w", job.Invocation, err)
+	}
+	entry := w.entry(job, invocation)
+	entry.Attempts = attempt.Number
+
+	err = w.push(ctx, job, invocation, &entry)
+	entry.Time = w.now()
+	entry.Duration = entry.Time.Sub(started)
+	if err == nil {
+		w.succeeded(logger, entry)
+		return entry, nil
+	}
+	// A stop of the daemon is nobody's failure: the job goes on at the next start.
+	if ctx.Err() != nil {
+		return ledger.Entry{}, ctx.Err()
+	}
+	var postponed *store.PostponeError
+	if errors.As(err, &postponed) {
+		return ledger.Entry{}, postponed
+	}
+	failure := classify(err)
+	if !failure.over(attempt) {
+		logger.Warn().Err(err).Str("class", failure.class).Int("attempt", attempt.Number).Dur("after", failure.after).Msg("push failed; it is tried again")
+		return ledger.Entry{}, &store.RetryError{After: failure.after, Err: err}
+	}
+	entry.Outcome = failure.outcome
+	entry.ErrorClass = failure.class
+	entry.Error = explain(job, entry, err)
+	logger.Error().Str("class", failure.class).Int("attempts", attempt.Number).Msg(entry.Error)
+	return entry, nil
+}
+
+// push reads the spec and hauls what it says, and notes in the entry all that it
+// learns.
+func (w *Worker) push(ctx context.Context, job store.Job, invocation store.Invocation, entry *ledger.Entry) error {
+	spec, err := w.spec(ctx, job)
+	if err != nil {
+		return err
+	}
+	entry.Registry = spec.Destination.Registry
+	entry.Repository = spec.Destination.Repository
+	entry.Digest = spec.Root.String()
+	for _, m := range spec.Manifests {
+		manifest := ledger.Manifest{Digest: m.Digest.String(), MediaType: string(m.MediaType)}
+		if m.Platform != nil {
+			manifest.Platform = m.Platform.String()
+		}
+		entry.Manifests = append(entry.Manifests, manifest)
+	}
+
+	destination, err := w.stamp(spec.Destination, invocation)
+	if err != nil {
+		return err
+	}
+	entry.Repository = destination.Repository
+	for _, tag := range destination.Tags {
+		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag})
+	}
+
+	result, err := w.hauler.Haul(ctx, haul.Request{
+		Spec:       spec,
+		Repository: destination.Repository,
+		Tags:       destination.Tags,
+		Instance:   job.Spec.Instance,
+		Invocation: job.Invocation,
+	})
+	entry.Uploaded = ledger.Count(result.Uploaded)
+	entry.Mounted = ledger.Count(result.Mounted)
+	entry.Present = ledger.Count(result.Present)
+	entry.Requests = result.Requests
+	if err != nil {
+		return err
+	}
+	entry.Outcome = ledger.Pushed
+	if result.AlreadyThere {
+		entry.Outcome = ledger.Present
+	}
+	entry.Tags = nil
+	for _, tag := range result.Tags {
+		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag.Name, Previous: tag.Previous})
+	}
+	return nil
+}
+
+// spec reads and decodes the job's push spec.
+func (w *Worker) spec(ctx context.Context, job store.Job) (*pushspec.Spec, error) {
+	data := job.Spec.Inline
+	if data == nil {
+		if job.Spec.Hash == "" {
+			return nil, errNoDigest
+		}
+		if job.Spec.Size > pushspec.MaxSize {
+			return nil, &pushspec.Error{Reason: fmt.Sprintf("%d bytes are over the limit of %d", job.Spec.Size, pushspec.MaxSize)}
+		}
+		var err error
+		data, err = w.specs.ReadAll(ctx, cas.Blob{
+			Instance: job.Spec.Instance,
+			Digest:   cas.Digest{Function: cas.Function(job.Spec.Function), Hash: job.Spec.Hash, Size: job.Spec.Size},
+		})
+		if err != nil {
+			return nil, &specError{err: err}
+		}
+	}
+	return pushspec.Decode(data)
+}
+
+// errNoDigest is of a stream whose files have no digest: an old Bazel without a
+// remote cache.
+var errNoDigest = errors.New("the build event gives no digest of the push spec: the build needs a --remote_cache")
+
+// specError says that the spec itself could not be read.
+type specError struct{ err error }
+
+func (e *specError) Error() string { return "read the push spec: " + e.err.Error() }
+func (e *specError) Unwrap() error { return e.err }
+
+// entry begins the ledger row of a job with what is known beforehand.
+func (w *Worker) entry(job store.Job, invocation store.Invocation) ledger.Entry {
+	commit, branch, dirty := source(invocation)
+	return ledger.Entry{
+		Target:        job.Target,
+		Configuration: job.Configuration,
+		Aspect:        job.Aspect,
+		SpecDigest:    job.Spec.Digest(),
+		BuildID:       job.Build,
+		InvocationID:  job.Invocation,
+		Command:       invocation.Command,
+		BazelVersion:  invocation.BazelVersion,
+		ExitCode:      invocation.ExitCode,
+		Commit:        commit,
+		Branch:        branch,
+		Dirty:         dirty,
+		Metadata:      invocation.Metadata,
+		Client:        job.Client,
+		DaemonVersion: w.version,
+	}
+}
+
+func (w *Worker) succeeded(logger zerolog.Logger, e ledger.Entry) {
+	logger.Info().
+		Str("outcome", string(e.Outcome)).
+		Str("registry", e.Registry).
+		Str("repository", e.Repository).
+		Str("digest", e.Digest).
+		Strs("tags", tagNames(e)).
+		Int64("bytes", e.Uploaded.Bytes).
+		Int("requests", e.Requests).
+		Dur("duration", e.Duration).
+		Msg("image is in the registry")
+}
+
+func tagNames(e ledger.Entry) []string {
+	names := make([]string, len(e.Tags))
+	for i, tag := range e.Tags {
+		names[i] = tag.Name
+	}
+	return names
+}

@@ -1,0 +1,233 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is everything that can be set about the daemon. The keys of the
+// configuration file are the yaml names; the flags that exist set the same
+// fields, and win.
+type Config struct {
+	// Listen is the address of the gRPC server that Bazel's --bes_backend names.
+	// Defaults to 127.0.0.1:9090. Port 0 takes a free one.
+	Listen string `yaml:"listen"`
+
+	// HTTP is the address of the pages, the JSON API, health and metrics.
+	// Defaults to 127.0.0.1:9091. Port 0 takes a free one.
+	HTTP string `yaml:"http"`
+
+	// TLS secures Listen and HTTP. Needed to listen beyond loopback.
+	TLS TLS `yaml:"tls"`
+
+	// AllowPlaintext lets Listen and HTTP leave loopback without TLS: for a
+	// daemon behind a proxy or a mesh that does it.
+	AllowPlaintext bool `yaml:"allow_plaintext"`
+
+	// Store is where jobs and the ledger are kept: the path of an SQLite file, or
+	// a postgres:// URL. Defaults to drayage.db in the working directory.
+	Store string `yaml:"store"`
+
+	// CAS is the remote cache that the builds use.
+	CAS CAS `yaml:"cas"`
+
+	// Backends are the BES backends that every event is forwarded to. None means
+	// that the stream ends here.
+	Backends []Backend `yaml:"backends"`
+
+	// Registries are settings of single registry hosts. A host that is not here
+	// is reached over HTTPS (over plain HTTP on loopback) with the credentials of
+	// the docker configuration.
+	Registries []Registry `yaml:"registries"`
+
+	// Workers bounds the images that are hauled at the same time. Defaults to 16.
+	Workers int `yaml:"workers"`
+
+	// ShutdownGrace bounds how long a stop waits for streams and hauls that are
+	// under way. What is not done by then is done after the next start. Defaults
+	// to 20s.
+	ShutdownGrace time.Duration `yaml:"shutdown_grace"`
+
+	Log Log `yaml:"log"`
+
+	// Version is what the daemon calls itself in the ledger. Not a setting.
+	Version string `yaml:"-"`
+}
+
+// TLS names the files of a server's certificate.
+type TLS struct {
+	// Cert and Key are PEM files.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	// ClientCA is a PEM file: if set, clients must show a certificate that it
+	// signed.
+	ClientCA string `yaml:"client_ca"`
+}
+
+// CAS says how to reach the remote cache.
+type CAS struct {
+	// Address is grpc://HOST:PORT, grpcs://HOST:PORT or unix:PATH: what
+	// --remote_cache names.
+	Address string `yaml:"address"`
+	// Headers are sent with every call, as --remote_header does.
+	Headers map[string]string `yaml:"headers"`
+}
+
+// Backend is one BES backend.
+type Backend struct {
+	// Name is used in logs and metrics. Defaults to the address.
+	Name string `yaml:"name"`
+	// Address is grpc://HOST:PORT, grpcs://HOST:PORT or unix:PATH.
+	Address string `yaml:"address"`
+	// Mode is best_effort (the default: its failure never reaches the build) or
+	// required (its failure is the build's).
+	Mode string `yaml:"mode"`
+	// Headers are sent with every call.
+	Headers map[string]string `yaml:"headers"`
+}
+
+// Registry holds the settings of one registry host.
+type Registry struct {
+	// Host is the registry as push specs name it, with its port if any.
+	Host string `yaml:"host"`
+	// PlainHTTP reaches it without TLS.
+	PlainHTTP bool `yaml:"plain_http"`
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	// Level is debug, info, warn or error. Defaults to info.
+	Level string `yaml:"level"`
+	// Format is json or console. Defaults to json.
+	Format string `yaml:"format"`
+}
+
+// Backend modes.
+const (
+	ModeBestEffort = "best_effort"
+	ModeRequired   = "required"
+)
+
+// Defaults is the configuration of a daemon that is told nothing.
+func Defaults() Config {
+	return Config{
+		Listen:        "127.0.0.1:9090",
+		HTTP:          "127.0.0.1:9091",
+		Store:         "drayage.db",
+		Workers:       16,
+		ShutdownGrace: 20 * time.Second,
+		Log:           Log{Level: "info", Format: "json"},
+	}
+}
+
+// LoadFile reads the configuration file at path over c. A key that is not a
+// setting is an error that names its line.
+func (c *Config) LoadFile(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	if err := c.decode(data); err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return nil
+}
+
+func (c *Config) decode(data []byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return plainYAMLError(err)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("there is more than one YAML document in it")
+	}
+	return nil
+}
+
+// plainYAMLError says in a user's words what the YAML package says in Go's.
+func plainYAMLError(err error) error {
+	var typed *yaml.TypeError
+	if !errors.As(err, &typed) {
+		return err
+	}
+	var lines []string
+	for _, line := range typed.Errors {
+		if before, _, found := strings.Cut(line, " not found in type "); found {
+			line = strings.Replace(before, ": field ", ": ", 1) + " is not a setting"
+		} else {
+			line = strings.NewReplacer("cannot unmarshal ", "", "!!str ", "", "!!int ", "", "!!map ", "a mapping ", "!!seq ", "a list ", " into ", " does not fit ").Replace(line)
+		}
+		lines = append(lines, line)
+	}
+	return errors.New(strings.Join(lines, "; "))
+}
+
+// Check says what of the configuration cannot be, by its key.
+func (c *Config) Check() error {
+	for _, listener := range []struct{ key, address string }{{"listen", c.Listen}, {"http", c.HTTP}} {
+		host, _, err := net.SplitHostPort(listener.address)
+		if err != nil {
+			return fmt.Errorf("%s: %q is not HOST:PORT", listener.key, listener.address)
+		}
+		if !isLoopback(host) && c.TLS.Cert == "" && !c.AllowPlaintext {
+			return fmt.Errorf("%s: %s is not a loopback address, and whoever reaches it can have images pushed: "+
+				"set tls.cert and tls.key, or allow_plaintext: true if something in front of it does TLS", listener.key, listener.address)
+		}
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return errors.New("tls: cert and key go together")
+	}
+	if c.TLS.ClientCA != "" && c.TLS.Cert == "" {
+		return errors.New("tls: client_ca needs cert and key")
+	}
+	if c.CAS.Address == "" {
+		return errors.New("cas.address: is missing: name the cache that the builds' --remote_cache names")
+	}
+	if c.Store == "" {
+		return errors.New("store: is empty: name a file, or a postgres:// URL")
+	}
+	if c.Workers < 1 {
+		return fmt.Errorf("workers: %d is less than 1", c.Workers)
+	}
+	if c.ShutdownGrace < 0 {
+		return fmt.Errorf("shutdown_grace: %s is less than zero", c.ShutdownGrace)
+	}
+	for i, b := range c.Backends {
+		if b.Address == "" {
+			return fmt.Errorf("backends[%d].address: is missing", i)
+		}
+		if b.Mode != "" && b.Mode != ModeBestEffort && b.Mode != ModeRequired {
+			return fmt.Errorf("backends[%d].mode: %q is neither %s nor %s", i, b.Mode, ModeBestEffort, ModeRequired)
+		}
+	}
+	for i, r := range c.Registries {
+		if r.Host == "" {
+			return fmt.Errorf("registries[%d].host: is missing", i)
+		}
+	}
+	if _, err := zerolog.ParseLevel(c.Log.Level); err != nil {
+		return fmt.Errorf("log.level: %q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "json" && c.Log.Format != "console" {
+		return fmt.Errorf("log.format: %q is neither json nor console", c.Log.Format)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

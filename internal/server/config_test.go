@@ -1,0 +1,148 @@
+package server
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// usable is the smallest configuration that passes the check.
+func usable() Config {
+	c := Defaults()
+	c.CAS.Address = "grpc://127.0.0.1:9092"
+	return c
+}
+
+func TestDeployedExampleHoldsTheDefaults(t *testing.T) {
+	got := Defaults()
+	if err := got.LoadFile("../../deploy/drayaged.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if err := got.Check(); err != nil {
+		t.Error(err)
+	}
+	want := usable()
+	want.Store = "/var/lib/drayage/drayage.db"
+	want.Backends, want.Registries = []Backend{}, []Registry{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("deploy/drayaged.yaml differs from the defaults (-want +got):\n%s", diff)
+	}
+}
+
+func TestFileSetsEveryKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "drayaged.yaml")
+	text := `
+listen: 0.0.0.0:1
+http: 127.0.0.1:2
+tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
+allow_plaintext: true
+store: postgres://db/drayage
+cas: {address: "grpcs://cache", headers: {a: b}}
+backends: [{name: bes, address: "grpcs://bes", mode: required, headers: {c: d}}]
+registries: [{host: "r:5000", plain_http: true}]
+workers: 3
+shutdown_grace: 1m30s
+log: {level: debug, format: console}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got Config
+	if err := got.LoadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Listen: "0.0.0.0:1", HTTP: "127.0.0.1:2",
+		TLS:            TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
+		AllowPlaintext: true,
+		Store:          "postgres://db/drayage",
+		CAS:            CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}},
+		Backends:       []Backend{{Name: "bes", Address: "grpcs://bes", Mode: ModeRequired, Headers: map[string]string{"c": "d"}}},
+		Registries:     []Registry{{Host: "r:5000", PlainHTTP: true}},
+		Workers:        3, ShutdownGrace: 90 * time.Second,
+		Log: Log{Level: "debug", Format: "console"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFileErrorsNameTheLine(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"an unknown key", "listen: a:1\nlisten_on: b:2\n", "line 2: listen_on is not a setting"},
+		{"an unknown nested key", "cas:\n  adress: x\n", "line 2: adress is not a setting"},
+		{"a wrong type", "workers: many\n", "line 1: `many` does not fit int"},
+		{"a wrong duration", "shutdown_grace: soon\n", "line 1: `soon` does not fit time.Duration"},
+		{"a key twice", "http: a\nhttp: b\n", "line 2"},
+		{"two documents", "http: a\n---\nhttp: b\n", "more than one YAML document"},
+		{"no YAML", "listen: [", "line 1"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var c Config
+			err := c.decode([]byte(row.text))
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error is %v, want it to contain %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestCheckNamesTheKey(t *testing.T) {
+	for _, row := range []struct {
+		want   string
+		change func(*Config)
+	}{
+		{"listen: \"9090\" is not HOST:PORT", func(c *Config) { c.Listen = "9090" }},
+		{"listen: 0.0.0.0:9090 is not a loopback address", func(c *Config) { c.Listen = "0.0.0.0:9090" }},
+		{"http: :9091 is not a loopback address", func(c *Config) { c.HTTP = ":9091" }},
+		{"tls: cert and key go together", func(c *Config) { c.TLS.Cert = "c.pem" }},
+		{"tls: client_ca needs cert", func(c *Config) { c.TLS.ClientCA = "ca.pem" }},
+		{"cas.address: is missing", func(c *Config) { c.CAS.Address = "" }},
+		{"store: is empty", func(c *Config) { c.Store = "" }},
+		{"workers: 0 is less than 1", func(c *Config) { c.Workers = 0 }},
+		{"shutdown_grace: -1s is less", func(c *Config) { c.ShutdownGrace = -time.Second }},
+		{"backends[0].address: is missing", func(c *Config) { c.Backends = []Backend{{}} }},
+		{"backends[0].mode: \"maybe\" is neither", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
+		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
+		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
+		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},
+	} {
+		t.Run(row.want, func(t *testing.T) {
+			c := usable()
+			row.change(&c)
+			err := c.Check()
+			if err == nil || !strings.HasPrefix(err.Error(), row.want) {
+				t.Errorf("error is %v, want it to begin %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestListeningBeyondLoopbackIsAllowedWhenSecuredOrTold(t *testing.T) {
+	for _, change := range []func(*Config){
+		func(c *Config) { c.TLS = TLS{Cert: "c.pem", Key: "k.pem"} },
+		func(c *Config) { c.AllowPlaintext = true },
+	} {
+		c := usable()
+		c.Listen = "0.0.0.0:9090"
+		change(&c)
+		if err := c.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte("listen: 127.0.0.1:1\ncas: {address: grpc://x}\n"))
+	f.Add([]byte("backends:\n- {name: a, mode: required}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := Defaults()
+		if err := c.decode(data); err == nil {
+			_ = c.Check() // must not panic either
+		}
+	})
+}

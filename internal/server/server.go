@@ -1,0 +1,260 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/drayage/drayage/bes"
+	"github.com/drayage/drayage/bes/bep"
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/internal/web"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// headerTimeout bounds how long a client of the HTTP server may take to say what
+// it wants.
+const headerTimeout = 10 * time.Second
+
+// Daemon is a running drayaged.
+type Daemon struct {
+	config Config
+	logger zerolog.Logger
+
+	relay  *bes.Service
+	grpc   *grpc.Server
+	health *health.Server
+	http   *http.Server
+	store  *store.Store
+	cas    *cas.Client
+
+	// Listen and HTTP are the addresses that are listened on.
+	Listen, HTTP string
+
+	// stopJobs ends the workers, which then finish or give back what they hold.
+	stopJobs context.CancelFunc
+	running  sync.WaitGroup
+	failed   chan error
+	stop     sync.Once
+	stopErr  error
+	mu       sync.Mutex
+	stopping bool
+}
+
+// Start opens the store, listens, and serves. What goes wrong later is told by
+// [Daemon.Failed]; whoever starts a daemon stops it.
+func Start(ctx context.Context, config Config, logger zerolog.Logger) (*Daemon, error) {
+	d := &Daemon{config: config, logger: logger, failed: make(chan error, 3)}
+	if err := d.start(ctx); err != nil {
+		return nil, errors.Join(err, d.Stop())
+	}
+	logger.Info().Str("version", config.Version).Str("bes", d.Listen).Str("http", d.HTTP).Str("cas", config.CAS.Address).
+		Int("backends", len(config.Backends)).Msg("drayaged is up")
+	return d, nil
+}
+
+func (d *Daemon) start(ctx context.Context) error {
+	security, err := d.config.TLS.load()
+	if err != nil {
+		return err
+	}
+	// The addresses first: of two daemons with one configuration the second is to
+	// fail before it touches the store.
+	listen, err := net.Listen("tcp", d.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for build events: %w", err)
+	}
+	closeListeners := []net.Listener{listen}
+	defer func() {
+		for _, l := range closeListeners {
+			_ = l.Close()
+		}
+	}()
+	pages, err := net.Listen("tcp", d.config.HTTP)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	closeListeners = append(closeListeners, pages)
+	d.Listen, d.HTTP = listen.Addr().String(), pages.Addr().String()
+
+	d.store, err = store.Open(ctx, d.config.Store, store.Options{Logger: d.logger, DrainTimeout: d.config.ShutdownGrace})
+	if err != nil {
+		return err
+	}
+	d.cas, err = cas.Dial(d.config.CAS.Address, cas.Options{Headers: d.config.CAS.Headers, Logger: d.logger})
+	if err != nil {
+		return fmt.Errorf("cas.address: %w", err)
+	}
+	hauler, err := d.hauler()
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := d.makeRelay(metrics); err != nil {
+		return err
+	}
+
+	d.grpc = grpc.NewServer(append(bes.ServerOptions(), grpc.Creds(security.grpc()))...)
+	d.relay.Register(d.grpc)
+	d.health = health.NewServer()
+	grpc_health_v1.RegisterHealthServer(d.grpc, d.health)
+	d.http = &http.Server{
+		Handler: web.NewHandler(web.Options{
+			Source: d.store, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
+		}),
+		ReadHeaderTimeout: headerTimeout,
+		TLSConfig:         security.http(),
+	}
+	worker := dispatch.NewWorker(dispatch.WorkerOptions{
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Version: d.config.Version, Logger: d.logger,
+	})
+
+	closeListeners = nil // theirs now
+	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
+	d.stopJobs = stopJobs
+	d.run("do jobs", func() error { return d.store.Run(jobs, worker, d.config.Workers) })
+	d.run("serve build events", func() error { return d.grpc.Serve(listen) })
+	d.run("serve HTTP", func() error {
+		serve := d.http.Serve
+		if d.http.TLSConfig != nil {
+			serve = func(l net.Listener) error { return d.http.ServeTLS(l, "", "") }
+		}
+		if err := serve(pages); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+func (d *Daemon) hauler() (*haul.Hauler, error) {
+	var plain []string
+	for _, r := range d.config.Registries {
+		if r.PlainHTTP {
+			plain = append(plain, r.Host)
+		}
+	}
+	registries := registry.New(registry.Options{
+		Insecure: plain, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
+	})
+	return haul.New(haul.Options{CAS: d.cas, Registries: registries, Logger: d.logger})
+}
+
+func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
+	var backends []bes.Backend
+	for _, b := range d.config.Backends {
+		mode := bes.BestEffort
+		if b.Mode == ModeRequired {
+			mode = bes.Required
+		}
+		backends = append(backends, bes.Backend{Name: b.Name, Address: b.Address, Mode: mode, Headers: b.Headers})
+	}
+	scan := bep.Options{OutputGroup: pushspec.OutputGroup, FileSuffix: pushspec.FileSuffix}
+	var err error
+	d.relay, err = bes.New(bes.Config{
+		Backends: backends,
+		Observer: dispatch.NewObserver(d.store, scan, d.logger),
+		Metrics:  metrics,
+		Logger:   d.logger,
+	})
+	return err
+}
+
+// run does work until it ends; an error is the daemon's.
+func (d *Daemon) run(what string, work func() error) {
+	d.running.Add(1)
+	go func() {
+		defer d.running.Done()
+		if err := work(); err != nil {
+			d.failed <- fmt.Errorf("%s: %w", what, err)
+		}
+	}()
+}
+
+// Failed tells of an error after which the daemon should be stopped.
+func (d *Daemon) Failed() <-chan error { return d.failed }
+
+func (d *Daemon) ready() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopping {
+		return errors.New("stopping")
+	}
+	return nil
+}
+
+// Stop takes no new streams, lets what is under way finish within the
+// configuration's grace, and closes the store. Streams that are cut are sent
+// again by Bazel; jobs that are not done are done after the next start.
+func (d *Daemon) Stop() error {
+	d.stop.Do(func() { d.stopErr = d.shutDown() })
+	return d.stopErr
+}
+
+func (d *Daemon) shutDown() error {
+	d.mu.Lock()
+	d.stopping = true
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), d.config.ShutdownGrace)
+	defer cancel()
+
+	if d.stopJobs != nil {
+		d.stopJobs()
+	}
+	if d.health != nil {
+		d.health.Shutdown()
+	}
+	if d.relay != nil {
+		d.stopStreams(ctx)
+	}
+	if d.http != nil {
+		if err := d.http.Shutdown(ctx); err != nil {
+			_ = d.http.Close()
+		}
+	}
+	d.running.Wait()
+
+	var errs []error
+	if d.cas != nil {
+		errs = append(errs, d.cas.Close())
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	d.logger.Info().Msg("drayaged has stopped")
+	return nil
+}
+
+// stopStreams says GOAWAY to new streams while those that are open finish.
+func (d *Daemon) stopStreams(ctx context.Context) {
+	var graceful sync.WaitGroup
+	if d.grpc != nil {
+		graceful.Go(d.grpc.GracefulStop)
+	}
+	if err := d.relay.Shutdown(ctx); err != nil {
+		d.logger.Warn().Err(err).Msg("streams were cut; Bazel sends them again")
+	}
+	if d.grpc != nil {
+		d.grpc.Stop()
+	}
+	graceful.Wait()
+}

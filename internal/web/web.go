@@ -1,0 +1,82 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/operator"
+	"github.com/drayage/drayage/internal/store"
+)
+
+// Source is what the pages and the API show.
+type Source interface {
+	// Entries are ledger rows, the newest first.
+	Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry, error)
+	// Invocation is what is known of an invocation, if anything is.
+	Invocation(ctx context.Context, id string) (store.Invocation, bool, error)
+	// Pending counts an invocation's jobs that are not done.
+	Pending(ctx context.Context, invocation string) (int, error)
+	// Outcomes counts an invocation's ledger rows by outcome.
+	Outcomes(ctx context.Context, invocation string) (map[ledger.Outcome]int, error)
+}
+
+// Options are what the handler is made of.
+type Options struct {
+	Source Source
+	// Ready says why the daemon does not take streams, or nil. It answers /readyz.
+	Ready func() error
+	// Metrics are served at /metrics.
+	Metrics prometheus.Gatherer
+	// Version is the daemon's, for the foot of the pages.
+	Version string
+	Logger  zerolog.Logger
+}
+
+type handler struct {
+	Options
+}
+
+// NewHandler serves the pages, the API, health and metrics.
+func NewHandler(options Options) http.Handler {
+	h := &handler{options}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", h.ledgerPage)
+	mux.HandleFunc("GET /invocations/{id}", h.invocationPage)
+	mux.HandleFunc("GET /style.css", h.style)
+	mux.HandleFunc("GET "+operator.LedgerPath, h.ledger)
+	mux.HandleFunc("GET "+operator.InvocationPath+"{id}", h.invocation)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{}))
+	return secured(mux)
+}
+
+// secured adds the headers that keep a page from being framed or made to run
+// what a build put into a name.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := h.Ready(); err != nil {
+		answer(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	answer(w, http.StatusOK, "ready")
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n"))
+}
