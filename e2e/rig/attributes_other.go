@@ -6,5 +6,6 @@ import "os/exec"
 
 // dieWithParent and asOrdinaryUser need Linux; elsewhere a test that is killed
 // leaves its servers behind, and root cannot run PostgreSQL.
-func dieWithParent(*exec.Cmd)  {}
-func asOrdinaryUser(*exec.Cmd) {}
+func dieWithParent(*exec.Cmd) {}
+
+func asOrdinaryUser(T, *exec.Cmd, string) {}

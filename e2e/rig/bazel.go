@@ -34,6 +34,9 @@ type BazelResult struct {
 func (w *Workspace) Bazel(t T, command string, args ...string) BazelResult {
 	t.Helper()
 	result := w.TryBazel(t, command, args...)
+	if result.ExitCode != 0 && w.Progress != nil {
+		t.Fatalf("bazel %s: exit code %d, as shown", command, result.ExitCode)
+	}
 	if result.ExitCode != 0 {
 		t.Fatalf("bazel %s %s: exit code %d\n%s", command, strings.Join(args, " "), result.ExitCode, result.Stderr)
 	}
@@ -47,7 +50,7 @@ func (w *Workspace) TryBazel(t T, command string, args ...string) BazelResult {
 	defer cancel()
 	result := BazelResult{Invocation: uuid.NewString()}
 	if takesInvocation(command) {
-		args = slices.Insert(slices.Clone(args), 0, "--invocation_id="+result.Invocation, "--color=no", "--curses=no")
+		args = slices.Insert(slices.Clone(args), 0, "--invocation_id="+result.Invocation, "--color=no", "--curses=no", "--noshow_progress")
 	}
 	cmd := w.command(ctx, t, append([]string{command}, args...)...)
 	var stdout, stderr strings.Builder

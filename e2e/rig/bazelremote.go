@@ -16,18 +16,28 @@ type BazelRemote struct {
 	HTTP string
 	// Dir is where it keeps the blobs.
 	Dir string
+
+	home, program, http string
 }
 
 // StartBazelRemote starts an empty remote cache.
 func StartBazelRemote(t T) *BazelRemote {
 	t.Helper()
-	dir := TempDir(t)
-	address, http := FreeAddress(t), FreeAddress(t)
+	home, address, http := TempDir(t), FreeAddress(t), FreeAddress(t)
+	b := &BazelRemote{
+		Address: address, GRPC: "grpc://" + address, HTTP: "http://" + http, Dir: home + "/blobs",
+		home: home, program: Tool(t, "bazel-remote"), http: http,
+	}
+	b.run(t)
+	return b
+}
+
+func (b *BazelRemote) run(t T) {
+	t.Helper()
 	const gibibytes = 4
-	p := start(t, dir, "bazel-remote", exec.Command(Tool(t, "bazel-remote"),
-		"--dir", dir+"/blobs", "--max_size", strconv.Itoa(gibibytes),
-		"--grpc_address", address, "--http_address", http, "--access_log_level", "none"))
-	p.ready(t, answering("http://"+http+"/status"))
-	p.ready(t, listening(address))
-	return &BazelRemote{Process: p, Address: address, GRPC: "grpc://" + address, HTTP: "http://" + http, Dir: dir + "/blobs"}
+	b.Process = start(t, b.home, "bazel-remote", exec.Command(b.program,
+		"--dir", b.Dir, "--max_size", strconv.Itoa(gibibytes),
+		"--grpc_address", b.Address, "--http_address", b.http, "--access_log_level", "none"))
+	b.ready(t, answering(b.HTTP+"/status"))
+	b.ready(t, listening(b.Address))
 }

@@ -23,13 +23,13 @@ func StartPostgres(t T) *Postgres {
 	initdb := exec.CommandContext(t.Context(), Tool(t, "initdb"),
 		"--pgdata", data, "--username=drayage", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
 	initdb.Env = append(os.Environ(), "TZ=UTC")
-	asOrdinaryUser(initdb)
+	asOrdinaryUser(t, initdb, dir)
 	if output, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("make a PostgreSQL cluster: %v\n%s", err, output)
 	}
 	server := exec.Command(Tool(t, "postgres"), "-D", data, "-p", strconv.Itoa(port(t, address)),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "jit=off")
-	asOrdinaryUser(server)
+	asOrdinaryUser(t, server, dir)
 	p := start(t, dir, "postgres", server)
 	// It listens before it takes connections; that it is ready it says itself.
 	p.ready(t, saying(p, "database system is ready to accept connections"))
