@@ -1,7 +1,8 @@
 """The providers with which other rules can make layers and images for Drayage, or use its own."""
 
-load("//rules/private:providers.bzl", _ImageManifestInfo = "ImageManifestInfo", _LayerInfo = "LayerInfo", _PushSpecInfo = "PushSpecInfo")
+load("//rules/private:providers.bzl", _ImageIndexInfo = "ImageIndexInfo", _ImageManifestInfo = "ImageManifestInfo", _LayerInfo = "LayerInfo", _PushSpecInfo = "PushSpecInfo")
 
+ImageIndexInfo = _ImageIndexInfo
 ImageManifestInfo = _ImageManifestInfo
 LayerInfo = _LayerInfo
 PushSpecInfo = _PushSpecInfo

@@ -64,8 +64,8 @@ An argument @FILE stands for the lines of FILE.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPeople, newLedgerCommand(), newWaitCommand())
-	add(groupActions, newLayerCommand(), newManifestCommand(), newPushSpecCommand())
+	add(groupPeople, newLedgerCommand(), newWaitCommand(), newPushCommand())
+	add(groupActions, newLayerCommand(), newManifestCommand(), newIndexCommand(), newPushSpecCommand(), newPullCommand())
 	return root
 }
 

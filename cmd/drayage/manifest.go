@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +12,8 @@ import (
 
 func newManifestCommand() *cobra.Command {
 	var manifestOut, configOut, baseManifest, baseConfig string
-	var layers, labels, annotations []string
+	var layers []string
+	var texts configTexts
 	var spec image.Spec
 
 	command := &cobra.Command{
@@ -30,13 +30,7 @@ its base. No layer is read.`,
 			if spec.Layers, err = readLayers(layers); err != nil {
 				return err
 			}
-			if spec.Labels, err = pairs("--label", labels); err != nil {
-				return err
-			}
-			if spec.Annotations, err = pairs("--annotation", annotations); err != nil {
-				return err
-			}
-			if _, err = pairs("--env", spec.Env); err != nil {
+			if err := texts.apply(&spec); err != nil {
 				return err
 			}
 			made, err := image.Assemble(spec)
@@ -62,11 +56,12 @@ its base. No layer is read.`,
 	flags.StringVar(&spec.Platform, "platform", "linux/amd64", "os/architecture[/variant] of an image without base")
 	flags.StringArrayVar(&spec.Entrypoint, "entrypoint", nil, "a word of the entrypoint")
 	flags.StringArrayVar(&spec.Cmd, "cmd", nil, "a word of the command")
-	flags.StringArrayVar(&spec.Env, "env", nil, "NAME=value")
-	flags.StringArrayVar(&labels, "label", nil, "NAME=value, in the config")
-	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value, in the manifest")
 	flags.StringVar(&spec.User, "user", "", "user, or user:group")
 	flags.StringVar(&spec.WorkingDir, "working-dir", "", "working directory")
+	flags.StringVar(&spec.StopSignal, "stop-signal", "", "signal that ends the program")
+	flags.StringArrayVar(&spec.ExposedPorts, "expose", nil, "port, or port/protocol")
+	flags.StringArrayVar(&spec.Volumes, "volume", nil, "folder of data")
+	texts.addFlags(flags)
 	command.MarkFlagsRequiredTogether("base-manifest", "base-config")
 	require(command, "manifest", "config")
 	return command
@@ -97,20 +92,4 @@ func readLayers(paths []string) ([]layer.Metadata, error) {
 		layers = append(layers, l)
 	}
 	return layers, nil
-}
-
-// pairs reads arguments of the form NAME=value.
-func pairs(flag string, assignments []string) (map[string]string, error) {
-	values := make(map[string]string, len(assignments))
-	for _, assignment := range assignments {
-		name, value, found := strings.Cut(assignment, "=")
-		if !found || name == "" {
-			return nil, fmt.Errorf("%s: %q is not NAME=value", flag, assignment)
-		}
-		values[name] = value
-	}
-	if len(values) == 0 {
-		return nil, nil
-	}
-	return values, nil
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,36 +14,28 @@ import (
 )
 
 func newPushSpecCommand() *cobra.Command {
-	var out, target, manifest, config string
-	var layers []string
-	var destination pushspec.Destination
+	var out, index, tagFile string
+	var manifests, configs, layers []string
+	var push image.Push
 
 	command := &cobra.Command{
 		Use:   "pushspec",
 		Short: "Write an image's push spec",
-		Long: `Write the push spec of an image: what the daemon, or drayage push, needs to know
-to push it. The repository and the tags may hold stamp variables, as in
-{BUILD_SCM_REVISION}; whoever pushes fills them in.`,
+		Long: `Write the push spec of an image or an index: what the daemon, or drayage push,
+needs to know to push it. The repository and the tags may hold stamp variables, as
+in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			base, err := readBase(manifest, config)
-			if err != nil {
-				return err
+			data, err := makePushSpec(push, index, tagFile, manifests, configs, layers)
+			var invalid *pushspec.Error
+			if errors.As(err, &invalid) {
+				return err // it names the target itself
 			}
-			sources, err := readLayers(layers)
 			if err != nil {
-				return err
-			}
-			spec, err := image.PushSpec(image.Image(*base), sources, target, destination)
-			if err != nil {
-				return fmt.Errorf("push spec of %s: %w", target, err)
-			}
-			data, err := spec.Encode()
-			if err != nil {
-				return err
+				return fmt.Errorf("push spec of %s: %w", push.Target, err)
 			}
 			if err := os.WriteFile(out, data, 0o644); err != nil {
-				return fmt.Errorf("write push spec of %s: %w", target, err)
+				return fmt.Errorf("write push spec of %s: %w", push.Target, err)
 			}
 			return nil
 		},
@@ -48,13 +43,46 @@ to push it. The repository and the tags may hold stamp variables, as in
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&out, "out", "", "where the push spec goes")
-	flags.StringVar(&target, "target", "", "label of the target that pushes")
-	flags.StringVar(&manifest, "manifest", "", "the image's manifest")
-	flags.StringVar(&config, "config", "", "the image's config")
+	flags.StringVar(&push.Target, "target", "", "label of the target that pushes")
+	flags.StringVar(&index, "index", "", "index over the images")
+	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
+	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
 	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer; those of the base too")
-	flags.StringVar(&destination.Registry, "registry", "", "host of the registry")
-	flags.StringVar(&destination.Repository, "repository", "", "name of the repository")
-	flags.StringArrayVar(&destination.Tags, "tag", nil, "a tag")
+	flags.StringVar(&push.Destination.Registry, "registry", "", "host of the registry")
+	flags.StringVar(&push.Destination.Repository, "repository", "", "name of the repository")
+	flags.StringArrayVar(&push.Destination.Tags, "tag", nil, "a tag")
+	flags.StringVar(&tagFile, "tag-file", "", "file with more tags, one a line")
 	require(command, "out", "target", "manifest", "config", "registry", "repository")
 	return command
+}
+
+func makePushSpec(push image.Push, index, tagFile string, manifests, configs, layers []string) ([]byte, error) {
+	var err error
+	if push.Images, err = readImages(manifests, configs); err != nil {
+		return nil, err
+	}
+	if push.Layers, err = readLayers(layers); err != nil {
+		return nil, err
+	}
+	if index != "" {
+		if push.Index, err = os.ReadFile(index); err != nil {
+			return nil, fmt.Errorf("read index: %w", err)
+		}
+	}
+	if tagFile != "" {
+		listed, err := os.ReadFile(tagFile)
+		if err != nil {
+			return nil, fmt.Errorf("read tags: %w", err)
+		}
+		for line := range strings.Lines(string(listed)) {
+			if tag := strings.TrimSpace(line); tag != "" && !slices.Contains(push.Destination.Tags, tag) {
+				push.Destination.Tags = append(push.Destination.Tags, tag)
+			}
+		}
+	}
+	spec, err := image.PushSpec(push)
+	if err != nil {
+		return nil, err
+	}
+	return spec.Encode()
 }

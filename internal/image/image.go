@@ -8,8 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -35,7 +33,7 @@ type Spec struct {
 	// Cmd replaces the base's.
 	Cmd []string
 	// Env holds "NAME=value"; a name that the base sets too gets the new value in
-	// the old place.
+	// the old place. In a value ${NAME} stands for what the base has.
 	Env []string
 	// Labels are added to the base's.
 	Labels map[string]string
@@ -43,6 +41,14 @@ type Spec struct {
 	Annotations map[string]string
 	User        string
 	WorkingDir  string
+	StopSignal  string
+	// ExposedPorts are added to the base's: "8080" or "8080/tcp".
+	ExposedPorts []string
+	// Volumes are added to the base's.
+	Volumes []string
+	// Created is the time that the image bears. Defaults to the epoch: the same
+	// in every build of the same sources.
+	Created time.Time
 }
 
 // Base is the metadata of an image to build upon.
@@ -57,10 +63,6 @@ type Image struct {
 	Config   []byte
 }
 
-// created is the time that images bear: the same in every build of the same
-// sources.
-var created = v1.Time{Time: time.Unix(0, 0).UTC()}
-
 // createdBy is what the history says of a layer.
 const createdBy = "drayage"
 
@@ -70,13 +72,19 @@ func Assemble(spec Spec) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	created := v1.Time{Time: time.Unix(0, 0).UTC()}
+	if !spec.Created.IsZero() {
+		created.Time = spec.Created.UTC()
+	}
 	for _, l := range spec.Layers {
 		layers = append(layers, bare(l.Descriptor))
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.DiffID)
 		config.History = append(config.History, v1.History{Created: created, CreatedBy: createdBy})
 	}
 	config.Created = created
-	apply(&config.Config, spec)
+	if err := configure(&config.Config, spec); err != nil {
+		return Image{}, err
+	}
 
 	var image Image
 	if image.Config, err = marshal(config); err != nil {
@@ -87,7 +95,7 @@ func Assemble(spec Spec) (Image, error) {
 		MediaType:     types.OCIManifestSchema1,
 		Config:        Describe(types.OCIConfigJSON, image.Config),
 		Layers:        layers,
-		Annotations:   spec.Annotations,
+		Annotations:   orNil(spec.Annotations),
 	})
 	if err != nil {
 		return Image{}, fmt.Errorf("write manifest: %w", err)
@@ -141,36 +149,6 @@ func ociLayer(t types.MediaType) types.MediaType {
 		return types.OCIRestrictedLayer
 	}
 	return t
-}
-
-func apply(config *v1.Config, spec Spec) {
-	if spec.Entrypoint != nil {
-		config.Entrypoint, config.Cmd = spec.Entrypoint, nil
-	}
-	if spec.Cmd != nil {
-		config.Cmd = spec.Cmd
-	}
-	for _, assignment := range spec.Env {
-		name, _, _ := strings.Cut(assignment, "=")
-		i := slices.IndexFunc(config.Env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
-		if i < 0 {
-			config.Env = append(config.Env, assignment)
-		} else {
-			config.Env[i] = assignment
-		}
-	}
-	for name, value := range spec.Labels {
-		if config.Labels == nil {
-			config.Labels = map[string]string{}
-		}
-		config.Labels[name] = value
-	}
-	if spec.User != "" {
-		config.User = spec.User
-	}
-	if spec.WorkingDir != "" {
-		config.WorkingDir = spec.WorkingDir
-	}
 }
 
 // Describe is the descriptor of data, without the data.

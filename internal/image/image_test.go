@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -109,6 +110,32 @@ func TestImageInheritsFromItsBase(t *testing.T) {
 	}
 	if len(manifest.Layers) != 2 || manifest.Layers[0].Digest != hash("a") || len(config.History) != 2 {
 		t.Errorf("%d layers, %d of history", len(manifest.Layers), len(config.History))
+	}
+}
+
+func TestWhatTheConfigHoldsIsAddedToTheBases(t *testing.T) {
+	base, _, _ := assemble(t, image.Spec{
+		Platform: "linux/amd64", Env: []string{"PATH=/bin", "HOME=/"}, ExposedPorts: []string{"80"}, Volumes: []string{"/data"}, StopSignal: "SIGTERM",
+	})
+	_, _, config := assemble(t, image.Spec{
+		Base: &image.Base{Manifest: base.Manifest, Config: base.Config},
+		Env:  []string{"PATH=/app/bin:${PATH}", "WHERE=${HOME}x${NONE}", "COST=$5"}, ExposedPorts: []string{"53/udp", "80/tcp"}, Volumes: []string{"/logs"},
+		Created: time.Date(2026, 1, 31, 13, 0, 0, 0, time.FixedZone("", 3600)),
+	})
+	want := v1.Config{
+		Env:          []string{"PATH=/app/bin:/bin", "HOME=/", "WHERE=/x", "COST=$5"},
+		ExposedPorts: map[string]struct{}{"80/tcp": {}, "53/udp": {}},
+		Volumes:      map[string]struct{}{"/data": {}, "/logs": {}},
+		StopSignal:   "SIGTERM",
+	}
+	if diff := cmp.Diff(want, config.Config); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+	if got := config.Created.Format(time.RFC3339); got != "2026-01-31T12:00:00Z" {
+		t.Errorf("created at %s", got)
+	}
+	if _, err := image.Assemble(image.Spec{Platform: "linux/amd64", ExposedPorts: []string{"http"}}); err == nil || !strings.Contains(err.Error(), `exposed port "http"`) {
+		t.Errorf("error is %v", err)
 	}
 }
 

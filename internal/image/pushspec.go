@@ -5,52 +5,91 @@ import (
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/drayage/drayage/internal/layer"
 	"github.com/drayage/drayage/pushspec"
 )
 
-// PushSpec makes the push spec of an image: layers say of each of its layers
-// where the bytes are.
-func PushSpec(image Image, layers []layer.Metadata, target string, destination pushspec.Destination) (*pushspec.Spec, error) {
-	manifest, err := v1.ParseManifest(bytes.NewReader(image.Manifest))
-	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
-	}
-	config, err := v1.ParseConfigFile(bytes.NewReader(image.Config))
-	if err != nil {
-		return nil, fmt.Errorf("read config: %w", err)
-	}
-	root := Describe(manifest.MediaType, image.Manifest)
-	root.Data = image.Manifest
-	root.Platform = config.Platform()
+// Push is what a push spec is made of.
+type Push struct {
+	// Target is the label of the target that pushes.
+	Target      string
+	Destination pushspec.Destination
+	// Images are those of the index, or the one that is pushed by itself.
+	Images []Image
+	// Index over the images, or nil.
+	Index []byte
+	// Layers say of each of the images' layers where its bytes are.
+	Layers []layer.Metadata
+}
 
-	configBlob := bare(manifest.Config)
-	configBlob.Data = image.Config
+// PushSpec makes a push spec.
+func PushSpec(push Push) (*pushspec.Spec, error) {
 	spec := &pushspec.Spec{
 		SchemaVersion: pushspec.SchemaVersion,
 		MediaType:     pushspec.MediaType,
-		Target:        target,
-		Destination:   destination,
-		Root:          root.Digest,
-		Manifests:     []v1.Descriptor{root},
-		Blobs:         []pushspec.Blob{{Descriptor: configBlob}},
+		Target:        push.Target,
+		Destination:   push.Destination,
 	}
-	known := make(map[v1.Hash]layer.Metadata, len(layers))
-	for _, l := range layers {
+	known := make(map[v1.Hash]layer.Metadata, len(push.Layers))
+	for _, l := range push.Layers {
 		known[l.Digest] = l
 	}
 	seen := map[v1.Hash]bool{}
-	for i, d := range manifest.Layers {
+	for _, image := range push.Images {
+		root, err := image.Descriptor()
+		if err != nil {
+			return nil, err
+		}
+		root.Data = image.Manifest
+		spec.Root = root.Digest
+		if seen[root.Digest] {
+			continue
+		}
+		seen[root.Digest] = true
+		spec.Manifests = append(spec.Manifests, root)
+		blobs, err := image.blobs(known, seen)
+		if err != nil {
+			return nil, err
+		}
+		spec.Blobs = append(spec.Blobs, blobs...)
+	}
+	if push.Index == nil {
+		if len(push.Images) != 1 {
+			return nil, fmt.Errorf("%d images without an index cannot be one push", len(push.Images))
+		}
+		return spec, nil
+	}
+	index := Describe(types.OCIImageIndex, push.Index)
+	index.Data = push.Index
+	spec.Root = index.Digest
+	spec.Manifests = append(spec.Manifests, index)
+	return spec, nil
+}
+
+// blobs are the config and the layers of the image that have not been seen.
+func (i Image) blobs(known map[v1.Hash]layer.Metadata, seen map[v1.Hash]bool) ([]pushspec.Blob, error) {
+	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	var blobs []pushspec.Blob
+	if config := bare(manifest.Config); !seen[config.Digest] {
+		seen[config.Digest] = true
+		config.Data = i.Config
+		blobs = append(blobs, pushspec.Blob{Descriptor: config})
+	}
+	for n, d := range manifest.Layers {
+		if seen[d.Digest] {
+			continue // an image may have a layer twice, and images share layers; the bytes are one blob
+		}
 		l, there := known[d.Digest]
 		if !there {
-			return nil, fmt.Errorf("nothing says where layer %d of the manifest, %s, can be had", i, d.Digest)
-		}
-		if seen[d.Digest] {
-			continue // an image may have a layer twice; its bytes are one blob
+			return nil, fmt.Errorf("nothing says where layer %d of the manifest, %s, can be had", n, d.Digest)
 		}
 		seen[d.Digest] = true
-		spec.Blobs = append(spec.Blobs, pushspec.Blob{Descriptor: d, Sources: l.Sources})
+		blobs = append(blobs, pushspec.Blob{Descriptor: bare(d), Sources: l.Sources})
 	}
-	return spec, nil
+	return blobs, nil
 }

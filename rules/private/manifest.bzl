@@ -4,11 +4,15 @@ load(":platform.bzl", "PLATFORM_ATTRS", "target_platform")
 load(":providers.bzl", "ImageManifestInfo", "LayerInfo")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
 
+def _assignments(values):
+    return ["{}={}".format(name, value) for name, value in values.items()]
+
 def _image_manifest_impl(ctx):
     manifest = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
     config = ctx.actions.declare_file(ctx.label.name + ".config.json")
     layers = [layer[LayerInfo].metadata for layer in ctx.attr.layers]
     below = []
+    blobs_below = []
     inputs = list(layers)
 
     args = ctx.actions.args()
@@ -23,17 +27,28 @@ def _image_manifest_impl(ctx):
         args.add("--base-config", base.config)
         inputs += [base.manifest, base.config]
         below = [base.layers]
+        blobs_below = [base.blobs]
     else:
         args.add("--platform", target_platform(ctx))
     args.add_all(layers, before_each = "--layer")
-    args.add_all(ctx.attr.entrypoint, format_each = "--entrypoint=%s")
-    args.add_all(ctx.attr.cmd, format_each = "--cmd=%s")
-    for flag, values in [("env", ctx.attr.env), ("label", ctx.attr.labels), ("annotation", ctx.attr.annotations)]:
-        args.add_all(["{}={}".format(k, v) for k, v in values.items()], format_each = "--" + flag + "=%s")
-    if ctx.attr.user:
-        args.add(ctx.attr.user, format = "--user=%s")
-    if ctx.attr.working_dir:
-        args.add(ctx.attr.working_dir, format = "--working-dir=%s")
+    for flag, values in {
+        "annotation": _assignments(ctx.attr.annotations),
+        "cmd": ctx.attr.cmd,
+        "entrypoint": ctx.attr.entrypoint,
+        "env": _assignments(ctx.attr.env),
+        "expose": ctx.attr.exposed_ports,
+        "label": _assignments(ctx.attr.labels),
+        "volume": ctx.attr.volumes,
+    }.items():
+        args.add_all(values, format_each = "--" + flag + "=%s")
+    for flag in ["created", "stop_signal", "user", "working_dir"]:
+        if getattr(ctx.attr, flag):
+            args.add(getattr(ctx.attr, flag), format = "--" + flag.replace("_", "-") + "=%s")
+    for flag in ["annotations_file", "env_file", "labels_file"]:
+        file = getattr(ctx.file, flag)
+        if file:
+            args.add("--" + flag.replace("_", "-"), file)
+            inputs.append(file)
 
     ctx.actions.run(
         executable = tool(ctx),
@@ -44,12 +59,15 @@ def _image_manifest_impl(ctx):
         progress_message = "Assembling image %{label}",
         toolchain = TOOLCHAIN_TYPE,
     )
+    blobs = depset([layer[LayerInfo].blob for layer in ctx.attr.layers], transitive = blobs_below)
     return [
         DefaultInfo(files = depset([manifest, config])),
+        OutputGroupInfo(blobs = blobs),
         ImageManifestInfo(
-            manifest = manifest,
+            blobs = blobs,
             config = config,
             layers = depset(layers, transitive = below, order = "postorder"),
+            manifest = manifest,
         ),
     ]
 
@@ -66,22 +84,40 @@ image_manifest(
 )
 ```
 
-What is not set here is as the base has it. The default outputs are the manifest and the config, as they will be pushed.""",
+What is not set here is as the base has it. The default outputs are the manifest and the config, as they will be pushed; the output group `blobs` has the layers that
+the build made.""",
     attrs = {
+        "annotations": attr.string_dict(doc = "Annotations of the manifest."),
+        "annotations_file": attr.label(
+            allow_single_file = True,
+            doc = "More annotations, one `NAME=value` a line. `annotations` wins.",
+        ),
         "base": attr.label(
             doc = "The image below: any target with `ImageManifestInfo`. None: the image holds its own layers only.",
             providers = [ImageManifestInfo],
+        ),
+        "cmd": attr.string_list(doc = "Arguments of the entrypoint, or what is run if there is none. Replaces the base's."),
+        "created": attr.string(doc = "When the image was made, as `2006-01-02T15:04:05Z`. By default the epoch: the same sources are to give the same image."),
+        "entrypoint": attr.string_list(doc = "What is run. Replaces the base's, and the base's `cmd` with it."),
+        "env": attr.string_dict(doc = """Environment variables, added to the base's. A name that the base has gets the new value, in which `${NAME}` stands for what
+the base has: `{"PATH": "/app/bin:${PATH}"}`."""),
+        "env_file": attr.label(
+            allow_single_file = True,
+            doc = "More environment variables, one `NAME=value` a line. `env` wins.",
+        ),
+        "exposed_ports": attr.string_list(doc = "Ports that the program listens on: `8080`, `8080/tcp`, `53/udp`. Added to the base's."),
+        "labels": attr.string_dict(doc = "Labels of the config, added to the base's."),
+        "labels_file": attr.label(
+            allow_single_file = True,
+            doc = "More labels, one `NAME=value` a line. `labels` wins.",
         ),
         "layers": attr.label_list(
             doc = "The layers on top of the base, the lowest first.",
             providers = [LayerInfo],
         ),
-        "entrypoint": attr.string_list(doc = "What is run. Replaces the base's, and the base's `cmd` with it."),
-        "cmd": attr.string_list(doc = "Arguments of the entrypoint, or what is run if there is none. Replaces the base's."),
-        "env": attr.string_dict(doc = "Environment variables, added to the base's. A name that the base has gets the new value."),
-        "labels": attr.string_dict(doc = "Labels of the config, added to the base's."),
-        "annotations": attr.string_dict(doc = "Annotations of the manifest."),
+        "stop_signal": attr.string(doc = "The signal that ends the program: `SIGTERM`."),
         "user": attr.string(doc = "User, or `user:group`, by name or number."),
+        "volumes": attr.string_list(doc = "Folders that the program writes its data to. Added to the base's."),
         "working_dir": attr.string(doc = "Working directory."),
     } | PLATFORM_ATTRS,
     provides = [ImageManifestInfo],

@@ -1,7 +1,7 @@
-"""The OCI name of the platform that is built for."""
+"""The OCI names of platforms."""
 
 # @platforms//cpu constraint values and the names of GOARCH, which the OCI image spec uses, with the variant.
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "aarch64": "arm64",
     "armv7": "arm/v7",
     "ppc64le": "ppc64le",
@@ -15,7 +15,7 @@ PLATFORM_ATTRS = {
     "_constraint_windows": attr.label(default = "@platforms//os:windows"),
 } | {
     "_constraint_" + cpu: attr.label(default = "@platforms//cpu:" + cpu)
-    for cpu in _ARCHITECTURES
+    for cpu in ARCHITECTURES
 }
 
 def _has(ctx, name):
@@ -32,7 +32,25 @@ def target_platform(ctx):
       image that is built on a Mac is not for a Mac.
     """
     system = "windows" if _has(ctx, "windows") else "linux"
-    for cpu, architecture in _ARCHITECTURES.items():
+    for cpu, architecture in ARCHITECTURES.items():
         if _has(ctx, cpu):
             return "{}/{}".format(system, architecture)
-    fail("{}: the target platform has none of the CPUs that an image can be for: {}".format(ctx.label, ", ".join(_ARCHITECTURES)))
+    fail("{}: the target platform has none of the CPUs that an image can be for: {}".format(ctx.label, ", ".join(ARCHITECTURES)))
+
+def constraints_of(system, architecture, variant):
+    """Says which target platforms an image is for.
+
+    Args:
+      system: the OCI image spec's os.
+      architecture: its architecture.
+      variant: its variant, or "".
+
+    Returns:
+      The labels of constraint values, or None where @platforms has no word for the platform. A linux image is for every
+      system that is not windows.
+    """
+    for cpu, name in ARCHITECTURES.items():
+        wanted, _, wanted_variant = name.partition("/")
+        if architecture == wanted and (not wanted_variant or wanted_variant == variant) and not (architecture == "amd64" and variant):
+            return ["@platforms//cpu:" + cpu] + (["@platforms//os:windows"] if system == "windows" else [])
+    return None

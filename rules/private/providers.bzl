@@ -11,15 +11,26 @@ LayerInfo = provider(
 ImageManifestInfo = provider(
     doc = "An image for one platform.",
     fields = {
-        "manifest": "File: the OCI image manifest, the exact bytes that are pushed.",
+        "blobs": """depset of File: the blobs of the layers that the build has. The layers of a base are among them only if it was pulled with
+`layer_handling = "eager"`. For what runs an image or pushes it from here; no action that assembles images reads them.""",
         "config": "File: the OCI image config, the exact bytes that are pushed.",
         "layers": "depset of File, in the order of the image, the lowest first: the metadata of each layer, those of the base included.",
+        "manifest": "File: the OCI image manifest, the exact bytes that are pushed.",
+    },
+)
+
+ImageIndexInfo = provider(
+    doc = "An index over images for several platforms.",
+    fields = {
+        "images": "list of ImageManifestInfo: the images, in the order of the index.",
+        "index": "File: the OCI image index, the exact bytes that are pushed.",
     },
 )
 
 PushSpecInfo = provider(
     doc = "What is to be pushed where.",
     fields = {
+        "runfiles": "runfiles: what `bazel run` needs to push the specs from here.",
         "specs": "depset of File: push specs, each of one image and one repository.",
     },
 )

@@ -4,6 +4,12 @@ _BUILD = """\
 load("@drayage//rules:toolchain.bzl", "drayage_toolchain")
 load("@platforms//host:constraints.bzl", "HOST_CONSTRAINTS")
 
+# What bazel run executes is this very file.
+exports_files(
+    ["{tool}"],
+    visibility = ["//visibility:public"],
+)
+
 drayage_toolchain(
     name = "tool",
     drayage = ":{tool}",

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drayage/drayage/internal/image"
+)
+
+func newIndexCommand() *cobra.Command {
+	var out string
+	var manifests, configs, annotations []string
+
+	command := &cobra.Command{
+		Use:   "index",
+		Short: "Assemble an index over images for several platforms",
+		Long: `Assemble an index over images for several platforms, in the order given. What each
+image is for is in its config.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			images, err := readImages(manifests, configs)
+			if err != nil {
+				return err
+			}
+			annotated, err := pairs("--annotation", annotations)
+			if err != nil {
+				return err
+			}
+			index, err := image.Index(images, annotated)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(out, index, 0o644); err != nil {
+				return fmt.Errorf("write index: %w", err)
+			}
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&out, "out", "", "where the index goes")
+	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
+	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
+	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value")
+	require(command, "out", "manifest", "config")
+	return command
+}
+
+// readImages reads the images of which manifests and configs are the halves.
+func readImages(manifests, configs []string) ([]image.Image, error) {
+	if len(manifests) != len(configs) {
+		return nil, fmt.Errorf("--manifest is there %d times and --config %d times: they come in pairs", len(manifests), len(configs))
+	}
+	images := make([]image.Image, len(manifests))
+	for i := range images {
+		var err error
+		if images[i].Manifest, err = os.ReadFile(manifests[i]); err != nil {
+			return nil, fmt.Errorf("read manifest: %w", err)
+		}
+		if images[i].Config, err = os.ReadFile(configs[i]); err != nil {
+			return nil, fmt.Errorf("read config: %w", err)
+		}
+	}
+	return images, nil
+}

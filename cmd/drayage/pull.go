@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/spf13/cobra"
+
+	"github.com/drayage/drayage/internal/pull"
+)
+
+func newPullCommand() *cobra.Command {
+	var request pull.Request
+	var out string
+	var layers bool
+
+	command := &cobra.Command{
+		Use:   "pull",
+		Short: "Fetch the metadata of a base image",
+		Long: `Fetch the manifests and configs of an image, and write what is to be known of its
+layers. The layers stay in the registry, unless --layers asks for them.
+
+Credentials are docker's: its config.json and the credential helpers named there.
+What was written is printed as JSON.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			images, err := pull.Pull(command.Context(), request,
+				remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("drayage/"+version))
+			if err != nil {
+				return err
+			}
+			written, err := pull.Write(out, images, layers)
+			if err != nil {
+				return err
+			}
+			if err := json.MarshalWrite(command.OutOrStdout(), written); err != nil {
+				return fmt.Errorf("print what was written: %w", err)
+			}
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&request.Registry, "registry", "", "host of the registry")
+	flags.StringVar(&request.Repository, "repository", "", "name of the repository")
+	flags.StringVar(&request.Digest, "digest", "", "digest of the manifest or index")
+	flags.StringVar(&request.Tag, "tag", "", "tag, to say what its digest is where --digest is missing")
+	flags.StringArrayVar(&request.Mirrors, "mirror", nil, "host, possibly with a path, to ask before the registry")
+	flags.StringArrayVar(&request.Platforms, "platform", nil, "os/architecture[/variant] that is wanted; all by default")
+	flags.BoolVar(&layers, "layers", false, "fetch the layers too")
+	flags.StringVar(&out, "out", ".", "folder to write to")
+	require(command, "registry", "repository")
+	return command
+}

@@ -1,0 +1,82 @@
+"""image_index: images for several platforms under one name."""
+
+load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
+
+_PLATFORMS = "//command_line_option:platforms"
+
+def _over_platforms_impl(settings, attr):
+    if not attr.platforms:
+        return {"": {_PLATFORMS: settings[_PLATFORMS]}}
+    return {str(platform): {_PLATFORMS: str(platform)} for platform in attr.platforms}
+
+_over_platforms = transition(
+    implementation = _over_platforms_impl,
+    inputs = [_PLATFORMS],
+    outputs = [_PLATFORMS],
+)
+
+def _image_index_impl(ctx):
+    split = ctx.split_attr.manifests
+    images = []
+    for platform in ([str(p.label) for p in ctx.attr.platforms] or [""]):
+        # A split of one branch without a change has the key None.
+        images += [target[ImageManifestInfo] for target in split.get(platform, split.get(None))]
+
+    index = ctx.actions.declare_file(ctx.label.name + ".index.json")
+    args = ctx.actions.args()
+    args.set_param_file_format("multiline")
+    args.use_param_file("@%s", use_always = False)
+    args.add("index")
+    args.add("--out", index)
+    args.add_all([image.manifest for image in images], before_each = "--manifest", uniquify = False)
+    args.add_all([image.config for image in images], before_each = "--config", uniquify = False)
+    args.add_all(["{}={}".format(k, v) for k, v in ctx.attr.annotations.items()], format_each = "--annotation=%s")
+    ctx.actions.run(
+        executable = tool(ctx),
+        arguments = [args],
+        inputs = [image.manifest for image in images] + [image.config for image in images],
+        outputs = [index],
+        mnemonic = "ImageIndex",
+        progress_message = "Assembling image index %{label}",
+        toolchain = TOOLCHAIN_TYPE,
+    )
+    return [
+        DefaultInfo(files = depset([index])),
+        OutputGroupInfo(blobs = depset(transitive = [image.blobs for image in images])),
+        ImageIndexInfo(images = images, index = index),
+    ]
+
+image_index = rule(
+    implementation = _image_index_impl,
+    doc = """Images for several platforms under one name.
+
+```starlark
+image_index(
+    name = "app",
+    manifests = [":app_image"],
+    platforms = [
+        "//platforms:linux_amd64",
+        "//platforms:linux_arm64",
+    ],
+)
+```
+
+With `platforms`, each image is built for each of them. Without, the images are taken as they are. What an image is for is in its config.""",
+    attrs = {
+        "annotations": attr.string_dict(doc = "Annotations of the index."),
+        "manifests": attr.label_list(
+            cfg = _over_platforms,
+            doc = "The images.",
+            mandatory = True,
+            providers = [ImageManifestInfo],
+        ),
+        "platforms": attr.label_list(
+            doc = "Platforms to build the images for: `platform` targets.",
+            providers = [platform_common.PlatformInfo],
+        ),
+        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
+    },
+    provides = [ImageIndexInfo],
+    toolchains = [TOOLCHAIN_TYPE],
+)

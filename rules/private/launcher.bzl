@@ -1,0 +1,72 @@
+"""What `bazel run` of a push target executes."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+
+# $0 is the launcher's path: bazel run gives an absolute one. In a runfiles tree of
+# another program RUNFILES_DIR says where things are.
+_PUSH = """\
+#!/bin/sh
+set -eu
+cd "${{RUNFILES_DIR:-$0.runfiles}}"
+exec {tool} push {flags}"$@" {specs}
+"""
+
+_BES = """\
+#!/bin/sh
+echo "The build's events carry this push to the daemon at --bes_backend; 'drayage ledger' shows what came of it." >&2
+"""
+
+# The tool runs on the machine of whoever types bazel run, which is the host, and
+# not on an execution platform: it is not the toolchain's.
+LAUNCHER_ATTRS = {
+    "_drayage": attr.label(
+        allow_single_file = True,
+        default = "@drayage_toolchains//:drayage",
+    ),
+    "_remote_cache": attr.label(default = "//rules/settings:remote_cache"),
+}
+
+def _quoted(text):
+    return "'" + text.replace("'", "'\\''") + "'"
+
+def launcher(ctx, strategy, specs, needed):
+    """Declares the executable of a push target.
+
+    Args:
+      ctx: the context of a rule that has LAUNCHER_ATTRS.
+      strategy: "lazy", "eager" or "bes".
+      specs: list of File, the push specs.
+      needed: runfiles that the push needs.
+
+    Returns:
+      The executable and its runfiles.
+    """
+    executable = ctx.actions.declare_file(ctx.label.name + ".sh")
+    if strategy == "bes":
+        ctx.actions.write(executable, _BES, is_executable = True)
+        return executable, ctx.runfiles()
+
+    def path(file):
+        short = file.short_path
+        return _quoted(short[3:] if short.startswith("../") else ctx.workspace_name + "/" + short)
+
+    flags = ""
+    if ctx.attr._remote_cache[BuildSettingInfo].value:
+        flags += "--cas=" + _quoted(ctx.attr._remote_cache[BuildSettingInfo].value) + " "
+    for file in needed.files.to_list():
+        if file in specs:
+            continue
+        if file.basename in ["stable-status.txt", "volatile-status.txt"]:
+            flags += "--status=" + path(file) + " "
+        else:
+            flags += "--blob=" + path(file) + " "
+    ctx.actions.write(
+        executable,
+        _PUSH.format(
+            flags = flags,
+            specs = " ".join([path(spec) for spec in specs]),
+            tool = path(ctx.file._drayage),
+        ),
+        is_executable = True,
+    )
+    return executable, ctx.runfiles([ctx.file._drayage]).merge(needed)

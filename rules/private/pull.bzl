@@ -1,0 +1,163 @@
+"""pull: the metadata of a base image as a repository."""
+
+load(":platform.bzl", "constraints_of")
+
+# Labels of ours are written in full: the repository may belong to a module that
+# calls drayage and platforms by other names.
+_BUILD = """\
+load("{import_bzl}", "image_import")
+
+package(default_visibility = ["//visibility:public"])
+"""
+
+_IMAGE = """
+image_import(
+    name = "{name}",
+    blobs = {blobs},
+    config = "{config}",
+    layers = {layers},
+    manifest = "{manifest}",
+)
+"""
+
+_SETTING = """
+config_setting(
+    name = "is_{name}",
+    constraint_values = {constraints},
+    visibility = ["//visibility:private"],
+)
+"""
+
+_ALIAS = """
+alias(
+    name = "{name}",
+    actual = {actual},
+)
+"""
+
+def _own_name(rctx):
+    # Bazel 8.1 has original_name. Before, the name ends the canonical one, after
+    # a + (Bazel 8) or a ~ (Bazel 7).
+    name = getattr(rctx, "original_name", "")
+    return name or rctx.name.replace("~", "+").split("+")[-1]
+
+def _fetch(rctx):
+    args = [
+        rctx.path(rctx.attr._drayage),
+        "pull",
+        "--registry=" + rctx.attr.registry,
+        "--repository=" + rctx.attr.repository,
+        "--digest=" + rctx.attr.digest,
+        "--tag=" + rctx.attr.tag,
+    ]
+    args += ["--mirror=" + mirror for mirror in rctx.attr.mirrors]
+    args += ["--platform=" + platform for platform in rctx.attr.platforms]
+    if rctx.attr.layer_handling == "eager":
+        args.append("--layers")
+    rctx.report_progress("Fetching metadata of {}/{}".format(rctx.attr.registry, rctx.attr.repository))
+    result = rctx.execute(args, timeout = 3600 if rctx.attr.layer_handling == "eager" else 300)
+    if result.return_code != 0:
+        fail("@{}: {}".format(_own_name(rctx), result.stderr.removeprefix("drayage: ").strip()))
+    return json.decode(result.stdout)
+
+def _select(rctx, images):
+    """The images as a select over the target platform, and the settings that it needs."""
+    settings = ""
+    branches = {}
+    taken = []
+    for image in images:
+        constraints = constraints_of(image["os"], image["architecture"], image["variant"])
+        if not constraints or constraints in taken:
+            continue  # no target platform is told apart by it: the image has its own target only
+        taken.append(constraints)
+        settings += _SETTING.format(
+            name = image["name"],
+            constraints = [str(Label(c)) for c in constraints],
+        )
+        branches[":is_" + image["name"]] = ":" + image["name"]
+    if not branches:
+        return settings, repr(":" + images[0]["name"])
+    message = "{}/{} has no image for the target platform, but for {}".format(
+        rctx.attr.registry,
+        rctx.attr.repository,
+        ", ".join([image["name"] for image in images]),
+    )
+    return settings, "select(\n        {},\n        no_match_error = {},\n    )".format(repr(branches), repr(message))
+
+def _pull_impl(rctx):
+    images = _fetch(rctx)
+    build = _BUILD.format(import_bzl = str(Label("//rules:image.bzl")))
+    for image in images:
+        build += _IMAGE.format(
+            name = image["name"],
+            blobs = image["blobs"],
+            config = image["config"],
+            layers = image["layers"],
+            manifest = image["manifest"],
+        )
+    if len(images) == 1:
+        actual = repr(":" + images[0]["name"])
+    else:
+        settings, actual = _select(rctx, images)
+        build += settings
+    for name in [_own_name(rctx), "image"]:
+        if name not in [image["name"] for image in images]:
+            build += _ALIAS.format(name = name, actual = actual)
+    rctx.file("BUILD.bazel", build)
+
+    # Everything is by digest. Bazel 8.3 wants to be told.
+    if hasattr(rctx, "repo_metadata"):
+        return rctx.repo_metadata(reproducible = True)
+    return None
+
+PULL_ATTRS = {
+    "digest": attr.string(
+        doc = "Digest of the image's manifest or index. Without it the pull fails, and says which one the tag stands for.",
+    ),
+    "layer_handling": attr.string(
+        default = "shallow",
+        doc = "`shallow`: the layers stay in the registry, and whoever pushes or loads an image takes them from there. `eager`: they are fetched with the metadata, for tests that run the image.",
+        values = ["eager", "shallow"],
+    ),
+    "mirrors": attr.string_list(
+        doc = "Hosts that are asked before the registry, possibly with a path that goes before the repository. The layers are taken from them first as well.",
+    ),
+    "platforms": attr.string_list(
+        doc = "Of an index, the platforms that are wanted: `os/architecture` or `os/architecture/variant`. By default all.",
+    ),
+    "registry": attr.string(
+        doc = "Host of the registry: `index.docker.io`.",
+        mandatory = True,
+    ),
+    "repository": attr.string(
+        doc = "Name of the repository: `library/ubuntu`.",
+        mandatory = True,
+    ),
+    "tag": attr.string(
+        doc = "The tag that the digest was found under. For the reader: the digest counts.",
+    ),
+}
+
+pull = repository_rule(
+    implementation = _pull_impl,
+    doc = """The metadata of a base image: manifest and config, some ten kilobytes. The layers stay in the registry.
+
+```starlark
+pull = use_repo_rule("@drayage//rules:pull.bzl", "pull")
+
+pull(
+    name = "ubuntu",
+    registry = "index.docker.io",
+    repository = "library/ubuntu",
+    tag = "24.04",
+    digest = "sha256:1e622c5f073b4f6bfad6632f2616c7f59ef256e96fe78bf6a595d1dc4376ac02",
+)
+```
+
+`@ubuntu` is the image; of an index, the one for the target platform. Each platform's image has a target of its own too: `@ubuntu//:linux_arm64_v8`.
+Credentials are docker's: `config.json` and the credential helpers that it names.""",
+    attrs = PULL_ATTRS | {
+        "_drayage": attr.label(default = "@drayage_toolchains//:drayage"),
+    },
+    environ = ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE"],
+)
