@@ -41,9 +41,25 @@ func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRo
 	for _, e := range row.Errors {
 		attempt.Failures = append(attempt.Failures, Failure{Time: e.At, Text: e.Error})
 	}
+	ctx, end := s.underWay.begin(ctx, row.ID)
+	defer end()
 	began := s.now()
-	entry, err := safely(ctx, worker, job, attempt)
+	var entry ledger.Entry
+	err := rivertype.ErrJobCancelledRemotely
+	// It may have been called off while its daemon was dead.
+	if !calledOff(row) {
+		entry, err = safely(ctx, worker, job, attempt)
+	}
 	s.writeDown(ctx, s.judge(ctx, job, attempt, began, entry, err), job)
+}
+
+// calledOff says whether a job was cancelled while it was running.
+func calledOff(row *rivertype.JobRow) bool {
+	var metadata struct {
+		Cancelled string `json:"cancel_attempted_at"`
+	}
+	// River's own metadata, which nobody else writes.
+	return json.Unmarshal(row.Metadata, &metadata) == nil && metadata.Cancelled != ""
 }
 
 // judge says what the end of an attempt means for the job.
@@ -53,6 +69,8 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 	var postponed *PostponeError
 	switch {
 	case err == nil:
+	case errors.Is(err, rivertype.ErrJobCancelledRemotely), errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
+		entry = cancelledEntry(job, attempt.Number)
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		end.state = laterState(attempt.job, attempt.run, now, now)
 		return end
@@ -71,11 +89,9 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		return end
 	default:
 		// The worker should have made the row. Nothing may vanish because it did not.
-		entry = ledger.Entry{
-			Outcome: ledger.Failed, ErrorClass: "internal", Error: err.Error(), Attempts: attempt.Number, Duration: now.Sub(began),
-			Target: job.Target, Configuration: job.Configuration, Aspect: job.Aspect, SpecDigest: job.Spec.Digest(),
-			BuildID: job.Build, InvocationID: job.Invocation, Client: job.Client,
-		}
+		entry = unworkedEntry(job)
+		entry.Outcome, entry.ErrorClass, entry.Error = ledger.Failed, "internal", err.Error()
+		entry.Attempts, entry.Duration = attempt.Number, now.Sub(began)
 	}
 	end.entry = completed(entry, job, attempt.job, now)
 	end.state = riverdriver.JobSetStateCompleted(attempt.job, now, nil)

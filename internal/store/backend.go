@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,7 @@ type backend[TTx any] struct {
 	inserter *river.Client[TTx]
 	begin    func(ctx context.Context) (transaction[TTx], error)
 	join     func(ctx context.Context, name string) (session, error)
+	copies   func(ctx context.Context, path string) error // nil: there is no such thing
 	reader   conn
 	kind     dialect
 	shut     func()
@@ -47,6 +49,13 @@ func (b *backend[TTx]) close()           { b.shut() }
 
 func (b *backend[TTx]) session(ctx context.Context, name string) (session, error) {
 	return b.join(ctx, name)
+}
+
+func (b *backend[TTx]) copyTo(ctx context.Context, path string) error {
+	if b.copies == nil {
+		return errors.ErrUnsupported
+	}
+	return b.copies(ctx, path)
 }
 
 func (b *backend[TTx]) write(ctx context.Context, fn func(context.Context, conn) error) error {
@@ -100,6 +109,27 @@ func (b *backend[TTx]) settle(ctx context.Context, tx conn, states []*riverdrive
 		return fmt.Errorf("set job states: %w", err)
 	}
 	return nil
+}
+
+func (b *backend[TTx]) jobs(ctx context.Context, tx conn, ids []int64) ([]*rivertype.JobRow, error) {
+	executor := b.driver.GetExecutor()
+	if tx != nil {
+		executor = b.driver.UnwrapExecutor(tx.(transaction[TTx]).raw())
+	}
+	rows, err := executor.JobGetByIDMany(ctx, &riverdriver.JobGetByIDManyParams{ID: ids})
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
+	return rows, nil
+}
+
+func (b *backend[TTx]) cancel(ctx context.Context, tx conn, job int64) (*rivertype.JobRow, error) {
+	return b.inserter.JobCancelTx(ctx, tx.(transaction[TTx]).raw(), job)
+}
+
+func (b *backend[TTx]) retry(ctx context.Context, tx conn, job int64) error {
+	_, err := b.inserter.JobRetryTx(ctx, tx.(transaction[TTx]).raw(), job)
+	return err
 }
 
 func (b *backend[TTx]) runner(config *river.Config) (runner, error) {

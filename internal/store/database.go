@@ -8,6 +8,7 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
 )
 
 // database is what the store needs of a database. There is one implementation,
@@ -22,11 +23,21 @@ type database interface {
 	insert(ctx context.Context, tx conn, jobs []Job) ([]int64, error)
 	// settle sets the states of running jobs.
 	settle(ctx context.Context, tx conn, states []*riverdriver.JobSetStateIfRunningParams, now time.Time) error
+	// jobs reads jobs by number, in a transaction or, with a nil one, without.
+	jobs(ctx context.Context, tx conn, ids []int64) ([]*rivertype.JobRow, error)
+	// cancel ends a job that waits, and marks one that runs. It gives the job as
+	// it is then.
+	cancel(ctx context.Context, tx conn, job int64) (*rivertype.JobRow, error)
+	// retry makes a job that waits for its time available at once.
+	retry(ctx context.Context, tx conn, job int64) error
 	// runner makes a River client that works on jobs.
 	runner(config *river.Config) (runner, error)
 	// session is this daemon's standing among those that share the database, under
 	// the name that its River client has.
 	session(ctx context.Context, name string) (session, error)
+	// copyTo writes a copy of the database to a new file, where there is such a
+	// thing.
+	copyTo(ctx context.Context, path string) error
 	dialect() dialect
 	close()
 }

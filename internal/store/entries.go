@@ -49,61 +49,96 @@ func (s *Store) Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry
 // Each field has an index that ends in (time, id), so that a page is read off
 // the index in order, and never sorted.
 func selectEntries(q ledger.Query) (string, []any) {
-	// The narrowest filter leads: it gives the order.
-	from, at, id := `ledger_entry e`, `e.time`, `e.id`
-	var where []string
-	var args []any
-	and := func(condition string, values ...any) {
-		where = append(where, condition)
-		args = append(args, values...)
-	}
-	if q.Tag != "" {
-		// CROSS JOIN is an order to SQLite: left before right.
-		from, at, id = `ledger_tag t CROSS JOIN ledger_entry e`, `t.time`, `t.entry_id`
-		and(`e.id = t.entry_id`)
-		and(`t.tag = ?`, q.Tag)
-		if q.Repository != "" {
-			and(`t.repository = ?`, q.Repository)
+	limit := cmp.Or(q.Limit, ledger.DefaultLimit)
+	entry := newSelection(`e.time`, `e.id`)
+	entry.equal(`e.registry`, q.Registry)
+	entry.equal(`e.repository`, q.Repository)
+	entry.equal(`e.target`, q.Target)
+	entry.equal(`e.invocation_id`, q.Invocation)
+	entry.equal(`e.commit_id`, q.Commit)
+	entry.equal(`e.outcome`, string(q.Outcome))
+	beyond := q.Target != "" || q.Invocation != "" || q.Commit != "" || q.Outcome != ""
+
+	from, lead := `ledger_entry e`, entry
+	switch {
+	case q.Tag != "":
+		finder := newSelection(`f.time`, `f.entry_id`)
+		finder.equal(`f.tag`, q.Tag)
+		finder.equal(`f.repository`, q.Repository)
+		finder.equal(`f.registry`, q.Registry)
+		if q.Digest != "" {
+			finder.and(`EXISTS (SELECT 1 FROM ledger_digest d WHERE d.digest = ? AND d.time = f.time AND d.entry_id = f.entry_id)`, q.Digest)
 		}
-		if q.Registry != "" {
-			and(`t.registry = ?`, q.Registry)
-		}
+		finder.span(q)
+		from, lead = finder.from(`ledger_tag f`, !beyond, limit), finder
+	case q.Digest != "":
+		finder := newSelection(`f.time`, `f.entry_id`)
+		finder.equal(`f.digest`, q.Digest)
+		finder.span(q)
+		from, lead = finder.from(`ledger_digest f`, !beyond && q.Registry == "" && q.Repository == "", limit), finder
+	default:
+		entry.span(q)
 	}
-	if q.Digest != "" {
-		if q.Tag == "" {
-			from, at, id = `ledger_digest d CROSS JOIN ledger_entry e`, `d.time`, `d.entry_id`
-			and(`e.id = d.entry_id`)
-			and(`d.digest = ?`, q.Digest)
-		} else {
-			and(`EXISTS (SELECT 1 FROM ledger_digest d WHERE d.digest = ? AND d.time = t.time AND d.entry_id = t.entry_id)`, q.Digest)
-		}
+	args := entry.args
+	if lead != entry {
+		args = append(lead.args, entry.args...)
 	}
-	for _, filter := range []struct{ column, value string }{
-		{`e.registry`, q.Registry},
-		{`e.repository`, q.Repository},
-		{`e.target`, q.Target},
-		{`e.invocation_id`, q.Invocation},
-		{`e.commit_id`, q.Commit},
-		{`e.outcome`, string(q.Outcome)},
-	} {
-		if filter.value != "" {
-			and(filter.column+` = ?`, filter.value)
-		}
+	sql := `SELECT e.id, e.body, i.exit_code FROM ` + from + ` LEFT JOIN invocation i ON i.id = e.invocation_id` + entry.where() +
+		lead.order() + ` LIMIT CAST(? AS BIGINT)`
+	return sql, append(args, limit)
+}
+
+// selection is the part of a statement that says which rows, and in which order.
+type selection struct {
+	time, id   string // the columns
+	conditions []string
+	args       []any
+}
+
+func newSelection(time, id string) *selection { return &selection{time: time, id: id} }
+
+func (s *selection) and(condition string, args ...any) {
+	s.conditions = append(s.conditions, condition)
+	s.args = append(s.args, args...)
+}
+
+func (s *selection) equal(column, value string) {
+	if value != "" {
+		s.and(column+` = ?`, value)
 	}
+}
+
+// span bounds the time, and leaves out the pages before.
+func (s *selection) span(q ledger.Query) {
 	if !q.Since.IsZero() {
-		and(at+` >= ?`, micros(q.Since))
+		s.and(s.time+` >= ?`, micros(q.Since))
 	}
 	if !q.Until.IsZero() {
-		and(at+` < ?`, micros(q.Until))
+		s.and(s.time+` < ?`, micros(q.Until))
 	}
 	if q.Before > 0 {
 		// A row that is not there pages from nowhere, so to nothing.
-		and(`(`+at+`, `+id+`) < ((SELECT time FROM ledger_entry WHERE id = ?), ?)`, q.Before, q.Before)
+		s.and(`(`+s.time+`, `+s.id+`) < ((SELECT time FROM ledger_entry WHERE id = ?), ?)`, q.Before, q.Before)
 	}
-	sql := `SELECT e.id, e.body, i.exit_code FROM ` + from + ` LEFT JOIN invocation i ON i.id = e.invocation_id`
-	if len(where) > 0 {
-		sql += ` WHERE ` + strings.Join(where, ` AND `)
+}
+
+func (s *selection) where() string {
+	if len(s.conditions) == 0 {
+		return ``
 	}
-	sql += ` ORDER BY ` + at + ` DESC, ` + id + ` DESC LIMIT CAST(? AS BIGINT)`
-	return sql, append(args, cmp.Or(q.Limit, ledger.DefaultLimit))
+	return ` WHERE ` + strings.Join(s.conditions, ` AND `)
+}
+
+func (s *selection) order() string { return ` ORDER BY ` + s.time + ` DESC, ` + s.id + ` DESC` }
+
+// from finds rows by a table beside the ledger, which decides alone if nothing
+// else is asked for: then no more rows are fetched than are wanted, which left to
+// itself PostgreSQL does not see.
+func (s *selection) from(table string, alone bool, limit int) string {
+	finder := `SELECT time, entry_id FROM ` + table + s.where()
+	if alone {
+		finder += s.order() + ` LIMIT CAST(? AS BIGINT)`
+		s.args = append(s.args, limit)
+	}
+	return `(` + finder + `) f JOIN ledger_entry e ON e.id = f.entry_id`
 }

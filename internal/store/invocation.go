@@ -23,6 +23,10 @@ type Invocation struct {
 	ExitCode string `json:"exitCode,omitzero"`
 	// Finished says that the whole stream has arrived.
 	Finished bool `json:"finished,omitzero"`
+
+	// Absent are targets of which no push spec came. Those that are saved add to
+	// those that were; [Store.Expected] reads them.
+	Absent []Absent `json:"-"`
 }
 
 // merge adds what news says to what was known. What news leaves empty stays as
@@ -80,16 +84,26 @@ func (s *Store) Invocation(ctx context.Context, id string) (Invocation, bool, er
 }
 
 func readInvocation(ctx context.Context, c conn, id, suffix string) (Invocation, bool, error) {
+	var i Invocation
+	found := false
+	err := c.query(ctx, `SELECT body FROM invocation WHERE id = ?`+suffix, []any{id}, func(scan func(...any) error) (err error) {
+		found = true
+		i, err = scanInvocation(scan)
+		return err
+	})
+	return i, found && err == nil, err
+}
+
+func scanInvocation(scan func(...any) error) (Invocation, error) {
 	var body []byte
-	found, err := queryRow(ctx, c, `SELECT body FROM invocation WHERE id = ?`+suffix, []any{id}, &body)
-	if err != nil || !found {
-		return Invocation{}, false, err
+	if err := scan(&body); err != nil {
+		return Invocation{}, err
 	}
 	var i Invocation
 	if err := json.Unmarshal(body, &i); err != nil {
-		return Invocation{}, false, fmt.Errorf("decode: %w", err)
+		return Invocation{}, fmt.Errorf("decode: %w", err)
 	}
-	return i, true, nil
+	return i, nil
 }
 
 // saveInvocation merges news into the row, which the transaction holds from its
@@ -102,6 +116,9 @@ func (s *Store) saveInvocation(ctx context.Context, tx conn, news Invocation) er
 	}
 	old, _, err := readInvocation(ctx, tx, id, s.db.dialect().forUpdate)
 	if err != nil {
+		return err
+	}
+	if err := saveAbsent(ctx, tx, id, news.Absent); err != nil {
 		return err
 	}
 	merged := old.merge(news)

@@ -16,6 +16,8 @@ const beatInterval = time.Second
 func (s *Store) keep(ctx context.Context, session session) {
 	beat := time.NewTicker(beatInterval)
 	defer beat.Stop()
+	defer s.keeping.Store(false)
+	var pruned time.Time
 	for {
 		keeper, err := session.beat(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -26,7 +28,14 @@ func (s *Store) keep(ctx context.Context, session session) {
 				s.log.Warn().Err(err).Msg("jobs of daemons that died cannot be given back")
 			}
 		}
+		s.keeping.Store(keeper)
 		if keeper {
+			if now := s.now(); now.Sub(pruned) >= pruneInterval {
+				pruned = now
+				if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
+					s.log.Warn().Err(err).Msg("what is too old cannot be removed")
+				}
+			}
 			if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn().Err(err).Msg("the ledger's log cannot be continued")
 			}

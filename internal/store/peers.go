@@ -133,8 +133,8 @@ func (p *peerSession) reapOne(ctx context.Context, name string, stale bool) (job
 	return tag.RowsAffected(), err
 }
 
-// close implements [session]. The end of the connection says all there is to say;
-// the row is a courtesy.
+// close implements [session]. The end of the connection says all there is to say,
+// but the server may take a moment to see it.
 func (p *peerSession) close() {
 	if p.conn == nil || p.conn.IsClosed() {
 		return
@@ -142,6 +142,7 @@ func (p *peerSession) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
 	_, _ = p.conn.Exec(ctx, `DELETE FROM daemon WHERE id = $1`, p.name)
+	_, _ = p.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
 	_ = p.conn.Close(ctx)
 }
 

@@ -103,17 +103,8 @@ func (p *peer) signal(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// onPostgres runs a test on the database that daemons can share.
-func onPostgres(t *testing.T, test func(t *testing.T, db place)) {
-	onEach(t, func(t *testing.T, db place) {
-		if db.name == "postgres" {
-			test(t, db)
-		}
-	})
-}
-
 func TestADeadDaemonsJobsAreFinishedByAnother(t *testing.T) {
-	onPostgres(t, func(t *testing.T, db place) {
+	on(t, "postgres", func(t *testing.T, db place) {
 		url := db.url(t)
 		s := db.openAt(t, url, Options{})
 		enqueue(t, s, jobs("inv", 1))
@@ -131,7 +122,7 @@ func TestADeadDaemonsJobsAreFinishedByAnother(t *testing.T) {
 }
 
 func TestAStalledDaemonThatComesBackDecidesNothing(t *testing.T) {
-	onPostgres(t, func(t *testing.T, db place) {
+	on(t, "postgres", func(t *testing.T, db place) {
 		url := db.url(t)
 		s := db.openAt(t, url, Options{StallLimit: 3 * time.Second})
 		enqueue(t, s, jobs("inv", 1))
@@ -191,7 +182,7 @@ func TestALostRunWritesNoRow(t *testing.T) {
 }
 
 func TestOneOfManyDaemonsKeepsTheLedger(t *testing.T) {
-	onPostgres(t, func(t *testing.T, db place) {
+	on(t, "postgres", func(t *testing.T, db place) {
 		s := db.open(t, Options{})
 		join := func(name string) session {
 			p, err := s.db.session(t.Context(), name)

@@ -43,7 +43,11 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 		PollOnly:             s.db.dialect().pollOnly,
 		JobTimeout:           s.options.JobTimeout,
 		RescueStuckJobsAfter: 2 * s.options.JobTimeout,
-		Logger:               riverLogger(s.log),
+		// Prune removes them, in smaller pieces.
+		CompletedJobRetentionPeriod: -1,
+		CancelledJobRetentionPeriod: -1,
+		DiscardedJobRetentionPeriod: -1,
+		Logger:                      riverLogger(s.log),
 	})
 	if err != nil {
 		return fmt.Errorf("run jobs: %w", err)
@@ -56,6 +60,9 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	var keeper sync.WaitGroup
 	keeper.Go(func() { s.keep(keeping, session) })
+	if len(s.options.Sinks) > 0 {
+		keeper.Go(func() { s.deliver(keeping) })
+	}
 	<-ctx.Done()
 	err = s.drain(client)
 	stopKeeping()

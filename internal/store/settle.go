@@ -59,10 +59,21 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range ended {
+	s.announce(ended)
+	return nil
+}
+
+// announce wakes who waits for rows that have been committed.
+func (s *Store) announce(entries []ledger.Entry) {
+	for _, e := range entries {
 		s.changes.tell(e.InvocationID)
 	}
-	return nil
+	if len(entries) > 0 {
+		select {
+		case s.posted <- struct{}{}:
+		default: // it is awake
+		}
+	}
 }
 
 // fence marks the settlements whose run is not the job's current one. What it
@@ -125,6 +136,7 @@ func (s *Store) record(ctx context.Context, tx conn, entries []ledger.Entry) err
 	}
 
 	var digests, tags, unsealed, outcomes []any
+	var ids []int64
 	for _, e := range entries {
 		e := byJob[e.Job]
 		if e.ID == 0 {
@@ -137,6 +149,7 @@ func (s *Store) record(ctx context.Context, tx conn, entries []ledger.Entry) err
 		for _, tag := range tagsOf(*e) {
 			tags = append(tags, tag, at, e.ID, e.Repository, e.Registry)
 		}
+		ids = append(ids, e.ID)
 		unsealed = append(unsealed, e.ID)
 		outcomes = append(outcomes, e.Job, string(e.Outcome), e.ID)
 	}
@@ -156,7 +169,7 @@ func (s *Store) record(ctx context.Context, tx conn, entries []ledger.Entry) err
 			return fmt.Errorf("insert what finds ledger rows: %w", err)
 		}
 	}
-	return nil
+	return s.post(ctx, tx, ids)
 }
 
 // execMany runs a statement with a list of values, in pieces that both databases

@@ -98,8 +98,20 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 			}
 		},
 	}
+	b.copies = func(ctx context.Context, copy string) error { return copySQLite(ctx, path, copy) }
 	b.join = func(context.Context, string) (session, error) { return &soleSession{db: b}, nil }
 	return b, nil
+}
+
+// copySQLite copies a database on a connection of its own, which sees it as it is
+// at one moment and keeps nobody from writing.
+func copySQLite(ctx context.Context, path, copy string) error {
+	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=deferred"))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, copy)
+	return errors.Join(err, db.Close())
 }
 
 // sqliteDSN writes the driver's name of a file. FULL is what makes a commit

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -73,6 +74,13 @@ type Options struct {
 	// LogName names a log whose key is kept in the database. Defaults to
 	// [DefaultLogName].
 	LogName string
+
+	// Sinks are told of every outcome, by name. Events wait in the database until
+	// they are delivered; those of a sink that is not there (any more) stay.
+	Sinks map[string]Sink
+
+	// Retention says what is removed, and when. Rows of the ledger never are.
+	Retention Retention
 }
 
 // DefaultBackoff doubles from one second to five minutes, and varies by a tenth
@@ -93,6 +101,12 @@ type Store struct {
 	settled *group[*settlement]
 	claims  *group[*tagClaim]
 	changes *changes
+	// posted is told when there is something in the outbox, and keeping says
+	// whether this daemon is the one to deliver it.
+	posted  chan struct{}
+	keeping atomic.Bool
+
+	underWay underWay
 
 	signer   note.Signer
 	verifier string
@@ -104,6 +118,9 @@ type Store struct {
 // date; a schema that is newer than this program is a [*NewerSchemaError].
 func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	options.setDefaults()
+	if err := checkSinks(options.Sinks); err != nil {
+		return nil, err
+	}
 	open, err := opener(url)
 	if err != nil {
 		return nil, err
@@ -118,6 +135,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 		log:     options.Logger,
 		now:     func() time.Time { return options.Clock().UTC().Truncate(time.Microsecond) },
 		changes: newChanges(),
+		posted:  make(chan struct{}, 1),
 	}
 	if err := s.prepareKey(ctx); err != nil {
 		db.close()
@@ -148,6 +166,7 @@ func (o *Options) setDefaults() {
 	if o.StallLimit == 0 {
 		o.StallLimit = DefaultStallLimit
 	}
+	o.Retention.setDefaults()
 	if o.LogName == "" {
 		o.LogName = DefaultLogName
 	}

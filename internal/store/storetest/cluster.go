@@ -8,11 +8,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -143,25 +143,20 @@ func (c *Cluster) URL(database string) string {
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s", superuser, c.port, database)
 }
 
-// Database makes an empty database for a test and returns its URL.
-func (c *Cluster) Database(tb testing.TB) string {
-	tb.Helper()
-	url, err := c.NewDatabase(tb.Context())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return url
-}
-
-// NewDatabase makes an empty database and returns its URL.
-func (c *Cluster) NewDatabase(ctx context.Context) (string, error) {
+// NewDatabase makes a database and returns its URL: an empty one, or, with
+// another database's URL, a copy of that, to which nobody may be connected.
+func (c *Cluster) NewDatabase(ctx context.Context, template string) (string, error) {
 	conn, err := pgx.Connect(ctx, c.URL("postgres"))
 	if err != nil {
 		return "", fmt.Errorf("make database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	name := fmt.Sprintf("d%d", c.databases.Add(1))
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+	statement := "CREATE DATABASE " + name
+	if template != "" {
+		statement += " TEMPLATE " + path.Base(template)
+	}
+	if _, err := conn.Exec(ctx, statement); err != nil {
 		return "", fmt.Errorf("make database: %w", err)
 	}
 	return c.URL(name), nil

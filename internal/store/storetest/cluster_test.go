@@ -12,12 +12,18 @@ func TestAClusterComesAndGoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), c.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.Close(t.Context()); err != nil {
-		t.Error(err)
+	template := ""
+	for range 2 { // an empty database, and a copy of it
+		if template, err = c.NewDatabase(t.Context(), template); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.Connect(t.Context(), template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 	if err := c.Stop(); err != nil {
 		t.Error(err)

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+// Absent is a target of which no push spec came, or not all: it was aborted, or
+// its group of outputs is incomplete.
+type Absent struct {
+	Target, Configuration, Aspect string
+	// State is incomplete, aborted or lost.
+	State ledger.ExpectedState
+	// Reason is a text for people, and may be empty.
+	Reason string
+}
+
+// Expected is everything that an invocation asked for, or would have: its push
+// specs, with what became of them, and the targets of which none came.
+func (s *Store) Expected(ctx context.Context, invocation string) ([]ledger.Expected, error) {
+	list := []ledger.Expected{}
+	id := []any{cleanText(invocation)}
+	err := s.db.read().query(ctx, `SELECT target, configuration, aspect, spec_digest, found, COALESCE(job_id, 0), outcome, COALESCE(entry_id, 0)
+		FROM expected WHERE invocation_id = ? ORDER BY target, spec_digest`, id,
+		func(scan func(...any) error) error {
+			e := ledger.Expected{State: ledger.ExpectedPending}
+			var found int64
+			if err := scan(&e.Target, &e.Configuration, &e.Aspect, &e.SpecDigest, &found, &e.Job, &e.Outcome, &e.Entry); err != nil {
+				return err
+			}
+			if e.Entry != 0 {
+				e.State = ledger.ExpectedEnded
+			}
+			e.Found = fromMicros(found)
+			list = append(list, e)
+			return nil
+		})
+	if err == nil {
+		err = s.db.read().query(ctx, `SELECT target, configuration, aspect, state, reason FROM absent WHERE invocation_id = ?
+			ORDER BY target, configuration, aspect, state`, id,
+			func(scan func(...any) error) error {
+				var e ledger.Expected
+				if err := scan(&e.Target, &e.Configuration, &e.Aspect, &e.State, &e.Reason); err != nil {
+					return err
+				}
+				list = append(list, e)
+				return nil
+			})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read expected pushes of invocation %s: %w", invocation, err)
+	}
+	return list, nil
+}
+
+// saveAbsent adds to the targets of which nothing came.
+func saveAbsent(ctx context.Context, tx conn, invocation string, list []Absent) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var args []any
+	for _, a := range list {
+		args = append(args, invocation, cleanText(a.Target), cleanText(a.Configuration), cleanText(a.Aspect), string(a.State), cleanText(a.Reason))
+	}
+	return execMany(ctx, tx, `INSERT INTO absent (invocation_id, target, configuration, aspect, state, reason) VALUES `, "(?,?,?,?,?,?)", args,
+		` ON CONFLICT (invocation_id, target, configuration, aspect, state) DO NOTHING`)
+}
+
+// Compare sets the rows of two invocations against each other.
+func (s *Store) Compare(ctx context.Context, before, after string) ([]ledger.Difference, error) {
+	var rows [2][]ledger.Entry
+	for i, invocation := range []string{before, after} {
+		query := ledger.Query{Invocation: invocation, Limit: ledger.MaxLimit}
+		for {
+			page, err := s.Entries(ctx, query)
+			if err != nil {
+				return nil, fmt.Errorf("compare invocations: %w", err)
+			}
+			rows[i] = append(rows[i], page...)
+			if len(page) < query.Limit {
+				break
+			}
+			query.Before = page[len(page)-1].ID
+		}
+	}
+	return ledger.Compare(rows[0], rows[1]), nil
+}
+
+// Outcomes counts how the pushes of an invocation ended.
+func (s *Store) Outcomes(ctx context.Context, invocation string) (map[ledger.Outcome]int, error) {
+	counts := map[ledger.Outcome]int{}
+	err := s.db.read().query(ctx, `SELECT outcome, COUNT(*) FROM expected WHERE invocation_id = ? AND entry_id IS NOT NULL GROUP BY outcome`,
+		[]any{cleanText(invocation)}, func(scan func(...any) error) error {
+			var outcome ledger.Outcome
+			var n int
+			if err := scan(&outcome, &n); err != nil {
+				return err
+			}
+			counts[outcome] = n
+			return nil
+		})
+	if err != nil {
+		return nil, fmt.Errorf("count outcomes of invocation %s: %w", invocation, err)
+	}
+	return counts, nil
+}
+
+// Invocations lists what is known of invocations, the latest begun first. The
+// next page is that before the last one.
+func (s *Store) Invocations(ctx context.Context, before *Invocation, limit int) ([]Invocation, error) {
+	where, args := "", []any{}
+	if before != nil {
+		where, args = `WHERE (started, id) < (?, ?)`, []any{micros(before.Started), before.ID}
+	}
+	list := []Invocation{}
+	err := s.db.read().query(ctx, `SELECT body FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
+		func(scan func(...any) error) error {
+			i, err := scanInvocation(scan)
+			list = append(list, i)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("list invocations: %w", err)
+	}
+	return list, nil
+}
