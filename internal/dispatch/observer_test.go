@@ -1,0 +1,262 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/drayage/drayage/bes"
+	"github.com/drayage/drayage/bes/bep"
+	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/store"
+	bepb "github.com/drayage/drayage/proto/bep"
+)
+
+// queue keeps in memory what a store would keep on disk.
+type queue struct {
+	mu          sync.Mutex
+	jobs        []store.Job
+	invocations []store.Invocation
+	records     [][]byte
+	enqueues    int
+	err         error
+	// entered and release, if set, make Enqueue say that it was entered and wait.
+	entered, release chan struct{}
+}
+
+func (q *queue) Enqueue(_ context.Context, jobs []store.Job) error {
+	if q.entered != nil {
+		q.entered <- struct{}{}
+		<-q.release
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.enqueues++
+	q.jobs = append(q.jobs, jobs...)
+	return q.err
+}
+
+func (q *queue) SaveInvocation(_ context.Context, i store.Invocation) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.invocations = append(q.invocations, i)
+	return q.err
+}
+
+func (q *queue) Remember(_ context.Context, _ string, records [][]byte) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.records = append(q.records, records...)
+	return q.err
+}
+
+func (q *queue) Remembered(context.Context, string) ([][]byte, error) { return q.records, q.err }
+
+func targets(jobs []store.Job) []string {
+	var names []string
+	for _, j := range jobs {
+		names = append(names, j.Target)
+	}
+	return names
+}
+
+// stream feeds an observation with the events of one invocation.
+type stream struct {
+	t           *testing.T
+	observation bes.Observation
+	sequence    int64
+}
+
+func begin(t *testing.T, q *queue, first int64) *stream {
+	t.Helper()
+	observer := dispatch.NewObserver(q, bep.Options{}, zerolog.Nop())
+	return &stream{t: t, sequence: first - 1, observation: observer.Begin(t.Context(), bes.Stream{
+		StreamID:      bes.StreamID{BuildID: "build", InvocationID: "invocation"},
+		Peer:          "10.0.0.7:4711",
+		FirstSequence: first,
+	})}
+}
+
+func (s *stream) send(event *bepb.BuildEvent) func(context.Context) error {
+	s.t.Helper()
+	data, err := proto.Marshal(event)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.sequence++
+	return s.observation.Observe(bes.Event{Sequence: s.sequence, BazelEvent: data})
+}
+
+// keep sends an event and waits until it is durable.
+func (s *stream) keep(event *bepb.BuildEvent) {
+	s.t.Helper()
+	if wait := s.send(event); wait != nil {
+		if err := wait(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *stream) finish() {
+	s.t.Helper()
+	s.sequence++
+	if err := s.observation.Observe(bes.Event{Sequence: s.sequence, Finished: true})(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.observation.End(nil)
+}
+
+const digest = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+func namedSet(id string, file *bepb.File) *bepb.BuildEvent {
+	return &bepb.BuildEvent{
+		Id:      &bepb.BuildEventId{Id: &bepb.BuildEventId_NamedSet{NamedSet: &bepb.BuildEventId_NamedSetOfFilesId{Id: id}}},
+		Payload: &bepb.BuildEvent_NamedSetOfFiles{NamedSetOfFiles: &bepb.NamedSetOfFiles{Files: []*bepb.File{file}}},
+	}
+}
+
+func specFile(name, hex string) *bepb.File {
+	return &bepb.File{
+		Name: name + ".pushspec.json", Digest: hex, Length: 42,
+		File: &bepb.File_Uri{Uri: "bytestream://cache:9092/main/blobs/" + hex + "/42"},
+	}
+}
+
+func completed(label, set string) *bepb.BuildEvent {
+	return &bepb.BuildEvent{
+		Id: &bepb.BuildEventId{Id: &bepb.BuildEventId_TargetCompleted{TargetCompleted: &bepb.BuildEventId_TargetCompletedId{Label: label}}},
+		Payload: &bepb.BuildEvent_Completed{Completed: &bepb.TargetComplete{
+			Success:     true,
+			OutputGroup: []*bepb.OutputGroup{{Name: "default", FileSets: []*bepb.BuildEventId_NamedSetOfFilesId{{Id: set}}}},
+		}},
+	}
+}
+
+func TestPushSpecInTheStreamBecomesAJob(t *testing.T) {
+	q := &queue{}
+	s := begin(t, q, 1)
+	s.keep(namedSet("0", specFile("push", digest)))
+	s.keep(completed("//app:push", "0"))
+	s.finish()
+	want := []store.Job{{
+		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "10.0.0.7",
+		Spec: store.SpecRef{Instance: "main", Function: "sha256", Hash: digest, Size: 42},
+	}}
+	if diff := cmp.Diff(want, q.jobs); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+	if last := q.invocations[len(q.invocations)-1]; !last.Finished || last.ID != "invocation" || last.Build != "build" {
+		t.Errorf("the invocation was saved as %+v", last)
+	}
+}
+
+func TestAliasOfAPushAddsNoJob(t *testing.T) {
+	q := &queue{}
+	s := begin(t, q, 1)
+	s.keep(namedSet("0", specFile("push", digest)))
+	s.keep(completed("//app:push", "0"))
+	s.keep(completed("//:alias_of_push", "0"))
+	s.finish()
+	if got := targets(q.jobs); !slices.Equal(got, []string{"//app:push"}) {
+		t.Errorf("jobs are of %q", got)
+	}
+}
+
+func TestStreamGoesOnAfterACrashWithWhatWasAcknowledged(t *testing.T) {
+	q := &queue{}
+	before := begin(t, q, 1)
+	before.keep(namedSet("0", specFile("push", digest))) // acknowledged: Bazel never sends it again
+	after := begin(t, q, 2)
+	after.keep(completed("//app:push", "0"))
+	if got := targets(q.jobs); !slices.Equal(got, []string{"//app:push"}) {
+		t.Errorf("jobs are of %q", got)
+	}
+	before.observation.End(errors.New("killed"))
+	after.finish()
+}
+
+func TestWhatCannotBeKeptIsNotAcknowledged(t *testing.T) {
+	q := &queue{err: errors.New("disk full")}
+	s := begin(t, q, 1)
+	wait := s.send(completedInline("//app:push"))
+	if wait == nil {
+		t.Fatal("there is nothing to wait for")
+	}
+	if err := wait(t.Context()); status.Code(err) != codes.Unavailable {
+		t.Errorf("error is %v, want UNAVAILABLE, so that Bazel sends it again", err)
+	}
+	s.observation.End(errors.New("ended"))
+
+	s = begin(t, q, 2) // the records cannot be read either
+	if err := s.send(completedInline("//app:push"))(t.Context()); status.Code(err) != codes.Unavailable {
+		t.Errorf("error is %v, want UNAVAILABLE", err)
+	}
+	s.observation.End(errors.New("ended"))
+}
+
+func completedInline(label string) *bepb.BuildEvent {
+	event := completed(label, "none")
+	event.GetCompleted().OutputGroup = []*bepb.OutputGroup{{
+		Name:        "push_spec",
+		InlineFiles: []*bepb.File{{Name: label + ".pushspec.json", File: &bepb.File_Contents{Contents: []byte(label)}}},
+	}}
+	return event
+}
+
+func TestBurstIsKeptInFewCommitsAndObserveDoesNotWait(t *testing.T) {
+	q := &queue{entered: make(chan struct{}), release: make(chan struct{})}
+	s := begin(t, q, 1)
+	waits := []func(context.Context) error{s.send(completedInline("//:first"))}
+	<-q.entered // the first commit is under way, and stuck
+	for i := range 100 {
+		waits = append(waits, s.send(completedInline("//:x"+string(rune('a'+i)))))
+	}
+	close(q.release)
+	<-q.entered
+	for _, wait := range waits {
+		if err := wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.observation.End(nil)
+	if len(q.jobs) != 101 || q.enqueues != 2 {
+		t.Errorf("%d jobs in %d commits, want 101 in 2", len(q.jobs), q.enqueues)
+	}
+}
+
+func TestMalformedEventIsPassedOver(t *testing.T) {
+	q := &queue{}
+	s := begin(t, q, 1)
+	if wait := s.observation.Observe(bes.Event{Sequence: 1, BazelEvent: []byte{0xff, 0xff}}); wait != nil {
+		t.Errorf("it is waited for: %v", wait(t.Context()))
+	}
+	s.sequence = 1
+	s.keep(completedInline("//app:push"))
+	s.finish()
+	if len(q.jobs) != 1 {
+		t.Errorf("there are %d jobs", len(q.jobs))
+	}
+}
+
+func TestAbortedTargetIsMissedAloud(t *testing.T) {
+	q := &queue{}
+	s := begin(t, q, 1)
+	s.keep(&bepb.BuildEvent{
+		Id:      &bepb.BuildEventId{Id: &bepb.BuildEventId_TargetCompleted{TargetCompleted: &bepb.BuildEventId_TargetCompletedId{Label: "//app:push"}}},
+		Payload: &bepb.BuildEvent_Aborted{Aborted: &bepb.Aborted{Description: "its dependency failed"}},
+	})
+	s.finish()
+	want := []store.Absent{{Target: "//app:push", State: ledger.ExpectedAborted, Reason: "its dependency failed"}}
+	if diff := cmp.Diff(want, q.invocations[len(q.invocations)-1].Absent); diff != "" {
+		t.Errorf("absent (-want +got):\n%s", diff)
+	}
+}

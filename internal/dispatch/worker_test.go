@@ -1,0 +1,248 @@
+package dispatch_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/rs/zerolog"
+
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// world is everything around a worker.
+type world struct {
+	spec       []byte
+	specErr    error
+	result     haul.Result
+	haulErr    error
+	request    haul.Request
+	invocation store.Invocation
+	now        time.Time
+}
+
+func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
+
+func (w *world) Haul(_ context.Context, request haul.Request) (haul.Result, error) {
+	w.request = request
+	return w.result, w.haulErr
+}
+
+func (w *world) Invocation(context.Context, string) (store.Invocation, bool, error) {
+	return w.invocation, true, nil
+}
+
+func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
+	t.Helper()
+	worker := dispatch.NewWorker(dispatch.WorkerOptions{
+		Specs: w, Hauler: w, Invocations: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+	})
+	job := store.Job{
+		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
+		Spec: store.SpecRef{Instance: "main", Function: "sha256", Hash: digest, Size: int64(len(w.spec))},
+	}
+	return worker.Work(t.Context(), job, store.Attempt{Number: attempt, Max: 10})
+}
+
+func describe(mediaType types.MediaType, text string) v1.Descriptor {
+	return v1.Descriptor{
+		MediaType: mediaType, Size: int64(len(text)), Data: []byte(text),
+		Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256([]byte(text)))},
+	}
+}
+
+// spec is a push spec under the tags given, and the digest of its root.
+func spec(t *testing.T, tags ...string) ([]byte, string) {
+	t.Helper()
+	config := describe(types.OCIConfigJSON, "{}")
+	manifest := describe(types.OCIManifestSchema1, fmt.Sprintf(
+		`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"size":2,"digest":%q},"layers":[]}`,
+		types.OCIManifestSchema1, types.OCIConfigJSON, config.Digest))
+	data, err := (&pushspec.Spec{
+		SchemaVersion: 1, MediaType: pushspec.MediaType, Target: "@@//app:push",
+		Destination: pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app", Tags: tags},
+		Root:        manifest.Digest,
+		Manifests:   []v1.Descriptor{manifest},
+		Blobs:       []pushspec.Blob{{Descriptor: config}},
+	}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data, manifest.Digest.String()
+}
+
+func newWorld(t *testing.T, tags ...string) (*world, string) {
+	t.Helper()
+	w := &world{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	var root string
+	w.spec, root = spec(t, tags...)
+	w.invocation = store.Invocation{
+		ID: "invocation", Command: "build", BazelVersion: "7.7.1", ExitCode: "SUCCESS", Finished: true,
+		Started:  w.now,
+		Status:   map[string]string{"BUILD_SCM_REVISION": "6a14a96", "BUILD_SCM_STATUS": "Modified"},
+		Metadata: map[string]string{"GIT_BRANCH": "main"},
+	}
+	return w, root
+}
+
+func TestOutcomeSaysWhatHappenedToWhatAndWhy(t *testing.T) {
+	w, root := newWorld(t, "latest", "git-{BUILD_SCM_REVISION}")
+	w.result = haul.Result{
+		Tags:     []haul.Tag{{Name: "latest", Previous: "sha256:old"}, {Name: "git-6a14a96"}},
+		Uploaded: haul.Count{Blobs: 1, Bytes: 10}, Mounted: haul.Count{Blobs: 2, Bytes: 20}, Present: haul.Count{Blobs: 3, Bytes: 30},
+		Requests: 7,
+	}
+	got, err := w.work(t, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ledger.Entry{
+		Time: w.now, Outcome: ledger.Pushed,
+		Registry: "ghcr.io", Repository: "acme/app", Digest: root,
+		Manifests: []ledger.Manifest{{Digest: root, MediaType: string(types.OCIManifestSchema1)}},
+		Tags:      []ledger.Tag{{Name: "latest", Previous: "sha256:old"}, {Name: "git-6a14a96"}},
+		Uploaded:  ledger.Count{Blobs: 1, Bytes: 10}, Mounted: ledger.Count{Blobs: 2, Bytes: 20}, Present: ledger.Count{Blobs: 3, Bytes: 30},
+		Requests: 7, Attempts: 2,
+		Target: "//app:push", SpecDigest: "sha256:" + digest,
+		BuildID: "build", InvocationID: "invocation", Command: "build", BazelVersion: "7.7.1", ExitCode: "SUCCESS",
+		Commit: "6a14a96", Branch: "main", Dirty: true, Metadata: map[string]string{"GIT_BRANCH": "main"},
+		Client: "ci", DaemonVersion: "v1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entry (-want +got):\n%s", diff)
+	}
+	request := haul.Request{Repository: "acme/app", Tags: []string{"latest", "git-6a14a96"}, Instance: "main", Invocation: "invocation"}
+	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "Spec")); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}
+
+func TestImageThatWasThereIsPresent(t *testing.T) {
+	w, _ := newWorld(t, "latest")
+	w.result = haul.Result{AlreadyThere: true, Tags: []haul.Tag{{Name: "latest"}}}
+	if got, err := w.work(t, 1); err != nil || got.Outcome != ledger.Present {
+		t.Errorf("outcome is %q, error %v", got.Outcome, err)
+	}
+}
+
+func TestFinalFailureIsARowAndSaysWhatToDo(t *testing.T) {
+	for _, row := range []struct {
+		name          string
+		change        func(*world)
+		outcome       ledger.Outcome
+		class, begins string
+	}{
+		{
+			"an evicted layer",
+			func(w *world) {
+				w.haulErr = &haul.Error{Class: haul.Evicted, Text: "layer sha256:ab (12 MiB) is no longer in the remote cache; rebuild"}
+			},
+			ledger.Failed, "evicted",
+			"push //app:push to ghcr.io/acme/app: layer sha256:ab (12 MiB) is no longer in the remote cache; rebuild",
+		},
+		{
+			"a registry that refuses",
+			func(w *world) { w.haulErr = &haul.Error{Class: haul.Denied, Text: "no"} },
+			ledger.Denied, "denied", "push //app:push to ghcr.io/acme/app: no",
+		},
+		{
+			"a spec that is none",
+			func(w *world) { w.spec = []byte("{") },
+			ledger.Failed, "malformed", "push //app:push: push spec: not valid JSON",
+		},
+		{
+			"a later version",
+			func(w *world) { w.spec = []byte(`{"schemaVersion":9,"mediaType":"x","target":"@@//app:push"}`) },
+			ledger.Failed, "malformed", "push //app:push: push spec of @@//app:push has schema version 9",
+		},
+		{
+			"a variable that nobody set",
+			func(w *world) { w.spec, _ = spec(t, "{VERSION}") },
+			ledger.Failed, "stamp", "push //app:push to ghcr.io/acme/app: fill in the destination: stamp tag: \"{VERSION}\" needs VERSION",
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w, _ := newWorld(t, "latest")
+			row.change(w)
+			got, err := w.work(t, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Outcome != row.outcome || got.ErrorClass != row.class || !strings.HasPrefix(got.Error, row.begins) {
+				t.Errorf("entry is %s, %s, %q", got.Outcome, got.ErrorClass, got.Error)
+			}
+		})
+	}
+}
+
+func TestSpecOverTheLimitIsNotRead(t *testing.T) {
+	w, _ := newWorld(t)
+	w.spec, w.specErr = make([]byte, pushspec.MaxSize+1), errors.New("it was read")
+	got, err := w.work(t, 1)
+	if err != nil || got.ErrorClass != "malformed" || !strings.Contains(got.Error, "over the limit") {
+		t.Errorf("entry is %+v, error %v", got, err)
+	}
+}
+
+func TestPassingTroubleIsTriedAgainUntilTheLastAttempt(t *testing.T) {
+	w, _ := newWorld(t, "latest")
+	w.haulErr = &haul.Error{Class: haul.Throttled, RetryAfter: time.Minute, Text: "slow down"}
+	_, err := w.work(t, 9)
+	var retry *store.RetryError
+	if !errors.As(err, &retry) || retry.After != time.Minute {
+		t.Errorf("error is %v, want to be tried again after a minute", err)
+	}
+	if got, err := w.work(t, 10); err != nil || got.Outcome != ledger.Failed || got.Attempts != 10 {
+		t.Errorf("entry is %+v, error %v", got, err)
+	}
+}
+
+func TestMissingSpecIsGivenTimeToArrive(t *testing.T) {
+	w, _ := newWorld(t, "latest")
+	w.specErr = &cas.NotFoundError{}
+	var retry *store.RetryError
+	if _, err := w.work(t, 1); !errors.As(err, &retry) {
+		t.Errorf("error is %v, want to be tried again", err)
+	}
+	if got, err := w.work(t, 4); err != nil || got.ErrorClass != "evicted" || !strings.Contains(got.Error, "--remote_upload_local_results") {
+		t.Errorf("entry is %+v, error %v", got, err)
+	}
+}
+
+func TestJobWaitsForTheWorkspaceStatusOfAStreamThatGoesOn(t *testing.T) {
+	w, _ := newWorld(t, "{BUILD_SCM_REVISION}")
+	w.invocation.Finished, w.invocation.Status = false, nil
+	var postponed *store.PostponeError
+	if _, err := w.work(t, 1); !errors.As(err, &postponed) {
+		t.Errorf("error is %v, want to be postponed", err)
+	}
+	w.now = w.now.Add(2 * time.Hour) // the client was killed, and its stream never ends
+	if got, err := w.work(t, 1); err != nil || got.ErrorClass != "stamp" {
+		t.Errorf("entry is %+v, error %v", got, err)
+	}
+}
+
+func TestStopOfTheDaemonIsNoFailure(t *testing.T) {
+	w, _ := newWorld(t, "latest")
+	w.haulErr = context.Canceled
+	worker := dispatch.NewWorker(dispatch.WorkerOptions{Specs: w, Hauler: w, Invocations: w, Logger: zerolog.Nop()})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := worker.Work(ctx, store.Job{Spec: store.SpecRef{Inline: w.spec}}, store.Attempt{Number: 10, Max: 10})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}
