@@ -10,7 +10,6 @@ import (
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"github.com/rs/zerolog"
-	bspb "google.golang.org/genproto/googleapis/bytestream"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
@@ -157,10 +156,6 @@ func (c *Client) conn() *grpc.ClientConn {
 
 func (c *Client) storage() repb.ContentAddressableStorageClient {
 	return repb.NewContentAddressableStorageClient(c.conn())
-}
-
-func (c *Client) byteStream() bspb.ByteStreamClient {
-	return bspb.NewByteStreamClient(c.conn())
 }
 
 // pause waits before try number attempt, which counts from 1: as long as the

@@ -11,13 +11,13 @@ import (
 
 const (
 	// maxBatch bounds the bytes asked for in one BatchReadBlobs, whatever more the
-	// server allows: with its framing it stays under gRPC's usual limit of 4 MiB a
-	// message.
-	maxBatch = 3 << 20
+	// server allows. It is well under gRPC's usual limit of 4 MiB a message, and
+	// bounds the memory of a batch, which exists several times while it is decoded.
+	maxBatch = 1 << 20
 
 	// maxBatchBlob is the size from which a blob has a stream of its own: a larger
-	// one gains little from company, and would sit in memory as a whole.
-	maxBatchBlob = 1 << 20
+	// one gains little from company.
+	maxBatchBlob = 128 << 10
 )
 
 // limits are the batch limits of each instance, asked for once.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	bspb "google.golang.org/genproto/googleapis/bytestream"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -60,16 +61,17 @@ type reader struct {
 
 	// offset is that of the next byte to receive.
 	offset   int64
-	rest     []byte
+	rest     chunk
 	attempts int
 
-	stream    bspb.ByteStream_ReadClient
+	stream    grpc.ClientStream
 	endStream context.CancelCauseFunc
 	idle      *time.Timer
 }
 
 func (r *reader) Read(p []byte) (int, error) {
-	for len(r.rest) == 0 {
+	for r.rest.data == nil || r.rest.data.Remaining() == 0 {
+		r.rest.release()
 		if r.offset == r.blob.Size {
 			return 0, io.EOF
 		}
@@ -77,29 +79,28 @@ func (r *reader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
+	return r.rest.data.Read(p)
 }
 
 func (r *reader) Close() error {
 	r.closeStream()
 	r.cancel(nil)
-	r.rest = nil
+	r.rest.release()
 	return nil
 }
 
 // fill receives the next chunk, over a new stream where need be.
 func (r *reader) fill() error {
 	for {
-		data, err := r.receive()
-		if err == nil && r.offset+int64(len(data)) > r.blob.Size {
+		n, err := r.receive()
+		if err == nil && r.offset+n > r.blob.Size {
 			r.closeStream()
+			r.rest.release()
 			return &MismatchError{Digest: r.blob.Digest, Got: fmt.Sprintf("more than %d bytes", r.blob.Size)}
 		}
-		if err == nil && len(data) > 0 {
-			r.offset += int64(len(data))
-			r.rest, r.attempts = data, 0
+		if err == nil && n > 0 {
+			r.offset += n
+			r.attempts = 0
 			if r.offset == r.blob.Size {
 				r.closeStream()
 			}
@@ -130,25 +131,38 @@ func (r *reader) fill() error {
 	}
 }
 
-func (r *reader) receive() ([]byte, error) {
+// readMethod is ByteStream.Read for a stream that is decoded by chunkCodec.
+const readMethod = "/google.bytestream.ByteStream/Read"
+
+// receive fetches the next chunk, and gives its length.
+func (r *reader) receive() (int64, error) {
 	if r.stream == nil {
 		ctx, end := context.WithCancelCause(r.ctx)
 		r.endStream = end
 		r.idle = time.AfterFunc(r.client.opts.IdleTimeout, func() { end(errIdle) })
-		stream, err := r.client.byteStream().Read(ctx, &bspb.ReadRequest{ResourceName: r.blob.resource(), ReadOffset: r.offset})
+		stream, err := r.client.conn().NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, readMethod, grpc.ForceCodecV2(chunkCodec{}))
+		if err == nil {
+			err = stream.SendMsg(&bspb.ReadRequest{ResourceName: r.blob.resource(), ReadOffset: r.offset})
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			// Why the stream ended already is told when it is received from.
+			err = stream.CloseSend()
+		}
 		if err != nil {
-			return nil, idleOr(ctx, err)
+			return 0, idleOr(ctx, err)
 		}
 		r.stream = stream
 	}
 	r.idle.Reset(r.client.opts.IdleTimeout)
-	reply, err := r.stream.Recv()
-	if err != nil {
-		return nil, idleOr(r.stream.Context(), err)
+	if err := r.stream.RecvMsg(&r.rest); err != nil {
+		return 0, idleOr(r.stream.Context(), err)
 	}
 	// The caller may take its time with what was received.
 	r.idle.Stop()
-	return reply.GetData(), nil
+	if r.rest.data == nil {
+		return 0, nil
+	}
+	return int64(r.rest.data.Remaining()), nil
 }
 
 func (r *reader) closeStream() {

@@ -16,7 +16,7 @@ import (
 
 // inMemory is the size in bytes up to which a blob is read as a whole, together
 // with others.
-const inMemory = 1 << 20
+const inMemory = 128 << 10
 
 // content reads a blob from the first of its sources that has it.
 type content struct {

@@ -1,0 +1,120 @@
+// Command bench measures hauls on loopback: a real bazel-remote, a real
+// distribution registry behind a proxy that counts, and three uploaders that do
+// the same work, each in a process of its own: the hauler, go-containerregistry's
+// remote.Write, and a floor that knows everything beforehand.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+type options struct {
+	bazelRemote, registry string
+	images, bigImages     int
+	workers               int
+	dir                   string
+	uploader              string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "upload" {
+		exit(upload(ctx, os.Args[2:]))
+	}
+	var o options
+	flag.StringVar(&o.bazelRemote, "bazel-remote", ".cache/bin/bazel-remote", "the bazel-remote program")
+	flag.StringVar(&o.registry, "registry", ".cache/bin/registry", "the distribution registry program")
+	flag.IntVar(&o.images, "images", 1300, "number of small images")
+	flag.IntVar(&o.bigImages, "big-images", 10, "number of images of 200 MiB")
+	flag.IntVar(&o.workers, "workers", 32, "hauls at once")
+	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul or ggcr")
+	flag.Parse()
+	exit(run(ctx, o))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func run(ctx context.Context, o options) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
+	defer cancel()
+	if o.dir, err = os.MkdirTemp("", "bench-haul-"); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer os.RemoveAll(o.dir)
+
+	cache, err := startBazelRemote(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer cache.stop()
+	plan, err := makePlan(ctx, cache.address, o)
+	if err != nil {
+		return err
+	}
+	plan.CAS = "grpc://" + cache.address
+	plan.Workers = o.workers
+
+	var measured []measurement
+	for _, uploader := range []string{"floor", "haul", "ggcr"} {
+		if o.uploader != "" && o.uploader != uploader {
+			continue
+		}
+		for _, group := range [][]string{{"one repository", "one repository, again"}, {"own repositories", "own repositories, again"}, {"large layers"}} {
+			results, err := measureGroup(ctx, o, plan, uploader, group)
+			if err != nil {
+				return err
+			}
+			measured = append(measured, results...)
+		}
+	}
+	report(os.Stdout, plan, measured)
+	return nil
+}
+
+// measureGroup runs cases one after another against one new registry.
+func measureGroup(ctx context.Context, o options, plan *plan, uploader string, cases []string) ([]measurement, error) {
+	registry, err := startRegistry(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(registry.dir)
+	defer registry.stop()
+	proxy, err := startProxy(registry.address, plan.shared())
+	if err != nil {
+		return nil, err
+	}
+	defer proxy.stop()
+	var results []measurement
+	for _, name := range cases {
+		if uploader == "floor" && len(results) > 0 {
+			break // the floor knows that there is nothing to do
+		}
+		plan.Registry, plan.Case, plan.Uploader = proxy.address, name, uploader
+		file := filepath.Join(o.dir, "plan.json")
+		if err := plan.write(file); err != nil {
+			return nil, err
+		}
+		proxy.reset()
+		outcome, err := runUploader(ctx, file)
+		if err != nil {
+			return nil, fmt.Errorf("%s, %s: %w", uploader, name, err)
+		}
+		m := measurement{uploader: uploader, name: name, outcome: outcome, traffic: proxy.reset()}
+		m.print(os.Stdout)
+		results = append(results, m)
+	}
+	return results, nil
+}

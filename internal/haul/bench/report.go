@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// measurement is one uploader's run of one case.
+type measurement struct {
+	uploader, name string
+	outcome        outcome
+	traffic        traffic
+}
+
+func (m measurement) print(w io.Writer) {
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(m.traffic.requests)) {
+		kinds = append(kinds, fmt.Sprintf("%s %d", kind, m.traffic.requests[kind]))
+	}
+	fmt.Fprintf(w, "%-5s  %-24s  %6.2f s  cpu %6.2f s  rss %5.1f MiB  up %8.1f MiB  %6d requests (%s)", m.uploader, m.name,
+		m.outcome.Wall.Seconds(), m.outcome.CPU.Seconds(), mib(m.outcome.RSS), mib(m.traffic.bytesUp), m.traffic.total(), strings.Join(kinds, ", "))
+	if m.traffic.failed > 0 {
+		fmt.Fprintf(w, "  %d failed", m.traffic.failed)
+	}
+	fmt.Fprintln(w)
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// report prints the ratios and the goals.
+func report(w io.Writer, p *plan, all []measurement) {
+	find := func(uploader, name string) (measurement, bool) {
+		i := slices.IndexFunc(all, func(m measurement) bool { return m.uploader == uploader && m.name == name })
+		if i < 0 {
+			return measurement{}, false
+		}
+		return all[i], true
+	}
+	fmt.Fprintln(w)
+	for _, m := range all {
+		if m.uploader != "haul" {
+			continue
+		}
+		images := len(p.Small)
+		if m.name == "large layers" {
+			images = len(p.Big)
+		}
+		fmt.Fprintf(w, "haul, %s: %.0f images/s", m.name, float64(images)/m.outcome.Wall.Seconds())
+		for _, other := range []string{"floor", "ggcr"} {
+			if o, found := find(other, m.name); found {
+				fmt.Fprintf(w, ", wall %.2f of %s's, cpu %.2f", ratio(m.outcome.Wall, o.outcome.Wall), other, ratio(m.outcome.CPU, o.outcome.CPU))
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w)
+
+	// The requests that upload the shared layers are not any one image's; those
+	// that mount them are.
+	perImage := func(m measurement) float64 {
+		shared := m.traffic.lookups
+		for _, times := range m.traffic.shared {
+			shared += 2 * times
+		}
+		return float64(m.traffic.total()-shared) / float64(len(p.Small))
+	}
+	for _, name := range []string{"one repository", "own repositories"} {
+		limit := map[string]float64{"one repository": 6, "own repositories": 9}[name]
+		m, found := find("haul", name)
+		if !found {
+			continue
+		}
+		slug := strings.ReplaceAll(name, " ", "-")
+		goal(w, slug+"-requests-per-image", perImage(m), limit)
+		most := 0
+		for _, times := range m.traffic.shared {
+			most = max(most, times)
+		}
+		goal(w, slug+"-uploads-per-shared-layer", float64(most), 1)
+		if again, found := find("haul", name+", again"); found {
+			goal(w, slug+"-again-requests-per-tag", float64(again.traffic.total())/float64(len(p.Small)), 1)
+		}
+		if o, found := find("ggcr", name); found {
+			goal(w, slug+"-wall-of-ggcr", ratio(m.outcome.Wall, o.outcome.Wall), 0.4)
+		}
+		if o, found := find("floor", name); found {
+			goal(w, slug+"-wall-of-floor", ratio(m.outcome.Wall, o.outcome.Wall), 1.25)
+		}
+	}
+	if m, found := find("haul", "large layers"); found {
+		if o, found := find("floor", "large layers"); found {
+			goal(w, "large-layers-wall-of-floor", ratio(m.outcome.Wall, o.outcome.Wall), 1.25)
+		}
+		if o, found := find("ggcr", "large layers"); found {
+			fmt.Fprintf(w, "large layers: wall %.2f of ggcr's\n", ratio(m.outcome.Wall, o.outcome.Wall))
+		}
+	}
+	for _, m := range all {
+		if m.uploader == "haul" {
+			goal(w, strings.NewReplacer(" ", "-", ",", "").Replace(m.name)+"-peak-rss-mib", mib(m.outcome.RSS), 64)
+		}
+	}
+}
+
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
+
+func goal(w io.Writer, name string, value, most float64) {
+	verdict := "met"
+	if value > most {
+		verdict = "missed"
+	}
+	fmt.Fprintf(w, "goal %s %.3f <= %g %s\n", name, value, most, verdict)
+}
