@@ -21,7 +21,7 @@ func WriteTable(w io.Writer, entries []Entry, zone *time.Location) error {
 			image(e),
 			dash(strings.Join(tagNames(e.Tags), ",")),
 			dash(shortDigest(e.Digest)),
-			bytes(e.Uploaded.Bytes),
+			size(e.Uploaded.Bytes),
 			e.Duration.Round(10 * time.Millisecond).String(),
 			e.Target,
 		})
@@ -33,7 +33,7 @@ func WriteTable(w io.Writer, entries []Entry, zone *time.Location) error {
 		if e.Error == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "\n%s %s: %s\n", e.Outcome, printable(e.Target), printable(e.Error)); err != nil {
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n", e.Outcome, printable(e.Error)); err != nil {
 			return fmt.Errorf("write table: %w", err)
 		}
 	}
@@ -99,8 +99,8 @@ func dash(text string) string {
 	return text
 }
 
-// bytes writes a number of bytes with three digits or so: "3.4 MiB".
-func bytes(n int64) string {
+// size writes a number of bytes with three digits or so: "3.4 MiB".
+func size(n int64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)
 	}

@@ -11,14 +11,19 @@ import (
 
 // Entries are the rows that query asks for, newest first. The next page is that
 // of the same query with Before set to the last row's ID; rows that are written
-// in between do not shift it.
+// in between do not shift it. A digest or a commit may be given by its beginning,
+// of six digits at least.
 func (s *Store) Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry, error) {
 	if err := query.Check(); err != nil {
 		return nil, fmt.Errorf("query ledger: %w", err)
 	}
+	query, err := s.expand(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("query ledger: %w", err)
+	}
 	entries := []ledger.Entry{}
 	sql, args := selectEntries(query)
-	err := s.db.read().query(ctx, sql, args, func(scan func(...any) error) error {
+	err = s.db.read().query(ctx, sql, args, func(scan func(...any) error) error {
 		var id int64
 		var body []byte
 		var exitCode *string
@@ -40,6 +45,40 @@ func (s *Store) Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry
 		return nil, fmt.Errorf("query ledger: %w", err)
 	}
 	return entries, nil
+}
+
+// minPrefix is how much of a digest's digits or of a commit is enough to go by.
+const minPrefix = 6
+
+// expand puts the whole digest or commit in the place of one whose beginning was
+// given, as people copy it from a table. A beginning of several is an error: rows
+// of one that was not meant must not look like the answer.
+func (s *Store) expand(ctx context.Context, q ledger.Query) (ledger.Query, error) {
+	for _, field := range []struct {
+		name, table, column string
+		value               *string
+		digits              string
+	}{
+		{"digest", "ledger_digest", "digest", &q.Digest, strings.TrimPrefix(q.Digest, "sha256:")},
+		{"commit", "ledger_entry", "commit_id", &q.Commit, q.Commit},
+	} {
+		if len(field.digits) < minPrefix {
+			continue
+		}
+		var first, last *string
+		_, err := queryRow(ctx, s.db.read(), `SELECT MIN(`+field.column+`), MAX(`+field.column+`) FROM `+field.table+
+			` WHERE `+field.column+` >= ? AND `+field.column+` < ?`, []any{*field.value, *field.value + "~"}, &first, &last)
+		switch {
+		case err != nil:
+			return q, err
+		case first == nil || *first == *field.value:
+		case *first != *last:
+			return q, fmt.Errorf("several rows' %s begins with %s: %s and %s, for two; give more of it", field.name, *field.value, *first, *last)
+		default:
+			*field.value = *first
+		}
+	}
+	return q, nil
 }
 
 // selectEntries writes the statement for a query. It is put together from what

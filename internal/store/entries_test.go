@@ -86,6 +86,33 @@ func TestQueries(t *testing.T) {
 	})
 }
 
+func TestABeginningIsEnoughIfItIsOneRows(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		written(t, s,
+			ledger.Entry{Target: "//a", Digest: "sha256:abcdef01", Commit: "6a14a96f"},
+			ledger.Entry{Target: "//b", Digest: "sha256:abcdef02", Commit: "6a14a96"},
+			ledger.Entry{Target: "//c", Digest: "sha256:abcdee03", Commit: "7b14a96f"})
+		for name, row := range map[string]struct {
+			query ledger.Query
+			want  []string
+		}{
+			"digest": {ledger.Query{Digest: "sha256:abcdee"}, []string{"//c"}},
+			"commit": {ledger.Query{Commit: "7b14a9"}, []string{"//c"}},
+			"exact":  {ledger.Query{Commit: "6a14a96"}, []string{"//b"}},
+			"short":  {ledger.Query{Commit: "7b14a"}, []string{}},
+			"none":   {ledger.Query{Commit: "7b14a96f0"}, []string{}},
+		} {
+			if diff := cmp.Diff(row.want, targets(entries(t, s, row.query))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+		if _, err := s.Entries(t.Context(), ledger.Query{Digest: "sha256:abcdef0"}); err == nil {
+			t.Error("a beginning of two digests was answered")
+		}
+	})
+}
+
 func TestPagesDoNotShiftWhenRowsAreAdded(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
 		s := db.open(t, Options{})

@@ -3,7 +3,9 @@ package store
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"testing"
@@ -14,8 +16,13 @@ import (
 	"github.com/drayage/drayage/internal/ledger"
 )
 
+var kills = flag.Int("kills", 4, "how often each kill test kills")
+
 // victimEnv holds the store's URL in a process that is there to be killed.
 const victimEnv = "DRAYAGE_TEST_VICTIM"
+
+// roundEnv holds the name of the invocation whose jobs a victim enqueues.
+const roundEnv = "DRAYAGE_TEST_ROUND"
 
 // victimJobs is how many jobs a victim enqueues, one by one.
 const victimJobs = 60
@@ -49,7 +56,7 @@ func victim(url string) error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.Run(ctx, worker(pushed), 4) }()
-	for _, job := range jobs("inv", victimJobs) {
+	for _, job := range jobs(os.Getenv(roundEnv), victimJobs) {
 		if err := s.Enqueue(ctx, []Job{job}); err != nil {
 			return err
 		}
@@ -58,11 +65,12 @@ func victim(url string) error {
 	return <-failed
 }
 
-// kill starts a victim and kills it when it has said n lines.
-func kill(t *testing.T, url string, n int) (durable int) {
+// kill starts a victim and kills it when it has said n lines. It returns how many
+// lines it said all the same.
+func kill(t *testing.T, url, round string, n int) (durable int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), victimEnv+"="+url)
+	cmd.Env = append(os.Environ(), victimEnv+"="+url, roundEnv+"="+round)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -88,26 +96,34 @@ func kill(t *testing.T, url string, n int) (durable int) {
 
 func TestAKillLosesNothingThatWasDurable(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
+		random := rand.New(rand.NewPCG(20260302, uint64(*kills)))
 		url := db.url(t)
-		most := 0
-		for _, n := range []int{1, 7, 20, 45} {
-			most = max(most, kill(t, url, n))
+		durable := map[string]int{}
+		for i := range *kills {
+			// Often in the same round, so that what is enqueued again is met half done.
+			round := fmt.Sprintf("round%d", i/3)
+			durable[round] = max(durable[round], kill(t, url, round, 1+random.IntN(victimJobs)))
 		}
 		s := db.openAt(t, url, Options{})
 		run(t, s, pushed)
-		settledWithin(t, s, "inv", 10*time.Second)
-
-		rows := map[string]int{}
-		for _, e := range entries(t, s, ledger.Query{Limit: 1000}) {
-			rows[e.Target]++
-		}
-		if len(rows) < most {
-			t.Errorf("%d jobs have a row, and %d were durable", len(rows), most)
-		}
-		for target, n := range rows {
-			if n != 1 {
-				t.Errorf("%s has %d rows", target, n)
+		for round, n := range durable {
+			settledWithin(t, s, round, 20*time.Second)
+			rows := map[string]int{}
+			for _, e := range entries(t, s, ledger.Query{Invocation: round, Limit: 1000}) {
+				rows[e.Target]++
 			}
+			if len(rows) < n {
+				t.Errorf("%s: %d jobs have a row, and %d were durable", round, len(rows), n)
+			}
+			for target, n := range rows {
+				if n != 1 {
+					t.Errorf("%s: %s has %d rows", round, target, n)
+				}
+			}
+		}
+		seal(t, s)
+		if report := verify(t, s, VerifyOptions{}); len(report.Problems) > 0 || report.Waiting > 0 {
+			t.Errorf("the ledger after all kills: %+v", report)
 		}
 	})
 }
