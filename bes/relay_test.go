@@ -27,6 +27,12 @@ type relay struct {
 // startRelay starts a relay with delays that suit a test; the test's end stops it.
 func startRelay(t *testing.T, config bes.Config) *relay {
 	t.Helper()
+	return startRelayAt(t, "127.0.0.1:0", config)
+}
+
+// startRelayAt starts a relay at an address, that of one that was killed for example.
+func startRelayAt(t *testing.T, address string, config bes.Config) *relay {
+	t.Helper()
 	for i := range config.Backends {
 		if config.Backends[i].RetryDelay == 0 {
 			config.Backends[i].RetryDelay = 10 * time.Millisecond
@@ -39,7 +45,7 @@ func startRelay(t *testing.T, config bes.Config) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,6 +127,12 @@ func (b *Backend) Stop() {
 	<-b.served
 }
 
+// Close stops once every call is answered.
+func (b *Backend) Close() {
+	b.server.GracefulStop()
+	<-b.served
+}
+
 // Stored are the messages of an invocation, in order, each one once.
 func (b *Backend) Stored(invocation string) [][]byte {
 	b.mu.Lock()
