@@ -46,13 +46,14 @@ func newHost(c *Client, registry name.Registry) *host {
 	if insecure {
 		scheme = "http"
 	}
+	quirks := quirksOf(registry.RegistryStr())
 	return &host{
 		client: c,
 		name:   registry,
 		base:   scheme + "://" + registry.RegistryStr(),
-		quirks: quirksOf(registry.RegistryStr()),
+		quirks: quirks,
 		auth:   newAuth(c, registry, insecure),
-		pace:   newPacer(c.opts),
+		pace:   newPacer(c.opts, quirks.Rate),
 		first:  make(chan struct{}, 1),
 	}
 }
@@ -153,6 +154,10 @@ var errNoProgress = errors.New("no progress for too long")
 // send makes one request in its lane. It ends when there is no progress.
 func (h *host) send(ctx context.Context, by Caller, c call, used authorization) (*http.Response, error) {
 	release, err := h.pace.acquire(ctx, c.lane, by.Invocation)
+	if throttled := asError(err); throttled != nil {
+		throttled.Op, throttled.Registry, throttled.Credential = c.op, h.name.RegistryStr(), used.kind
+		return nil, throttled
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.op, err)
 	}

@@ -1,9 +1,6 @@
 package registry
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // lane keeps requests of one kind from waiting behind those of another.
 type lane int
@@ -13,9 +10,30 @@ const (
 	small lane = iota
 	// large is for uploads of layers.
 	large
+	lanes
 )
 
-// Pace bounds the requests to one registry.
+const (
+	// DefaultSmall keeps a local registry busy; one that is asked too much says so
+	// with 429, and is asked less.
+	DefaultSmall = 16
+	// DefaultLarge saturates most links.
+	DefaultLarge = 6
+
+	// slowdown is what is left of concurrency and rate after a 429 or 503.
+	slowdown = 0.7
+	// slowdownEvery is the shortest time between two slowdowns: the requests under
+	// way when the first came say nothing new.
+	slowdownEvery = time.Second
+	// minRate is the lowest rate, in requests a second, that is fallen back to.
+	minRate = 0.5
+	// recovery is by how much of itself the rate grows with each second.
+	recovery = 0.05
+)
+
+// Pace bounds the requests to one registry. Within these bounds the client finds
+// out by itself what a registry bears: fewer requests at once, and fewer a
+// second, after each 429 or 503, and slowly more after answers that are not.
 type Pace struct {
 	// Small bounds the small requests under way at once: lookups, manifests,
 	// small blobs. Defaults to DefaultSmall.
@@ -25,14 +43,6 @@ type Pace struct {
 	Large int
 }
 
-const (
-	// DefaultSmall keeps a local registry busy; a distant one slows it down with
-	// 429 where it is too much.
-	DefaultSmall = 16
-	// DefaultLarge saturates most links.
-	DefaultLarge = 6
-)
-
 func (p Pace) withDefaults() Pace {
 	if p.Small <= 0 {
 		p.Small = DefaultSmall
@@ -41,22 +51,4 @@ func (p Pace) withDefaults() Pace {
 		p.Large = DefaultLarge
 	}
 	return p
-}
-
-type pacer struct {
-	lanes [2]chan struct{}
-}
-
-func newPacer(opts Options) *pacer {
-	return &pacer{lanes: [2]chan struct{}{make(chan struct{}, opts.Pace.Small), make(chan struct{}, opts.Pace.Large)}}
-}
-
-// acquire waits for a place in a lane. The release is told how the request went.
-func (p *pacer) acquire(ctx context.Context, l lane, _ string) (release func(status int, after time.Duration), err error) {
-	select {
-	case p.lanes[l] <- struct{}{}:
-		return func(int, time.Duration) { <-p.lanes[l] }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // prepareGGCR makes the work for go-containerregistry's remote.Write, eight
-// images at once.
+// images at once. It is told what the hauler finds out: that the shared layers can
+// be mounted from the first repository, whose image is written first.
 func prepareGGCR(_ context.Context, p *plan) (func(context.Context) error, error) {
 	images, repository := p.images()
 	type task struct {
@@ -27,6 +28,10 @@ func prepareGGCR(_ context.Context, p *plan) (func(context.Context) error, error
 		return nil, err
 	}
 	tasks := make([]task, len(images))
+	first, err := name.NewTag(p.Registry + "/" + repository(0) + ":" + tag(0))
+	if err != nil {
+		return nil, fmt.Errorf("name image: %w", err)
+	}
 	for i, made := range images {
 		reference, err := name.NewTag(p.Registry + "/" + repository(i) + ":" + tag(i))
 		if err != nil {
@@ -36,14 +41,39 @@ func prepareGGCR(_ context.Context, p *plan) (func(context.Context) error, error
 		if err != nil {
 			return nil, fmt.Errorf("make image: %w", err)
 		}
+		if i > 0 && repository(i) != repository(0) {
+			img = mountingImage{Image: img, from: first, shared: sharedLayers}
+		}
 		tasks[i] = task{img, reference}
 	}
 	return func(ctx context.Context) error {
 		defer client.Close()
-		return each(ctx, len(tasks), 8, func(ctx context.Context, i int) error {
+		write := func(ctx context.Context, i int) error {
 			return remote.Write(tasks[i].reference, tasks[i].image, remote.WithContext(ctx), remote.WithAuth(authn.Anonymous))
-		})
+		}
+		if err := write(ctx, 0); err != nil {
+			return err
+		}
+		return each(ctx, len(tasks)-1, 8, func(ctx context.Context, i int) error { return write(ctx, i+1) })
 	}, nil
+}
+
+// mountingImage is an image whose first layers are in another repository.
+type mountingImage struct {
+	v1.Image
+	from   name.Reference
+	shared int
+}
+
+func (i mountingImage) Layers() ([]v1.Layer, error) {
+	layers, err := i.Image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	for n := range min(i.shared, len(layers)) {
+		layers[n] = &remote.MountableLayer{Layer: layers[n], Reference: i.from}
+	}
+	return layers, nil
 }
 
 // casImage is an image whose layers are in the cache.

@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// clock is a clock that moves when somebody waits for it.
+type clock struct {
+	mu    sync.Mutex
+	at    time.Time
+	waits []time.Duration
+}
+
+func newClock() *clock { return &clock{at: time.Unix(1_000_000, 0)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) wait(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+	c.waits = append(c.waits, d)
+	return ctx.Err()
+}
+
+func testPacer(c *clock, smallMost int) *pacer {
+	opts := Options{Now: c.now, Wait: c.wait, MaxWait: 20 * time.Second, Pace: Pace{Small: smallMost, Large: 1}}
+	return newPacer(opts, 0)
+}
+
+func mustAcquire(t *testing.T, p *pacer, l lane, invocation string) func(int, time.Duration) {
+	t.Helper()
+	release, err := p.acquire(t.Context(), l, invocation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
+func TestSmallRequestsDoNotWaitForUploads(t *testing.T) {
+	p := testPacer(newClock(), 1)
+	upload := mustAcquire(t, p, large, "a")
+	mustAcquire(t, p, small, "a")(200, 0)
+	upload(201, 0)
+}
+
+func TestInvocationsTakeTurns(t *testing.T) {
+	p := testPacer(newClock(), 1)
+	first := mustAcquire(t, p, small, "many")
+	p.mu.Lock()
+	q := &p.lanes[small].queue
+	var turns []chan struct{}
+	for _, invocation := range []string{"many", "many", "many", "one"} {
+		turns = append(turns, q.push(invocation))
+	}
+	p.mu.Unlock()
+	first(200, 0)
+	for i, want := range []int{0, 3, 1, 2} {
+		select {
+		case <-turns[want]:
+		default:
+			t.Fatalf("turn %d is not that of waiter %d", i, want)
+		}
+		p.leave(small)
+	}
+}
+
+func TestWhoLeavesTheQueueBlocksNobody(t *testing.T) {
+	p := testPacer(newClock(), 1)
+	first := mustAcquire(t, p, small, "a")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.acquire(ctx, small, "b"); err == nil {
+		t.Fatal("a place was given that there is not")
+	}
+	first(200, 0)
+	mustAcquire(t, p, small, "c")(200, 0)
+}
+
+func TestRetryAfterPausesTheRegistry(t *testing.T) {
+	c := newClock()
+	p := testPacer(c, 4)
+	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 7*time.Second)
+	before := c.now()
+	mustAcquire(t, p, small, "b")(200, 0)
+	if waited := c.now().Sub(before); waited < 7*time.Second {
+		t.Errorf("the next request went after %s, want 7s", waited)
+	}
+}
+
+func TestALongRetryAfterIsHandedBack(t *testing.T) {
+	p := testPacer(newClock(), 4)
+	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 5*time.Minute)
+	_, err := p.acquire(t.Context(), small, "b")
+	failed := asError(err)
+	if failed == nil || !failed.Throttled() || failed.RetryAfter < 4*time.Minute {
+		t.Errorf("got error %v, want one that says to come back in five minutes", err)
+	}
+	if p.lanes[small].active != 0 {
+		t.Errorf("%d places are still taken", p.lanes[small].active)
+	}
+}
+
+func TestConcurrencyAndRateShrinkAndGrow(t *testing.T) {
+	c := newClock()
+	p := testPacer(c, 16)
+	for range 100 {
+		mustAcquire(t, p, small, "a")(200, 0)
+	}
+	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 0)
+	if limit := p.lanes[small].limit; limit > 12 {
+		t.Errorf("after a 429 there are still %.0f requests at once", limit)
+	}
+	slow := p.rate
+	if slow <= 0 || slow > 80 {
+		t.Errorf("after a 429 the rate is %.1f a second, want less than the 100 before", slow)
+	}
+	for range 2000 {
+		mustAcquire(t, p, small, "a")(200, 0)
+	}
+	if p.lanes[small].limit != 16 || p.rate <= slow {
+		t.Errorf("after many good answers there are %.1f at once and %.1f a second, want 16 and more than %.1f", p.lanes[small].limit, p.rate, slow)
+	}
+}

@@ -1,0 +1,201 @@
+package registrytest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+)
+
+func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
+	if req.URL.Path == "/token" {
+		r.serveToken(w, req)
+		return
+	}
+	r.mu.Lock()
+	rules := r.rules
+	kind := path.Base(req.URL.Path)
+	for _, part := range []string{"manifests", "uploads", "blobs"} {
+		if strings.Contains(req.URL.Path, "/"+part+"/") {
+			kind = part
+			break
+		}
+	}
+	r.requests[req.Method+" "+kind]++
+	r.mu.Unlock()
+
+	if rules.Fault != nil {
+		if fault := rules.Fault(req); fault != nil {
+			r.fail(w, req, fault)
+			return
+		}
+	}
+	if !r.authorized(w, req, rules) {
+		return
+	}
+	rest := strings.TrimPrefix(req.URL.Path, "/v2/")
+	switch {
+	case rest == "":
+		w.WriteHeader(http.StatusOK)
+	case kind == "manifests":
+		repository, reference, _ := strings.Cut(rest, "/manifests/")
+		r.serveManifest(w, req, rules, repository, reference)
+	case kind == "uploads":
+		repository, id, _ := strings.Cut(rest, "/blobs/uploads/")
+		r.serveUpload(w, req, rules, repository, id)
+	case kind == "blobs":
+		repository, digest, _ := strings.Cut(rest, "/blobs/")
+		r.serveBlob(w, req, repository, digest)
+	default:
+		refuse(w, http.StatusNotFound, "NAME_INVALID", "no such path")
+	}
+}
+
+// fail takes a part of the body, keeps it where an upload would, and then
+// misbehaves.
+func (r *Registry) fail(w http.ResponseWriter, req *http.Request, fault *Fault) {
+	if fault.After > 0 {
+		data, _ := io.ReadAll(io.LimitReader(req.Body, fault.After))
+		r.mu.Lock()
+		if u := r.uploads[path.Base(req.URL.Path)]; u != nil && !r.rules.NoResume {
+			u.data = append(u.data, data...)
+		}
+		r.received[""] += int64(len(data))
+		r.mu.Unlock()
+	}
+	if fault.Status == 0 {
+		if hijacker, ok := w.(http.Hijacker); ok {
+			if conn, _, err := hijacker.Hijack(); err == nil {
+				_ = conn.Close()
+			}
+		}
+		return
+	}
+	for key, values := range fault.Header {
+		w.Header()[key] = values
+	}
+	refuse(w, fault.Status, "FAULT", "made by the test")
+}
+
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	body, _ := json.Marshal(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
+	_, _ = w.Write(body)
+}
+
+func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, repository, digest string) {
+	r.mu.Lock()
+	data, found := r.blobs[repository][digest]
+	r.mu.Unlock()
+	if !found {
+		refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "no such blob")
+		return
+	}
+	var offset int
+	if n, _ := fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &offset); n == 1 && offset <= len(data) {
+		data = data[offset:]
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		w.WriteHeader(http.StatusPartialContent)
+	} else {
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+	}
+	if req.Method == http.MethodGet {
+		_, _ = w.Write(data)
+	}
+}
+
+func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules Rules, repository, reference string) {
+	if req.Method != http.MethodPut {
+		r.mu.Lock()
+		m, found := r.manifest[repository][reference]
+		r.mu.Unlock()
+		if !found {
+			refuse(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "no such manifest")
+			return
+		}
+		w.Header().Set("Content-Type", m.mediaType)
+		w.Header().Set("Docker-Content-Digest", digestOf(m.data))
+		w.Header().Set("Content-Length", fmt.Sprint(len(m.data)))
+		if req.Method == http.MethodGet {
+			_, _ = w.Write(m.data)
+		}
+		return
+	}
+	data, err := io.ReadAll(io.LimitReader(req.Body, 4<<20+1))
+	if err != nil || len(data) > 4<<20 {
+		refuse(w, http.StatusRequestEntityTooLarge, "SIZE_INVALID", "manifest is over 4 MiB")
+		return
+	}
+	digest := digestOf(data)
+	if strings.Contains(reference, ":") && reference != digest {
+		refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "the manifest has another digest")
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if missing := r.lacks(repository, data); missing != "" {
+		refuse(w, http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN", missing)
+		return
+	}
+	references := []string{digest, reference}
+	if rules.MultiTag {
+		for _, tag := range req.URL.Query()["tag"] {
+			references = append(references, tag)
+			w.Header().Add("OCI-Tag", tag)
+		}
+	}
+	if _, there := r.manifest[repository][reference]; there && rules.ImmutableTags && reference != digest {
+		refuse(w, http.StatusBadRequest, "TAG_INVALID", "the tag is immutable")
+		return
+	}
+	if r.manifest[repository] == nil {
+		r.manifest[repository] = map[string]stored{}
+	}
+	for _, ref := range references {
+		r.manifest[repository][ref] = stored{req.Header.Get("Content-Type"), data}
+	}
+	var doc struct {
+		Subject *struct {
+			Digest string `json:"digest"`
+		} `json:"subject"`
+	}
+	if json.Unmarshal(data, &doc) == nil && doc.Subject != nil && rules.Referrers {
+		w.Header().Set("OCI-Subject", doc.Subject.Digest)
+	}
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.WriteHeader(http.StatusCreated)
+}
+
+// lacks is a digest that a manifest refers to and the repository does not have,
+// or "".
+func (r *Registry) lacks(repository string, data []byte) string {
+	type descriptor struct {
+		Digest string `json:"digest"`
+	}
+	var doc struct {
+		Config    *descriptor  `json:"config"`
+		Layers    []descriptor `json:"layers"`
+		Manifests []descriptor `json:"manifests"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return "the manifest is not readable"
+	}
+	blobs := doc.Layers
+	if doc.Config != nil {
+		blobs = append(blobs, *doc.Config)
+	}
+	for _, d := range blobs {
+		if _, found := r.blobs[repository][d.Digest]; !found {
+			return d.Digest
+		}
+	}
+	for _, d := range doc.Manifests {
+		if _, found := r.manifest[repository][d.Digest]; !found {
+			return d.Digest
+		}
+	}
+	return ""
+}
