@@ -40,6 +40,13 @@ type Backend struct {
 	// Mode defaults to BestEffort.
 	Mode Mode
 
+	// TLS says how to reach an address of grpcs://.
+	TLS TLS
+
+	// CredentialHelper is a program that speaks Bazel's credential helper protocol,
+	// and whose headers are sent with every call. Defaults to none.
+	CredentialHelper string
+
 	// Headers are sent with every call.
 	Headers map[string]string
 
@@ -82,6 +89,9 @@ func (b Backend) withDefaults() (Backend, error) {
 	}
 	if _, _, err := target(b.Address); err != nil {
 		return b, err
+	}
+	if b.Retries < 0 {
+		b.Retries = -1
 	}
 	if b.PassHeaders == nil {
 		b.PassHeaders = DefaultPassHeaders()

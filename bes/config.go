@@ -15,6 +15,10 @@ type Config struct {
 	// Backends receive every event. Defaults to none.
 	Backends []Backend
 
+	// Listen are the addresses that this process serves on, HOST:PORT or unix:PATH. A
+	// backend that is one of them is refused.
+	Listen []string
+
 	// Observer is told of every event. Defaults to nobody.
 	Observer Observer
 
@@ -121,6 +125,9 @@ func (c Config) withDefaults() (Config, error) {
 	for i, b := range c.Backends {
 		b, err := b.withDefaults()
 		if err != nil {
+			return Config{}, fmt.Errorf("backend %q: %w", b.Name, err)
+		}
+		if err := refuseSelf(b.Address, c.Listen); err != nil {
 			return Config{}, fmt.Errorf("backend %q: %w", b.Name, err)
 		}
 		if names[b.Name] {

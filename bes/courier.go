@@ -161,6 +161,7 @@ func (c *courier) run() {
 		if err == nil {
 			return
 		}
+		c.backend.answered(err)
 		if c.complete() {
 			c.service.log.Warn().Err(err).Str("backend", c.backend.Name).Str("invocation", c.key.invocation).
 				Msg("backend acknowledged the whole stream and then failed it")

@@ -2,9 +2,9 @@ package bes
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +23,10 @@ type backend struct {
 	Backend
 	target  string
 	options []grpc.DialOption
+	// instance is the relay's.
+	instance string
+	// helper is nil without a credential helper.
+	helper *credentialHelper
 
 	mu          sync.Mutex
 	connections []*connection
@@ -53,9 +57,13 @@ func (s *Service) dial(c Backend) (*backend, error) {
 	}
 	transport := insecure.NewCredentials()
 	if secure {
-		transport = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+		config, err := c.TLS.config()
+		if err != nil {
+			return nil, err
+		}
+		transport = credentials.NewTLS(config)
 	}
-	b := &backend{Backend: c, target: address}
+	b := &backend{Backend: c, target: address, instance: s.instance}
 	b.options = []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(
@@ -74,6 +82,10 @@ func (s *Service) dial(c Backend) (*backend, error) {
 			MinConnectTimeout: connectTimeout,
 		}),
 		grpc.WithUserAgent("drayage"),
+	}
+	if c.CredentialHelper != "" {
+		b.helper = &credentialHelper{path: c.CredentialHelper, secure: secure, now: time.Now}
+		b.options = append(b.options, grpc.WithPerRPCCredentials(b.helper))
 	}
 	// Mistakes in the address show now, not with the first stream.
 	probe, err := grpc.NewClient(b.target, b.options...)
@@ -162,6 +174,13 @@ func (b *backend) open(ctx context.Context, md metadata.MD) (grpc.ClientStream, 
 	return stream, release, nil
 }
 
+// answered looks at how a call ended: credentials that were refused are had anew.
+func (b *backend) answered(err error) {
+	if b.helper != nil && status.Code(err) == codes.Unauthenticated {
+		b.helper.forget()
+	}
+}
+
 // ready waits until the connection is up, or was tried once more and failed: a
 // backend that came back since the last try is found, one that is away fails now.
 func (c *connection) ready(ctx context.Context) error {
@@ -212,6 +231,7 @@ func (b *backend) passOn(ctx context.Context) metadata.MD {
 	for name, value := range b.Headers {
 		out.Set(name, value)
 	}
+	out.Set(viaHeader, append(slices.Clone(in.Get(viaHeader)), b.instance)...)
 	return out
 }
 

@@ -16,6 +16,9 @@ import (
 // lifecycle takes one lifecycle event: the required backends' answer is Bazel's,
 // best-effort backends get it in their own time.
 func (s *Service) lifecycle(ctx context.Context, m *frame) error {
+	if s.looped(ctx) {
+		return errLoop
+	}
 	s.mu.Lock()
 	closed := s.closed
 	if !closed {
@@ -74,6 +77,7 @@ func (b *backend) lifecycle(ctx context.Context, m *frame, headers metadata.MD) 
 	}
 	var answer frame
 	if err := c.Invoke(metadata.NewOutgoingContext(ctx, headers), lifecycleMethod, m, &answer); err != nil {
+		b.answered(err)
 		return err
 	}
 	answer.free()

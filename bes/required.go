@@ -82,6 +82,7 @@ func (r *requiredStream) receive() {
 		err := r.stream.RecvMsg(&m)
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
+				r.backend.answered(err)
 				a.end(err)
 			}
 			close(r.finished)

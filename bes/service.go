@@ -7,9 +7,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 )
@@ -20,6 +22,9 @@ type Service struct {
 	config  Config
 	log     zerolog.Logger
 	metrics *metrics
+	health  *health.Server
+	// instance tells this relay from all others.
+	instance string
 
 	required   []*backend
 	bestEffort []*backend
@@ -53,6 +58,8 @@ func New(config Config) (*Service, error) {
 	s := &Service{
 		config:      config,
 		log:         config.Logger,
+		health:      newHealth(),
+		instance:    uuid.NewString(),
 		stopping:    make(chan struct{}),
 		invocations: make(map[key]*invocation),
 		lanes:       make(map[laneKey]*lane),
@@ -104,6 +111,9 @@ func ServerOptions() []grpc.ServerOption {
 
 // admit counts a connection in, unless there are too many or the service stops.
 func (s *Service) admit(a *attachment) error {
+	if s.looped(a.ctx) {
+		return errLoop
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

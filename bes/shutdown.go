@@ -16,9 +16,11 @@ var errStopping = status.Error(codes.Unavailable, "the BES relay is shutting dow
 // answers at the address within some 10 s. What best-effort backends have yet to
 // get is delivered within the same time.
 //
-// The order for a process is: health to NOT_SERVING, then Shutdown and the gRPC
-// server's GracefulStop (which sends GOAWAY) side by side, then Stop.
+// Health is NOT_SERVING from the beginning on. A process calls Shutdown and the gRPC
+// server's GracefulStop, which sends GOAWAY, side by side, and then Stop. Calling it
+// again waits as well.
 func (s *Service) Shutdown(ctx context.Context) error {
+	s.health.Shutdown()
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
