@@ -11,10 +11,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-)
 
-// version is set by the linker in a release.
-var version = "dev"
+	"github.com/drayage/drayage/internal/version"
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -50,7 +49,7 @@ func newRoot() *cobra.Command {
 and shows what the daemon, drayaged, made of them.
 
 An argument @FILE stands for the lines of FILE.`,
-		Version:       version,
+		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -65,7 +64,7 @@ An argument @FILE stands for the lines of FILE.`,
 		}
 	}
 	add(groupPeople, newLedgerCommand(), newWaitCommand(), newPushCommand())
-	add(groupActions, newLayerCommand(), newManifestCommand(), newIndexCommand(), newPushSpecCommand(), newPullCommand())
+	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newPushSpecCommand(), newPullCommand())
 	return root
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drayage/drayage/internal/pull"
+	"github.com/drayage/drayage/internal/version"
 )
 
 func newPullCommand() *cobra.Command {
@@ -27,7 +28,7 @@ What was written is printed as JSON.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			images, err := pull.Pull(command.Context(), request,
-				remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("drayage/"+version))
+				remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("drayage/"+version.String()))
 			if err != nil {
 				return err
 			}

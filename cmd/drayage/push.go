@@ -14,6 +14,7 @@ import (
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/internal/version"
 	"github.com/drayage/drayage/pushspec"
 )
 
@@ -81,7 +82,7 @@ func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []st
 	defer closeBlobs()
 	hauler, err := haul.New(haul.Options{
 		CAS:        blobs,
-		Registries: registry.New(registry.Options{UserAgent: "drayage/" + version, Logger: logger}),
+		Registries: registry.New(registry.Options{UserAgent: "drayage/" + version.String(), Logger: logger}),
 		Logger:     logger,
 		// The build is over: what the cache lacks is not on its way.
 		Grace: -1,

@@ -13,15 +13,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/drayage/drayage/internal/server"
+	"github.com/drayage/drayage/internal/version"
 )
-
-// version is set by the linker in a release.
-var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -70,7 +69,7 @@ func newCommand(stderr io.Writer) *cobra.Command {
 		Short:         "Push container images as a side effect of Bazel builds",
 		Long:          long,
 		Example:       example,
-		Version:       version,
+		Version:       version.String(),
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -92,18 +91,27 @@ func newCommand(stderr io.Writer) *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&file, "config", "c", "", "YAML file with the settings (see docs/configuration.md)")
+	flags.AddFlagSet(newFlags(&config, &backends))
+	flags.BoolVar(&check, "check", false, "check the configuration and exit")
+	return command
+}
+
+// newFlags are the flags that set what keys of the file set too; the key is in
+// brackets.
+func newFlags(config *server.Config, backends *[]string) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("drayaged", pflag.ContinueOnError)
+	flags.SortFlags = false
 	flags.StringVar(&config.Listen, "listen", config.Listen, "address of the gRPC server, for --bes_backend (listen)")
 	flags.StringVar(&config.HTTP, "http", config.HTTP, "address of the pages, the JSON API, health and metrics (http)")
 	flags.StringVar(&config.CAS.Address, "cas", config.CAS.Address, "the remote cache: grpc://HOST:PORT, grpcs://… or unix:PATH (cas.address)")
-	flags.StringArrayVar(&backends, "backend", nil, "a BES backend to forward to, best effort; may be given more than once (backends)")
+	flags.StringArrayVar(backends, "backend", nil, "a BES backend to forward to, best effort; may be given more than once (backends)")
 	flags.StringVar(&config.Store, "store", config.Store, "jobs and ledger: an SQLite file or a postgres:// URL (store)")
 	flags.IntVar(&config.Workers, "workers", config.Workers, "images to haul at the same time (workers)")
 	flags.DurationVar(&config.ShutdownGrace, "shutdown-grace", config.ShutdownGrace, "how long a stop waits for what is under way (shutdown_grace)")
 	flags.BoolVar(&config.AllowPlaintext, "allow-plaintext", config.AllowPlaintext, "listen beyond loopback without TLS (allow_plaintext)")
 	flags.StringVar(&config.Log.Level, "log-level", config.Log.Level, "debug, info, warn or error (log.level)")
 	flags.StringVar(&config.Log.Format, "log-format", config.Log.Format, "json or console (log.format)")
-	flags.BoolVar(&check, "check", false, "check the configuration and exit")
-	return command
+	return flags
 }
 
 // load reads the file over the flags' defaults, and sets the flags that were
@@ -140,7 +148,7 @@ func run(ctx context.Context, config server.Config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	config.Version = version
+	config.Version = version.String()
 	daemon, err := server.Start(ctx, config, logger)
 	if err != nil {
 		return err
@@ -161,7 +169,17 @@ func newLogger(config server.Log, stderr io.Writer) (zerolog.Logger, error) {
 		return zerolog.Nop(), fmt.Errorf("log.level: %w", err)
 	}
 	if config.Format == "console" {
-		stderr = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.TimeOnly}
+		stderr = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.TimeOnly, NoColor: !colored(stderr)}
 	}
 	return zerolog.New(stderr).Level(level).With().Timestamp().Logger(), nil
+}
+
+// colored says whether out is a terminal whose user has not asked for plain text
+// (no-color.org).
+func colored(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	return isatty.IsTerminal(file.Fd())
 }
