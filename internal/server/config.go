@@ -12,6 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/drayage/drayage/bes"
 )
 
 // Config is everything that can be set about the daemon. The keys of the
@@ -43,6 +45,8 @@ type Config struct {
 	// Backends are the BES backends that every event is forwarded to. None means
 	// that the stream ends here.
 	Backends []Backend `yaml:"backends"`
+
+	Relay Relay `yaml:"relay"`
 
 	// Registries are settings of single registry hosts. A host that is not here
 	// is reached over HTTPS (over plain HTTP on loopback) with the credentials of
@@ -93,6 +97,40 @@ type Backend struct {
 	Mode string `yaml:"mode"`
 	// Headers are sent with every call.
 	Headers map[string]string `yaml:"headers"`
+	// PassHeaders are the names of Bazel's headers that are passed on. Defaults to
+	// x-buildbuddy-api-key and Bazel's request metadata; an empty list is none.
+	PassHeaders []string `yaml:"pass_headers"`
+	// CredentialHelper is a program that speaks Bazel's credential helper protocol;
+	// the headers that it gives are sent with every call.
+	CredentialHelper string `yaml:"credential_helper"`
+	// TLS is how a grpcs:// address is reached.
+	TLS BackendTLS `yaml:"tls"`
+}
+
+// BackendTLS names the PEM files of a connection to a backend.
+type BackendTLS struct {
+	// CA signed the backend's certificate. Defaults to the system's authorities.
+	CA string `yaml:"ca"`
+	// Cert and Key are shown to the backend.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	// ServerName is what the backend's certificate must name. Defaults to the
+	// address's host.
+	ServerName string `yaml:"server_name"`
+}
+
+// Relay bounds what the streams may use.
+type Relay struct {
+	// MaxStreams bounds the streams that are open at a time. Defaults to 4096.
+	MaxStreams int `yaml:"max_streams"`
+	// ReplayBytes bounds what one stream keeps in memory for one best-effort
+	// backend. Defaults to 64 MiB.
+	ReplayBytes int64 `yaml:"replay_bytes"`
+	// ReplayBytesTotal bounds what all streams keep together. Defaults to 512 MiB.
+	ReplayBytesTotal int64 `yaml:"replay_bytes_total"`
+	// DeliverTimeout is how long a best-effort backend may take over what is left
+	// once Bazel is done. Defaults to 5m.
+	DeliverTimeout time.Duration `yaml:"deliver_timeout"`
 }
 
 // Registry holds the settings of one registry host.
@@ -125,7 +163,13 @@ func Defaults() Config {
 		Store:         "drayage.db",
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
-		Log:           Log{Level: "info", Format: "json"},
+		Relay: Relay{
+			MaxStreams:       bes.DefaultMaxStreams,
+			ReplayBytes:      bes.DefaultReplayBytes,
+			ReplayBytesTotal: bes.DefaultReplayBytesTotal,
+			DeliverTimeout:   bes.DefaultDeliverTimeout,
+		},
+		Log: Log{Level: "info", Format: "json"},
 	}
 }
 
@@ -201,6 +245,9 @@ func (c *Config) Check() error {
 	}
 	if c.ShutdownGrace < 0 {
 		return fmt.Errorf("shutdown_grace: %s is less than zero", c.ShutdownGrace)
+	}
+	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.DeliverTimeout <= 0 {
+		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total and deliver_timeout are above zero")
 	}
 	for i, b := range c.Backends {
 		if b.Address == "" {

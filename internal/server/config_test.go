@@ -42,7 +42,10 @@ tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
 store: postgres://db/drayage
 cas: {address: "grpcs://cache", headers: {a: b}}
-backends: [{name: bes, address: "grpcs://bes", mode: required, headers: {c: d}}]
+backends:
+- {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper,
+   tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
+relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, deliver_timeout: 8s}
 registries: [{host: "r:5000", plain_http: true}]
 workers: 3
 shutdown_grace: 1m30s
@@ -61,9 +64,14 @@ log: {level: debug, format: console}
 		AllowPlaintext: true,
 		Store:          "postgres://db/drayage",
 		CAS:            CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}},
-		Backends:       []Backend{{Name: "bes", Address: "grpcs://bes", Mode: ModeRequired, Headers: map[string]string{"c": "d"}}},
-		Registries:     []Registry{{Host: "r:5000", PlainHTTP: true}},
-		Workers:        3, ShutdownGrace: 90 * time.Second,
+		Backends: []Backend{{
+			Name: "bes", Address: "grpcs://bes", Mode: ModeRequired, Headers: map[string]string{"c": "d"},
+			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper",
+			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
+		}},
+		Relay:      Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, DeliverTimeout: 8 * time.Second},
+		Registries: []Registry{{Host: "r:5000", PlainHTTP: true}},
+		Workers:    3, ShutdownGrace: 90 * time.Second,
 		Log: Log{Level: "debug", Format: "console"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -107,6 +115,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"shutdown_grace: -1s is less", func(c *Config) { c.ShutdownGrace = -time.Second }},
 		{"backends[0].address: is missing", func(c *Config) { c.Backends = []Backend{{}} }},
 		{"backends[0].mode: \"maybe\" is neither", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
+		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
 		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},

@@ -13,8 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
-	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/bes/bep"
@@ -36,12 +34,11 @@ type Daemon struct {
 	config Config
 	logger zerolog.Logger
 
-	relay  *bes.Service
-	grpc   *grpc.Server
-	health *health.Server
-	http   *http.Server
-	store  *store.Store
-	cas    *cas.Client
+	relay *bes.Service
+	grpc  *grpc.Server
+	http  *http.Server
+	store *store.Store
+	cas   *cas.Client
 
 	// Listen and HTTP are the addresses that are listened on.
 	Listen, HTTP string
@@ -112,8 +109,7 @@ func (d *Daemon) start(ctx context.Context) error {
 
 	d.grpc = grpc.NewServer(append(bes.ServerOptions(), grpc.Creds(security.grpc()))...)
 	d.relay.Register(d.grpc)
-	d.health = health.NewServer()
-	grpc_health_v1.RegisterHealthServer(d.grpc, d.health)
+	d.relay.RegisterHealth(d.grpc)
 	d.http = &http.Server{
 		Handler: web.NewHandler(web.Options{
 			Source: d.store, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
@@ -163,15 +159,24 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 		if b.Mode == ModeRequired {
 			mode = bes.Required
 		}
-		backends = append(backends, bes.Backend{Name: b.Name, Address: b.Address, Mode: mode, Headers: b.Headers})
+		backends = append(backends, bes.Backend{
+			Name: b.Name, Address: b.Address, Mode: mode,
+			Headers: b.Headers, PassHeaders: b.PassHeaders, CredentialHelper: b.CredentialHelper,
+			TLS: bes.TLS{CAFile: b.TLS.CA, CertFile: b.TLS.Cert, KeyFile: b.TLS.Key, ServerName: b.TLS.ServerName},
+		})
 	}
 	scan := bep.Options{OutputGroup: pushspec.OutputGroup, FileSuffix: pushspec.FileSuffix}
 	var err error
 	d.relay, err = bes.New(bes.Config{
-		Backends: backends,
-		Observer: dispatch.NewObserver(d.store, scan, d.logger),
-		Metrics:  metrics,
-		Logger:   d.logger,
+		Backends:         backends,
+		Listen:           []string{d.Listen},
+		Observer:         dispatch.NewObserver(d.store, scan, d.logger),
+		MaxStreams:       d.config.Relay.MaxStreams,
+		ReplayBytes:      d.config.Relay.ReplayBytes,
+		ReplayBytesTotal: d.config.Relay.ReplayBytesTotal,
+		DeliverTimeout:   d.config.Relay.DeliverTimeout,
+		Metrics:          metrics,
+		Logger:           d.logger,
 	})
 	return err
 }
@@ -216,9 +221,6 @@ func (d *Daemon) shutDown() error {
 
 	if d.stopJobs != nil {
 		d.stopJobs()
-	}
-	if d.health != nil {
-		d.health.Shutdown()
 	}
 	if d.relay != nil {
 		d.stopStreams(ctx)

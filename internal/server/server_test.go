@@ -40,6 +40,17 @@ func start(t *testing.T, c server.Config) *server.Daemon {
 	return d
 }
 
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
 func TestDaemonServesAndStops(t *testing.T) {
 	d := start(t, config(t))
 	response, err := http.Get("http://" + d.HTTP + "/readyz")
@@ -99,6 +110,10 @@ func TestDaemonThatCannotStartSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		{"a store that cannot be", "store", func(c *server.Config) { c.Store = "/proc/none/drayage.db" }},
 		{"a cache that is none", "cas.address: ", func(c *server.Config) { c.CAS.Address = "ftp://cache" }},
 		{"a backend that is none", "backend", func(c *server.Config) { c.Backends = []server.Backend{{Address: "ftp://bes"}} }},
+		{"a backend that is itself", "backend", func(c *server.Config) {
+			c.Listen = freeAddress(t)
+			c.Backends = []server.Backend{{Address: "grpc://" + c.Listen}}
+		}},
 		{"a certificate that is not there", "tls: ", func(c *server.Config) { c.TLS = server.TLS{Cert: "none.pem", Key: "none.pem"} }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
