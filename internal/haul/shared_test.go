@@ -21,17 +21,40 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// impatient is a hauler that does not wait between tries.
+// clock is a clock that moves when somebody waits for it.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *clock { return &clock{at: time.Unix(1_000_000, 0)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) wait(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+	return ctx.Err()
+}
+
+// impatient is a hauler whose clock moves when it waits.
 func impatient(t testing.TB, client *cas.Client, registries registry.Options) *haul.Hauler {
 	t.Helper()
-	wait := func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	if registries.Keychain == nil {
 		registries.Keychain = authn.NewMultiKeychain()
 	}
-	registries.Wait = wait
+	if registries.Wait == nil {
+		c := newClock()
+		registries.Now, registries.Wait = c.now, c.wait
+	}
 	r := registry.New(registries)
 	t.Cleanup(r.Close)
-	h, err := haul.New(haul.Options{CAS: client, Registries: r, Grace: -1, Wait: wait})
+	h, err := haul.New(haul.Options{CAS: client, Registries: r, Grace: -1, Now: registries.Now, Wait: registries.Wait})
 	if err != nil {
 		t.Fatal(err)
 	}

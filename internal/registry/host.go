@@ -118,11 +118,17 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 		}
 	}
 	for challenged := 0; ; challenged++ {
-		used, err := h.auth.authorize(ctx, c.scopes)
+		release, err := h.enter(ctx, by, c)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := h.send(ctx, by, c, used)
+		// Only now: a token that was valid before the wait may not be after it.
+		used, err := h.auth.authorize(ctx, c.scopes)
+		if err != nil {
+			release(0, 0)
+			return nil, err
+		}
+		resp, err := h.send(ctx, by, c, used, release)
 		if err != nil {
 			return nil, err
 		}
@@ -151,16 +157,22 @@ func locationHost(resp *http.Response) string {
 
 var errNoProgress = errors.New("no progress for too long")
 
-// send makes one request in its lane. It ends when there is no progress.
-func (h *host) send(ctx context.Context, by Caller, c call, used authorization) (*http.Response, error) {
-	release, err := h.pace.acquire(ctx, c.lane, by.Invocation)
+// enter waits until a request may go.
+func (h *host) enter(ctx context.Context, by Caller, c call) (release func(status int, after time.Duration), err error) {
+	release, err = h.pace.acquire(ctx, c.lane, by.Invocation)
 	if throttled := asError(err); throttled != nil {
-		throttled.Op, throttled.Registry, throttled.Credential = c.op, h.name.RegistryStr(), used.kind
+		throttled.Op, throttled.Registry = c.op, h.name.RegistryStr()
 		return nil, throttled
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.op, err)
 	}
+	return release, nil
+}
+
+// send makes one request, and then releases its place. It ends when there is no
+// progress.
+func (h *host) send(ctx context.Context, by Caller, c call, used authorization, release func(int, time.Duration)) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := newWatchdog(h.client.opts.IdleTimeout, h.client.opts.AnswerTimeout, func() { cancel(errNoProgress) })
 	finish := func(status int, after time.Duration) {
