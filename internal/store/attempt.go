@@ -71,7 +71,9 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 	case err == nil:
 	case errors.Is(err, rivertype.ErrJobCancelledRemotely), errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
 		entry = cancelledEntry(job, attempt.Number)
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+	case errors.Is(ctx.Err(), context.Canceled):
+		// The daemon stops. Whatever the worker made of that, it is nobody's failure;
+		// running out of [Options.JobTimeout] is.
 		end.state = laterState(attempt.job, attempt.run, now, now)
 		return end
 	case errors.As(err, &postponed):

@@ -120,6 +120,9 @@ func fullDisk(t *testing.T, s *Store) {
 		t.Fatalf("enqueue on a full disk = %v", failure)
 	}
 	limit("1000000")
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("ready, with room again: %v", err)
+	}
 	enqueue(t, s, jobs(fmt.Sprintf("inv%d", durable), 50))
 	total, err := s.Backlog(t.Context())
 	if err != nil || total != 50*(durable+1) {
@@ -144,6 +147,9 @@ func TestAStoreThatCannotBeWrittenSaysSo(t *testing.T) {
 	err = s.Enqueue(t.Context(), jobs("inv", 1))
 	if err == nil || !strings.Contains(err.Error(), "must be writable") {
 		t.Errorf("enqueue on a read-only store = %v", err)
+	}
+	if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "must be writable") {
+		t.Errorf("ready, on a read-only store: %v", err)
 	}
 }
 

@@ -31,7 +31,8 @@ func (s *Store) Enqueue(ctx context.Context, jobs []Job) error {
 }
 
 // takeIn commits what streams brought.
-func (s *Store) takeIn(ctx context.Context, batch []intake) error {
+func (s *Store) takeIn(ctx context.Context, batch []intake) (err error) {
+	defer func() { s.refusing.Store(err != nil) }()
 	return s.db.write(ctx, func(ctx context.Context, tx conn) error {
 		var jobs []Job
 		for _, in := range batch {

@@ -3,7 +3,12 @@ package store
 import (
 	"context"
 	"sync"
+	"time"
 )
+
+// commitLimit bounds one transaction: when a server does not answer any more,
+// callers are to hear of it.
+const commitLimit = 30 * time.Second
 
 // group commits many callers' work in few transactions. Callers are told apart
 // by key, and served in turn, so that a caller with much to do does not keep the
@@ -129,7 +134,7 @@ func (g *group[T]) commit(batch []*submission[T]) {
 	for i, s := range batch {
 		work[i] = s.work
 	}
-	err := g.run(g.ctx, work)
+	err := g.runOne(work)
 	if err == nil || len(batch) == 1 {
 		for _, s := range batch {
 			s.done <- err
@@ -137,6 +142,12 @@ func (g *group[T]) commit(batch []*submission[T]) {
 		return
 	}
 	for i, s := range batch {
-		s.done <- g.run(g.ctx, work[i:i+1])
+		s.done <- g.runOne(work[i : i+1])
 	}
+}
+
+func (g *group[T]) runOne(work []T) error {
+	ctx, cancel := context.WithTimeout(g.ctx, commitLimit)
+	defer cancel()
+	return g.run(ctx, work)
 }

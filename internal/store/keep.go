@@ -12,6 +12,10 @@ import (
 // that are not. A dead daemon's jobs are given back within about twice of it.
 const beatInterval = time.Second
 
+// beatLimit bounds a beat and a look after the others. A connection that takes
+// longer is given up, and its locks with it.
+const beatLimit = 10 * time.Second
+
 // keep does what has to be done beside the jobs, until ctx ends.
 func (s *Store) keep(ctx context.Context, session session) {
 	beat := time.NewTicker(beatInterval)
@@ -19,15 +23,7 @@ func (s *Store) keep(ctx context.Context, session session) {
 	defer s.keeping.Store(false)
 	var pruned time.Time
 	for {
-		keeper, err := session.beat(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn().Err(err).Msg("this daemon cannot say that it is alive; others may take its jobs")
-		}
-		if err == nil {
-			if err := s.reap(ctx, session); err != nil && ctx.Err() == nil {
-				s.log.Warn().Err(err).Msg("jobs of daemons that died cannot be given back")
-			}
-		}
+		keeper := s.beat(ctx, session)
 		s.keeping.Store(keeper)
 		if keeper {
 			if now := s.now(); now.Sub(pruned) >= pruneInterval {
@@ -46,6 +42,21 @@ func (s *Store) keep(ctx context.Context, session session) {
 			return
 		}
 	}
+}
+
+// beat says that this daemon is alive and gives back the jobs of those that are
+// not. It returns whether this daemon keeps the ledger.
+func (s *Store) beat(ctx context.Context, session session) (keeper bool) {
+	limited, cancel := context.WithTimeout(ctx, beatLimit)
+	defer cancel()
+	keeper, err := session.beat(limited)
+	if err == nil {
+		err = s.reap(limited, session)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn().Err(err).Msg("this daemon cannot say that it is alive, or look after those that are not; others may take its jobs")
+	}
+	return keeper
 }
 
 func (s *Store) reap(ctx context.Context, session session) error {

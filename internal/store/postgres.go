@@ -61,6 +61,9 @@ func openPostgres(ctx context.Context, location string, options Options) (databa
 	readOnly := config.Copy()
 	readOnly.MaxConns = postgresReaders
 	readOnly.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	// A plan for any value reads the newest rows until enough fit. That is right
+	// for a registry that has half of them, and reads all for one that has ten.
+	readOnly.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
 	reader, err := pgxpool.NewWithConfig(ctx, readOnly)
 	if err != nil {
 		return fail(fmt.Errorf("open store: %s: %w", where, err))

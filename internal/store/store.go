@@ -107,6 +107,8 @@ type Store struct {
 	keeping atomic.Bool
 
 	underWay underWay
+	// refusing says that the last intake failed.
+	refusing atomic.Bool
 
 	signer   note.Signer
 	verifier string

@@ -232,6 +232,21 @@ func TestTheLastAttemptEndsInARowWhateverTheWorkerDoes(t *testing.T) {
 	})
 }
 
+func TestAnAttemptThatTakesTooLongIsAFailure(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{MaxAttempts: 2, JobTimeout: 50 * time.Millisecond})
+		enqueue(t, s, jobs("inv", 1))
+		run(t, s, func(ctx context.Context, _ Job, _ Attempt) (ledger.Entry, error) {
+			<-ctx.Done()
+			return ledger.Entry{}, ctx.Err()
+		})
+		settledWithin(t, s, "inv", 10*time.Second)
+		if got := entries(t, s, ledger.Query{}); got[0].Outcome != ledger.Failed || got[0].Attempts != 2 {
+			t.Errorf("row = %+v, want a failure after two attempts", got[0])
+		}
+	})
+}
+
 func TestInvocationsAreMerged(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
 		s := db.open(t, Options{})

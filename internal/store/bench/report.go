@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -10,6 +13,15 @@ import (
 type report struct {
 	lines []string
 	bad   bool
+}
+
+// machine says what it was measured on, and how busy that was with other things.
+func (r *report) machine() {
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		load = []byte("unknown")
+	}
+	fmt.Printf("%d CPUs, load average at the start %s\n", runtime.NumCPU(), strings.TrimSpace(string(load)))
 }
 
 func (*report) heading(text string) { fmt.Printf("\n%s\n", text) }
