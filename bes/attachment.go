@@ -33,6 +33,7 @@ type attachment struct {
 	received, acknowledged int64
 	halfClosed             bool
 	sending                bool
+	acknowledgements       acknowledgements // of whoever is sending
 	waiting                bool
 	sample                 latencySample
 
@@ -186,6 +187,7 @@ func (a *attachment) begin(m *frame) error {
 		return status.Errorf(codes.InvalidArgument, "sequence number %d: the first is 1", msg.sequence)
 	}
 	a.streamID = append([]byte(nil), msg.streamID...)
+	a.acknowledgements.streamID = a.streamID
 	i, err := a.service.attach(a, key{id.BuildID, id.InvocationID, id.Component})
 	if err != nil {
 		return err
@@ -239,6 +241,10 @@ func (a *attachment) take(m *frame) error {
 	if !sameStream(msg.streamID, a.streamID) {
 		return status.Error(codes.InvalidArgument, "the stream id changed within the stream")
 	}
+	event, err := msg.observed()
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
 	i := a.invocation
 	i.mu.Lock()
 	if err := a.inOrder(msg.sequence); err != nil {
@@ -250,15 +256,6 @@ func (a *attachment) take(m *frame) error {
 	if msg.sequence > i.observed {
 		observation = i.observation
 	}
-	i.mu.Unlock()
-
-	var event Event
-	if isNew || observation != nil {
-		if event, err = msg.observed(); err != nil {
-			return status.Error(codes.InvalidArgument, err.Error())
-		}
-	}
-	i.mu.Lock()
 	a.received = msg.sequence
 	i.received = max(i.received, msg.sequence)
 	if event.Finished {
@@ -278,16 +275,18 @@ func (a *attachment) take(m *frame) error {
 			return err
 		}
 	}
+	var until func(context.Context) error
 	if observation != nil {
-		until := observation.Observe(event)
-		i.mu.Lock()
+		until = observation.Observe(event)
+	}
+	i.mu.Lock()
+	if observation != nil {
 		i.observed = msg.sequence
 		if until != nil {
 			i.waits = append(i.waits, wait{msg.sequence, until})
 		}
-		i.mu.Unlock()
 	}
-	a.pump()
+	a.pumpLocked()
 	return nil
 }
 

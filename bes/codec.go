@@ -39,19 +39,15 @@ func newCodec() codec { return codec{encoding.GetCodecV2(grpcproto.Name)} }
 
 // Marshal implements [encoding.CodecV2].
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	switch m := v.(type) {
-	case *frame:
+	if m, ok := v.(*frame); ok {
 		m.data.Ref() // gRPC frees what it is given
 		return m.data, nil
-	case *acknowledgement:
-		return m.marshal(), nil
-	default:
-		b, err := c.CodecV2.Marshal(v)
-		if err != nil {
-			return nil, fmt.Errorf("encode message: %w", err)
-		}
-		return b, nil
 	}
+	b, err := c.CodecV2.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
+	}
+	return b, nil
 }
 
 // Unmarshal implements [encoding.CodecV2].

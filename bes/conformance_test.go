@@ -149,6 +149,7 @@ func TestBackendRefusesAnyMessageForGood(t *testing.T) {
 func TestRelayKilledAtAnyMessage(t *testing.T) {
 	atEvery(t, func(t *testing.T, sequence int64) {
 		s := newSetup(t, bestest.Script{}, bestest.Script{})
+		s.bazel.RetryDelay = 20 * time.Millisecond // time for its connection to notice
 		address := s.relay.target
 		killed := false
 		s.bazel.BeforeSend = func(_ int, n int64) error {

@@ -12,7 +12,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -271,7 +270,7 @@ func (c *courier) send(stream grpc.ClientStream, next int64, received <-chan err
 	var at *chunk
 	var expired <-chan time.Time
 	halfClosed := false
-	var m frame
+	var slots []slot
 	for {
 		c.mu.Lock()
 		if at == nil {
@@ -291,8 +290,12 @@ func (c *courier) send(stream grpc.ClientStream, next int64, received <-chan err
 		c.mu.Unlock()
 
 		if have {
-			m.data = mem.BufferSlice{mem.SliceBuffer(b)}
-			if err := stream.SendMsg(&m); err != nil {
+			if len(slots) == 0 {
+				slots = make([]slot, slotsAtATime)
+			}
+			m := slots[0].fill(b)
+			slots = slots[1:]
+			if err := stream.SendMsg(m); err != nil {
 				if errors.Is(err, io.EOF) {
 					return <-received
 				}

@@ -75,7 +75,9 @@ func (s *Service) dial(c Backend) (*backend, error) {
 		),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithSharedWriteBuffer(true),
+		// A connection is shared by many streams: its buffers can be large.
+		grpc.WithReadBufferSize(64 << 10),
+		grpc.WithWriteBufferSize(64 << 10),
 		// Bazel's patience is some 10 s: a backend that is back must be seen at once.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: retryGrowth, Jitter: 0.2, MaxDelay: time.Second},

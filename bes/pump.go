@@ -11,8 +11,13 @@ import (
 // pump sends the acknowledgements that are due: one for each message, in order, none
 // twice. Whoever may have made one due calls it; one caller at a time sends.
 func (a *attachment) pump() {
+	a.invocation.mu.Lock()
+	a.pumpLocked()
+}
+
+// pumpLocked is pump, called with invocation.mu held; it returns without.
+func (a *attachment) pumpLocked() {
 	i := a.invocation
-	i.mu.Lock()
 	a.startWaiting()
 	if a.sending {
 		i.mu.Unlock()
@@ -27,7 +32,7 @@ func (a *attachment) pump() {
 		from := a.acknowledged + 1
 		i.mu.Unlock()
 		for n := from; n <= due; n++ {
-			if err := a.stream.SendMsg(&acknowledgement{a.streamID, n}); err != nil {
+			if err := a.stream.SendMsg(a.acknowledgements.next(n)); err != nil {
 				a.end(err)
 				return // still sending: nothing more is to be sent
 			}

@@ -100,11 +100,11 @@ func (r *requiredStream) receive() {
 		ok := sequence == due && sequence <= a.received
 		if ok {
 			i.required[r.index] = sequence
+			a.pumpLocked()
+			continue
 		}
 		i.mu.Unlock()
 		switch {
-		case ok:
-			a.pump()
 		case sequence < due:
 			// Bazel does not survive the same acknowledgement twice.
 			a.service.log.Warn().Str("backend", r.backend.Name).Int64("sequence", sequence).Msg("backend acknowledged a message again")

@@ -105,7 +105,6 @@ func ServerOptions() []grpc.ServerOption {
 		// An idle stream is to cost little: a connection's write buffer is had from a
 		// pool while there is something to write.
 		grpc.SharedWriteBuffer(true),
-		grpc.ReadBufferSize(16 << 10),
 	}
 }
 

@@ -255,9 +255,13 @@ func TestClientThatVanishesEndsTheObservation(t *testing.T) {
 	bazel := &bestest.Bazel{
 		Target: r.target, BuildID: "build", InvocationID: "invocation", Events: someEvents(9),
 		BeforeSend: func(_ int, sequence int64) error {
-			if sequence < 5 {
-				return nil
+			if sequence == 5 {
+				<-ctx.Done()
+				return errInjected
 			}
+			return nil
+		},
+		AfterAcknowledgement: func(int, int64) error {
 			cancel()
 			return errInjected
 		},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -165,19 +164,6 @@ func (m *message) observed() (Event, error) {
 		e.Time = time.Unix(seconds, nanos)
 	}
 	return e, nil
-}
-
-// acknowledgement is a PublishBuildToolEventStreamResponse.
-type acknowledgement struct {
-	streamID []byte
-	sequence int64
-}
-
-func (a *acknowledgement) marshal() mem.BufferSlice {
-	b := make([]byte, 0, len(a.streamID)+16)
-	b = protowire.AppendBytes(protowire.AppendTag(b, responseStreamID, protowire.BytesType), a.streamID)
-	b = protowire.AppendVarint(protowire.AppendTag(b, responseSequence, protowire.VarintType), uint64(a.sequence))
-	return mem.BufferSlice{mem.SliceBuffer(b)}
 }
 
 var errNoSequence = errors.New("it has no sequence number")

@@ -3,6 +3,7 @@ package bep
 import (
 	"hash/maphash"
 	"math"
+	"math/bits"
 )
 
 // kinds remembers what Bazel calls each target's rule, in a few bytes a target:
@@ -28,12 +29,21 @@ func (s *Scanner) configured(id, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	target, err := readTargetID(inner)
-	if err != nil {
-		return err
+	var label, aspect []byte
+	m := walk(inner)
+	for m.next() {
+		switch m.num {
+		case 1:
+			label = m.bytes
+		case 2:
+			aspect = m.bytes
+		}
+	}
+	if m.err != nil {
+		return m.err
 	}
 	kind, err := sub(payload, 1)
-	if err != nil || len(kind) == 0 || target.label == "" {
+	if err != nil || len(kind) == 0 || len(label) == 0 {
 		return err
 	}
 	k := &s.kinds
@@ -56,7 +66,7 @@ func (s *Scanner) configured(id, payload []byte) error {
 		k.names = append(k.names, name)
 		k.index[name] = number
 	}
-	key := k.key(target)
+	key := maphash.Bytes(k.seed, label) ^ bits.RotateLeft64(maphash.Bytes(k.seed, aspect), 1)
 	if _, known := k.of[key]; known || s.keep(kindSize) {
 		k.of[key] = number
 	}
@@ -75,5 +85,5 @@ func (k *kinds) key(target targetID) uint64 {
 	if k.of == nil {
 		return 0
 	}
-	return maphash.String(k.seed, target.label) ^ maphash.String(k.seed, "\x00"+target.aspect)
+	return maphash.String(k.seed, target.label) ^ bits.RotateLeft64(maphash.String(k.seed, target.aspect), 1)
 }
