@@ -33,8 +33,7 @@ const (
 
 // Options are a [Client]'s.
 type Options struct {
-	// Keychain finds the credentials for a registry. Defaults to the docker and
-	// podman configuration of the user.
+	// Keychain finds the credentials for a registry. Defaults to DefaultKeychain().
 	Keychain authn.Keychain
 
 	// Insecure are further hosts, with their ports, that are spoken to over plain
@@ -86,7 +85,7 @@ type Client struct {
 // New makes a client.
 func New(opts Options) *Client {
 	if opts.Keychain == nil {
-		opts.Keychain = authn.DefaultKeychain
+		opts.Keychain = DefaultKeychain()
 	}
 	if opts.Transport == nil {
 		opts.Transport = newTransport()
