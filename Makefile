@@ -51,7 +51,6 @@ lint: ## golangci-lint, and buildifier over the Starlark files
 	$(BIN)/golangci-lint run
 	@$(MAKE) starlark
 
-# Each warning that is off has its reason in e2e/setup/starlark.
 .PHONY: starlark
 starlark:
 	@e2e/setup/starlark check

@@ -12,10 +12,10 @@ import (
 )
 
 // showImage pulls a pushed image, lists its files, and runs its program there.
-func showImage(t rig.T, s *screen, p parts, entry ledger.Entry) {
+func showImage(t rig.T, s *screen, entry ledger.Entry) {
 	reference := fmt.Sprintf("%s/%s@%s", entry.Registry, entry.Repository, entry.Digest)
-	s.line("%s", reference)
-	s.line("")
+	s.linef("%s", reference)
+	s.linef("")
 	image := rig.PullImage(t, reference)
 	dir := rig.TempDir(t)
 	var rows [][]string
@@ -35,8 +35,8 @@ func showImage(t rig.T, s *screen, p parts, entry ledger.Entry) {
 	}
 	// Outside its image the program needs to be told where its file is.
 	program, argument := "."+config.Config.Entrypoint[0], "./app/config"
-	s.line("")
-	s.line("$ %s", s.style("1", program+" "+argument))
+	s.linef("")
+	s.linef("$ %s", s.style("1", program+" "+argument))
 	cmd := exec.CommandContext(t.Context(), program, argument)
 	cmd.Dir = dir
 	output, err := cmd.CombinedOutput()

@@ -28,8 +28,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
-	s.line("")
-	s.line("Done in %.0f s. Everything that was started has been stopped.", time.Since(began).Seconds())
+	s.linef("")
+	s.linef("Done in %.0f s. Everything that was started has been stopped.", time.Since(began).Seconds())
 }
 
 func demo(t rig.T, s *screen) {
@@ -38,14 +38,14 @@ func demo(t rig.T, s *screen) {
 
 	s.title("Building, with nothing downloaded and the events sent to drayaged")
 	invocation, took := build(t, s, parts)
-	s.line("%s", s.faint(fmt.Sprintf("Bazel took %.1f s.", took.Seconds())))
+	s.linef("%s", s.faint(fmt.Sprintf("Bazel took %.1f s.", took.Seconds())))
 
 	s.title("Waiting for the pushes")
 	began := time.Now()
 	parts.daemon.WaitPushed(t, invocation, pushLimit)
 	entries := parts.daemon.Ledger(t, ledger.Query{Invocation: invocation})
-	s.line("%d pushes are done, %.1f s after the build.", len(entries), time.Since(began).Seconds())
-	s.line("")
+	s.linef("%d pushes are done, %.1f s after the build.", len(entries), time.Since(began).Seconds())
+	s.linef("")
 	showPushes(t, s, entries)
 
 	s.title("What each leg moved")
@@ -55,7 +55,7 @@ func demo(t rig.T, s *screen) {
 	showLedger(t, s, parts.daemon)
 
 	s.title("An image, pulled back from the registry")
-	showImage(t, s, parts, entries[len(entries)-1])
+	showImage(t, s, entries[len(entries)-1])
 }
 
 // build runs Bazel as a user of drayage does, and returns the invocation's id.
@@ -85,9 +85,9 @@ func showPushes(t rig.T, s *screen, entries []ledger.Entry) {
 			t.Fatalf("push %s to %s/%s: %s: %s", entry.Target, entry.Registry, entry.Repository, entry.Outcome, entry.Error)
 		}
 		for _, tag := range entry.Tags {
-			s.line("%s/%s:%s", entry.Registry, entry.Repository, tag.Name)
+			s.linef("%s/%s:%s", entry.Registry, entry.Repository, tag.Name)
 		}
-		s.line("  %s  %s", entry.Digest, s.faint(entry.Target))
+		s.linef("  %s  %s", entry.Digest, s.faint(entry.Target))
 	}
 }
 

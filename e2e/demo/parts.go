@@ -37,6 +37,6 @@ func showLegs(s *screen, p parts) {
 		leg("cache", "drayaged", p.daemonCache.Received.Load()),
 		leg("drayaged", "registry", p.registry.Sent.Load()),
 	})
-	s.line("")
-	s.line("Layers went from the cache to the registry; the machine that built downloaded none.")
+	s.linef("")
+	s.linef("Layers went from the cache to the registry; the machine that built downloaded none.")
 }

@@ -34,7 +34,7 @@ func (s *screen) title(text string) {
 	fmt.Fprintf(s.to, "\n%s\n\n", s.style("1;36", text))
 }
 
-func (s *screen) line(format string, args ...any) {
+func (s *screen) linef(format string, args ...any) {
 	s.text(fmt.Sprintf(format, args...))
 }
 
@@ -57,7 +57,7 @@ func (s *screen) table(rows [][]string) {
 
 // command shows a command as a person would type it.
 func (s *screen) command(program string, args []string) {
-	s.line("$ %s", s.style("1", program+" "+strings.Join(args, " \\\n      ")))
+	s.linef("$ %s", s.style("1", program+" "+strings.Join(args, " \\\n      ")))
 }
 
 // follow shows what is written to another writer, line by line.
@@ -75,7 +75,7 @@ func (f *follower) Write(data []byte) (int, error) {
 	f.rest = lines[len(lines)-1]
 	for _, line := range lines[:len(lines)-1] {
 		if shown(line) {
-			f.screen.line("%s", f.screen.faint("| "+strings.TrimRight(line, "\r")))
+			f.screen.linef("%s", f.screen.faint("| "+strings.TrimRight(line, "\r")))
 		}
 	}
 	return len(data), nil

@@ -108,10 +108,10 @@ func (w *Workspace) shutdown(t T) {
 		return
 	}
 	err = poll(ctx, func() error {
-		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("process %d is there: %v", pid, err)
+		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+			return nil
 		}
-		return nil
+		return fmt.Errorf("its server, process %d, is still there", pid)
 	})
 	if err != nil {
 		t.Errorf("shut Bazel down: %v", err)

@@ -3,14 +3,16 @@ package rig
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
-	"go.yaml.in/yaml/v3"
 )
 
 // DaemonConfig is the part of drayaged's configuration that tests vary. The
@@ -45,7 +47,7 @@ type Daemon struct {
 	// Dir holds its configuration, its store and its output.
 	Dir string
 
-	program, http string
+	program string
 }
 
 // StartDrayaged starts the checkout's drayaged.
@@ -65,9 +67,7 @@ func StartDrayaged(t T, config DaemonConfig) *Daemon {
 	if config.Store != "" {
 		settings["store"] = config.Store
 	}
-	for key, value := range config.More {
-		settings[key] = value
-	}
+	maps.Copy(settings, config.More)
 	text, err := yaml.Marshal(settings)
 	if err != nil {
 		t.Fatalf("write drayaged's configuration: %v", err)
@@ -75,7 +75,7 @@ func StartDrayaged(t T, config DaemonConfig) *Daemon {
 	if err := os.WriteFile(filepath.Join(dir, "drayaged.yaml"), text, 0o600); err != nil {
 		t.Fatalf("write drayaged's configuration: %v", err)
 	}
-	d := &Daemon{BES: "grpc://" + listen, URL: "http://" + http, Dir: dir, program: Drayaged(t), http: http}
+	d := &Daemon{BES: "grpc://" + listen, URL: "http://" + http, Dir: dir, program: Drayaged(t)}
 	d.Start(t)
 	return d
 }
@@ -90,7 +90,11 @@ func (d *Daemon) Start(t T) {
 // API is a client of the daemon's API.
 func (d *Daemon) API(t T) *operator.Client {
 	t.Helper()
-	return operatorClient(t, d.URL)
+	client, err := operator.NewClient(d.URL)
+	if err != nil {
+		t.Fatalf("make a client of the daemon: %v", err)
+	}
+	return client
 }
 
 // WaitPushed waits until the daemon has the whole stream of an invocation and
@@ -125,13 +129,4 @@ func (d *Daemon) Ledger(t T, query ledger.Query) []ledger.Entry {
 		t.Fatalf("read the ledger: %v", err)
 	}
 	return page.Entries
-}
-
-func operatorClient(t T, url string) *operator.Client {
-	t.Helper()
-	client, err := operator.NewClient(url)
-	if err != nil {
-		t.Fatalf("make a client of the daemon: %v", err)
-	}
-	return client
 }

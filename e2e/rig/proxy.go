@@ -123,7 +123,7 @@ func Slow(bytesPerSecond int) Fault {
 type slowBody struct {
 	io.ReadCloser
 
-	ctx  context.Context //nolint:containedctx // the request's, which the body belongs to
+	ctx  context.Context
 	rate int
 }
 

@@ -39,7 +39,7 @@ func Run(ctx context.Context, name string, log io.Writer, f func(T)) (err error)
 }
 
 type run struct {
-	ctx      context.Context //nolint:containedctx // Context returns it, as *testing.T does
+	ctx      context.Context
 	name     string
 	log      io.Writer
 	cleanups []func()

@@ -47,9 +47,7 @@ debian_make() {
   fi
   local program found
   for program in $(debian_programs "$1"); do
-    # The machine's own, the newest where it has several.
-    # shellcheck disable=SC2086 # a pattern
-    found=$(cd / && compgen -G "$program" | sort -V | tail -1 || true)
+    found=$(debian_newest / "$program")
     if [[ -n $found ]]; then
       ln -sfn "/$found" "$cache/bin/${program##*/}"
       continue
@@ -58,7 +56,7 @@ debian_make() {
       apt_fetch "$1"
       debian_unpack "$1" "$cache/$1.new"
     }
-    found=$(cd "$cache/$1.new" && compgen -G "$program" | sort -V | tail -1 || true)
+    found=$(debian_newest "$cache/$1.new" "$program")
     [[ -n $found ]] || die "Debian's packages of $1 hold no $program"
     debian_wrapper "$1" "$found"
   done
@@ -66,6 +64,13 @@ debian_make() {
     rm -rf "${cache:?}/$1"
     mv "$cache/$1.new" "$cache/$1"
   fi
+}
+
+# debian_newest FOLDER PATTERN: the program in a file system, of the newest
+# version where it has several; nothing where it has none.
+debian_newest() {
+  cd "$1" || return
+  { compgen -G "$2" || true; } | sort -V | tail -1
 }
 
 # debian_unpack TOOL FOLDER: the fetched packages as one file system.
