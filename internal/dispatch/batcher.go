@@ -102,9 +102,7 @@ func (b *batcher) run() {
 			return
 		}
 		b.mu.Unlock()
-		if err := b.write(&c.batch); err != nil {
-			c.err = unavailable(err)
-		}
+		c.err = unavailableIf(b.write(&c.batch))
 		close(c.done)
 	}
 }

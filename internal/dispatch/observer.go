@@ -30,12 +30,17 @@ type Queue interface {
 type Observer struct {
 	queue  Queue
 	scan   bep.Options
+	holds  Hold
 	logger zerolog.Logger
 }
 
-// NewObserver makes an observer that puts the jobs it finds into queue.
-func NewObserver(queue Queue, scan bep.Options, logger zerolog.Logger) *Observer {
-	return &Observer{queue: queue, scan: scan, logger: logger}
+// NewObserver makes an observer that puts the jobs it finds into queue. The zero
+// Hold holds no build.
+func NewObserver(queue Queue, scan bep.Options, hold Hold, logger zerolog.Logger) *Observer {
+	if hold.Limit <= 0 {
+		hold.Limit = DefaultHoldLimit
+	}
+	return &Observer{queue: queue, scan: scan, holds: hold, logger: logger}
 }
 
 // Begin implements [bes.Observer].
@@ -45,6 +50,7 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 		stream:  stream,
 		scanner: bep.NewScanner(o.scan),
 		batches: newBatcher(ctx, o.queue),
+		holds:   o.holds,
 		logger:  logger,
 	}
 	if stream.FirstSequence <= 1 {
@@ -70,6 +76,7 @@ type observation struct {
 	stream  bes.Stream
 	scanner *bep.Scanner
 	batches *batcher
+	holds   Hold
 	logger  zerolog.Logger
 	// broken is why the stream cannot be observed; it keeps every event from
 	// being acknowledged.
@@ -110,7 +117,11 @@ func (s *observation) Observe(event bes.Event) func(context.Context) error {
 		return nil
 	}
 	news.id = s.stream.InvocationID
-	return s.batches.add(news)
+	wait := s.batches.add(news)
+	if event.Finished && s.holds.Pushes != nil {
+		return s.hold(wait)
+	}
+	return wait
 }
 
 // End implements [bes.Observation].
@@ -163,6 +174,13 @@ func (s *observation) invocation() *store.Invocation {
 		Metadata:     i.Metadata,
 		ExitCode:     i.ExitName,
 	}
+}
+
+func unavailableIf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unavailable(err)
 }
 
 // unavailable is the status that makes Bazel send again what could not be kept.

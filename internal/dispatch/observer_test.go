@@ -78,7 +78,7 @@ type stream struct {
 
 func begin(t *testing.T, q *queue, first int64) *stream {
 	t.Helper()
-	observer := dispatch.NewObserver(q, bep.Options{}, zerolog.Nop())
+	observer := dispatch.NewObserver(q, bep.Options{}, dispatch.Hold{}, zerolog.Nop())
 	return &stream{t: t, sequence: first - 1, observation: observer.Begin(t.Context(), bes.Stream{
 		StreamID:      bes.StreamID{BuildID: "build", InvocationID: "invocation"},
 		Peer:          "10.0.0.7:4711",

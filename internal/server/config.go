@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/drayage/drayage/bes"
+	"github.com/drayage/drayage/internal/dispatch"
 )
 
 // Config is everything that can be set about the daemon. The keys of the
@@ -47,6 +48,8 @@ type Config struct {
 	Backends []Backend `yaml:"backends"`
 
 	Relay Relay `yaml:"relay"`
+
+	Hold Hold `yaml:"hold"`
 
 	// Registries are settings of single registry hosts. A host that is not here
 	// is reached over HTTPS (over plain HTTP on loopback) with the credentials of
@@ -133,6 +136,17 @@ type Relay struct {
 	DeliverTimeout time.Duration `yaml:"deliver_timeout"`
 }
 
+// Hold says which builds end only when their pushes have ended: Bazel then exits
+// with an error if one failed. A build asks for it, or against it, with
+// --build_metadata=DRAYAGE_HOLD=true or =false.
+type Hold struct {
+	// Always holds every build that does not say otherwise.
+	Always bool `yaml:"always"`
+	// Limit is how long a build is held at most; its pushes go on after that.
+	// Defaults to 10m.
+	Limit time.Duration `yaml:"limit"`
+}
+
 // Registry holds the settings of one registry host.
 type Registry struct {
 	// Host is the registry as push specs name it, with its port if any.
@@ -169,7 +183,8 @@ func Defaults() Config {
 			ReplayBytesTotal: bes.DefaultReplayBytesTotal,
 			DeliverTimeout:   bes.DefaultDeliverTimeout,
 		},
-		Log: Log{Level: "info", Format: "json"},
+		Hold: Hold{Limit: dispatch.DefaultHoldLimit},
+		Log:  Log{Level: "info", Format: "json"},
 	}
 }
 
@@ -248,6 +263,9 @@ func (c *Config) Check() error {
 	}
 	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.DeliverTimeout <= 0 {
 		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total and deliver_timeout are above zero")
+	}
+	if c.Hold.Limit <= 0 {
+		return fmt.Errorf("hold.limit: %s is not above zero", c.Hold.Limit)
 	}
 	for i, b := range c.Backends {
 		if b.Address == "" {

@@ -46,6 +46,7 @@ backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper,
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
 relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, deliver_timeout: 8s}
+hold: {always: true, limit: 9s}
 registries: [{host: "r:5000", plain_http: true}]
 workers: 3
 shutdown_grace: 1m30s
@@ -70,6 +71,7 @@ log: {level: debug, format: console}
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},
 		Relay:      Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, DeliverTimeout: 8 * time.Second},
+		Hold:       Hold{Always: true, Limit: 9 * time.Second},
 		Registries: []Registry{{Host: "r:5000", PlainHTTP: true}},
 		Workers:    3, ShutdownGrace: 90 * time.Second,
 		Log: Log{Level: "debug", Format: "console"},
@@ -116,6 +118,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"backends[0].address: is missing", func(c *Config) { c.Backends = []Backend{{}} }},
 		{"backends[0].mode: \"maybe\" is neither", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
 		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
+		{"hold.limit: 0s is not", func(c *Config) { c.Hold.Limit = 0 }},
 		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},

@@ -165,12 +165,13 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 			TLS: bes.TLS{CAFile: b.TLS.CA, CertFile: b.TLS.Cert, KeyFile: b.TLS.Key, ServerName: b.TLS.ServerName},
 		})
 	}
+	hold := dispatch.Hold{Always: d.config.Hold.Always, Limit: d.config.Hold.Limit, Pushes: d.store}
 	scan := bep.Options{OutputGroup: pushspec.OutputGroup, FileSuffix: pushspec.FileSuffix}
 	var err error
 	d.relay, err = bes.New(bes.Config{
 		Backends:         backends,
 		Listen:           []string{d.Listen},
-		Observer:         dispatch.NewObserver(d.store, scan, d.logger),
+		Observer:         dispatch.NewObserver(d.store, scan, hold, d.logger),
 		MaxStreams:       d.config.Relay.MaxStreams,
 		ReplayBytes:      d.config.Relay.ReplayBytes,
 		ReplayBytesTotal: d.config.Relay.ReplayBytesTotal,

@@ -1,0 +1,111 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/bes"
+	"github.com/drayage/drayage/bes/bep"
+	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/store"
+)
+
+// pushes are of an invocation with the metadata and the failed targets given.
+type pushes struct {
+	metadata map[string]string
+	failed   []string
+	done     chan struct{}
+}
+
+func (p *pushes) Invocation(context.Context, string) (store.Invocation, bool, error) {
+	return store.Invocation{Metadata: p.metadata}, true, nil
+}
+
+func (p *pushes) Wait(ctx context.Context, _ string) error {
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *pushes) Entries(_ context.Context, q ledger.Query) ([]ledger.Entry, error) {
+	var entries []ledger.Entry
+	if q.Outcome == ledger.Failed {
+		for _, target := range p.failed {
+			entries = append(entries, ledger.Entry{Target: target})
+		}
+	}
+	return entries, nil
+}
+
+// lastWait is the wait for the last message of a stream.
+func lastWait(t *testing.T, p *pushes, hold dispatch.Hold) func(context.Context) error {
+	t.Helper()
+	hold.Pushes = p
+	observer := dispatch.NewObserver(&queue{}, bep.Options{}, hold, zerolog.Nop())
+	o := observer.Begin(t.Context(), bes.Stream{StreamID: bes.StreamID{InvocationID: "i"}, FirstSequence: 1})
+	t.Cleanup(func() { o.End(nil) })
+	return o.Observe(bes.Event{Sequence: 1, Finished: true})
+}
+
+func TestBuildIsHeldUntilItsPushesAreDone(t *testing.T) {
+	p := &pushes{metadata: map[string]string{"DRAYAGE_HOLD": "true"}, done: make(chan struct{})}
+	wait := lastWait(t, p, dispatch.Hold{})
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if err := wait(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want that of the client that went away", err)
+	}
+	close(p.done)
+	if err := wait(t.Context()); err != nil {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestHeldBuildFailsWithTheTargetsWhosePushesFailed(t *testing.T) {
+	p := &pushes{failed: []string{"//b:push", "//a:push"}, done: make(chan struct{})}
+	close(p.done)
+	err := lastWait(t, p, dispatch.Hold{Always: true})(t.Context())
+	var verdict *bes.Verdict
+	if !errors.As(err, &verdict) || status.Code(verdict.Err) != codes.FailedPrecondition {
+		t.Fatalf("error is %v, want a verdict of FAILED_PRECONDITION", err)
+	}
+	want := "drayage: 2 pushes failed: //a:push, //b:push; see drayage ledger --invocation i"
+	if got := status.Convert(verdict.Err).Message(); got != want {
+		t.Errorf("message is %q, want %q", got, want)
+	}
+}
+
+func TestBuildIsNotHeldForEver(t *testing.T) {
+	p := &pushes{done: make(chan struct{})}
+	if err := lastWait(t, p, dispatch.Hold{Always: true, Limit: time.Millisecond})(t.Context()); err != nil {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestBuildThatDoesNotAskIsNotHeld(t *testing.T) {
+	for _, row := range []struct {
+		hold     dispatch.Hold
+		metadata map[string]string
+	}{
+		{dispatch.Hold{}, nil},
+		{dispatch.Hold{}, map[string]string{"DRAYAGE_HOLD": "perhaps"}},
+		{dispatch.Hold{Always: true}, map[string]string{"DRAYAGE_HOLD": "false"}},
+	} {
+		// Were it held, it would be for ever.
+		p := &pushes{metadata: row.metadata, failed: []string{"//a:push"}, done: make(chan struct{})}
+		row.hold.Limit = time.Hour
+		if err := lastWait(t, p, row.hold)(t.Context()); err != nil {
+			t.Errorf("%+v: error is %v", row, err)
+		}
+	}
+}
