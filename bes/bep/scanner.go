@@ -124,6 +124,9 @@ func (s *Scanner) Scan(event []byte) (Found, error) {
 	if m.err != nil {
 		return Found{}, fmt.Errorf("read build event: %w", m.err)
 	}
+	if kind == 0 {
+		return Found{}, nil
+	}
 	var found Found
 	wasFull := s.full
 	if err := s.payload(kind, id, payload, &found); err != nil {
