@@ -39,7 +39,7 @@ func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRo
 		attempt.Max = attempt.Number
 	}
 	for _, e := range row.Errors {
-		attempt.Failures = append(attempt.Failures, Failure{Time: e.At, Text: e.Error})
+		attempt.Failures = append(attempt.Failures, Failure{Time: e.At, Class: e.Trace, Text: e.Error})
 	}
 	ctx, end := s.underWay.begin(ctx, row.ID)
 	defer end()
@@ -81,12 +81,14 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		return end
 	case attempt.Number < attempt.Max:
 		wait := s.options.Backoff(attempt.Number)
+		class := ""
 		var retry *RetryError
 		if errors.As(err, &retry) {
-			wait = max(wait, retry.After)
+			wait, class = max(wait, retry.After), cleanText(retry.Class)
 		}
-		// Cannot fail: a struct of numbers, times and text.
-		data, _ := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: cleanText(err.Error())})
+		// Cannot fail: a struct of numbers, times and text. River keeps a stack in
+		// Trace, which for our errors there is none of.
+		data, _ := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: cleanText(err.Error()), Trace: class})
 		end.state = retryState(attempt.job, now, now.Add(wait), data)
 		return end
 	default:

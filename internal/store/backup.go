@@ -29,6 +29,9 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("back up store: %w", err)
 	}
+	if err := makePrivate(part); err != nil {
+		return fmt.Errorf("back up store: %w", advise(err))
+	}
 	if err := s.db.copyTo(ctx, part); err != nil {
 		return fmt.Errorf("back up store to %s: %w", path, advise(errors.Join(err, os.Remove(part))))
 	}

@@ -16,6 +16,28 @@
 // database (see the type silent). Runs are not attempts: an [Attempt] counts
 // failures, and what was interrupted by a stop or a kill is not one.
 //
+// # Daemons that share a database
+//
+// On PostgreSQL each daemon holds an advisory lock on its name, on a connection
+// of its own, and says every second that it is alive. Whoever gets the lock of
+// another's name knows that the other is dead, and gives its jobs back; one that
+// holds its lock and is silent has stalled, and loses them too. The daemon that
+// holds the keeper's lock seals the log, removes what is old, and empties the
+// outbox. SQLite's file is locked for one process, which is all of these.
+//
+// # Tags
+//
+// A registry writes what it is told last. [Store.ClaimTags] puts an order into
+// that: a worker asks before it writes, one job at a time may write a tag, and a
+// build that was started before the one that wrote it last may not.
+//
+// # The log
+//
+// New rows become leaves of a Merkle log in the same database, and a checkpoint
+// over all is signed. [Store.Verify] finds what was changed since,
+// [Store.Prove] shows that something was there. A row's leaf is its body, byte
+// for byte; the columns beside it are copies.
+//
 // # Queries
 //
 // The statements are written by hand over the small conn interface, and not

@@ -21,13 +21,26 @@ type intake struct {
 // error means that some of the jobs may be durable. Enqueue them again.
 func (s *Store) Enqueue(ctx context.Context, jobs []Job) error {
 	for len(jobs) > 0 {
-		n := min(len(jobs), intakeSize/2)
+		n := piece(jobs)
 		if err := s.intake.do(ctx, jobs[0].Invocation, n, intake{jobs: jobs[:n]}); err != nil {
 			return fmt.Errorf("enqueue %d jobs of invocation %s: %w", len(jobs), jobs[0].Invocation, advise(err))
 		}
 		jobs = jobs[n:]
 	}
 	return nil
+}
+
+// piece is how many of the jobs make up the next piece: a number of them, or less
+// if they bring their specs along.
+func piece(jobs []Job) int {
+	bytes := 0
+	for n, job := range jobs {
+		bytes += len(job.Spec.Inline)
+		if n == intakeSize/2 || (n > 0 && bytes > intakeBytes) {
+			return n
+		}
+	}
+	return len(jobs)
 }
 
 // takeIn commits what streams brought.

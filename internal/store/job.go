@@ -78,7 +78,9 @@ func (a Attempt) Job() int64 { return a.job }
 // Failure is an attempt that failed.
 type Failure struct {
 	Time time.Time
-	Text string
+	// Class is [RetryError.Class], for budgets that differ by class.
+	Class string
+	Text  string
 }
 
 // Worker does jobs.
@@ -96,6 +98,9 @@ type RetryError struct {
 	// After is the least time until the next attempt. The store's own backoff
 	// holds if it is longer.
 	After time.Duration
+	// Class is one word for programs. Later attempts find it in
+	// [Attempt.Failures].
+	Class string
 	Err   error
 }
 

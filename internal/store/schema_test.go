@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -59,4 +60,25 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	if err := again.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestTheFileIsItsOwnersAlone(t *testing.T) {
+	on(t, "sqlite", func(t *testing.T, db place) {
+		path := db.url(t)
+		s := db.openAt(t, path, Options{})
+		enqueue(t, s, jobs("inv", 1))
+		copied := path + ".copy"
+		if err := s.Backup(t.Context(), copied); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{path, path + "-wal", path + ".lock", copied} {
+			info, err := os.Stat(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mode := info.Mode().Perm(); mode != 0o600 {
+				t.Errorf("%s has mode %o, want 600", file, mode)
+			}
+		}
+	})
 }

@@ -51,6 +51,9 @@ func openSQLite(ctx context.Context, location string, options Options) (database
 }
 
 func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*backend[*sql.Tx], error) {
+	if err := makePrivate(path); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, advise(err))
+	}
 	// SQLite takes one writer at a time. Whoever waits for the one connection
 	// waits in a queue; whoever waits for the file's lock polls.
 	writer, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate"))
@@ -101,6 +104,17 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 	b.copies = func(ctx context.Context, copy string) error { return copySQLite(ctx, path, copy) }
 	b.join = func(context.Context, string) (session, error) { return &soleSession{db: b}, nil }
 	return b, nil
+}
+
+// makePrivate makes the file if there is none, for its owner alone: what builds
+// say of themselves is not for everybody. SQLite gives the files beside it the
+// same mode.
+func makePrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // copySQLite copies a database on a connection of its own, which sees it as it is

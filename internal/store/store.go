@@ -36,6 +36,10 @@ const (
 	// a short enqueue beside a long one short.
 	intakeSize = 100
 
+	// intakeBytes bounds the specs that are in one stream's share of it, except
+	// that one alone may be larger.
+	intakeBytes = 4 << 20
+
 	// settleSize bounds the jobs that one transaction completes.
 	settleSize = 64
 )

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -146,6 +147,33 @@ func TestTheSameJobIsDoneOnce(t *testing.T) {
 	})
 }
 
+func TestSpecsThatComeWithTheStreamAreKept(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		list := jobs("inv", 3)
+		for i := range list {
+			spec := bytes.Repeat([]byte{byte(i), 0, 0xff}, 1<<20)
+			list[i].Spec = SpecRef{Inline: spec}
+		}
+		enqueue(t, s, list)
+		enqueue(t, s, list)
+		var mu sync.Mutex
+		kept := 0
+		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(job.Spec.Inline) == 3<<20 && job.Spec.Inline[2] == 0xff {
+				kept++
+			}
+			return pushed(ctx, job, attempt)
+		})
+		settledWithin(t, s, "inv", 10*time.Second)
+		if kept != 3 {
+			t.Errorf("%d specs came as they were, want 3", kept)
+		}
+	})
+}
+
 func TestAFailedAttemptIsTriedAgain(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
 		s := db.open(t, Options{})
@@ -155,10 +183,10 @@ func TestAFailedAttemptIsTriedAgain(t *testing.T) {
 		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
 			numbers = append(numbers, attempt.Number)
 			if attempt.Number < 3 {
-				return ledger.Entry{}, &RetryError{Err: fmt.Errorf("registry said no, time %d", attempt.Number)}
+				return ledger.Entry{}, &RetryError{Class: "throttled", Err: fmt.Errorf("registry said no, time %d", attempt.Number)}
 			}
 			for _, f := range attempt.Failures {
-				texts = append(texts, f.Text)
+				texts = append(texts, f.Class+": "+f.Text)
 			}
 			return pushed(ctx, job, attempt)
 		})
@@ -166,7 +194,7 @@ func TestAFailedAttemptIsTriedAgain(t *testing.T) {
 		if diff := cmp.Diff([]int{1, 2, 3}, numbers); diff != "" {
 			t.Errorf("attempt numbers (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]string{"registry said no, time 1", "registry said no, time 2"}, texts); diff != "" {
+		if diff := cmp.Diff([]string{"throttled: registry said no, time 1", "throttled: registry said no, time 2"}, texts); diff != "" {
 			t.Errorf("failures (-want +got):\n%s", diff)
 		}
 	})

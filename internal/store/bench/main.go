@@ -86,6 +86,7 @@ func measure(ctx context.Context, report *report, size sizes, name, url string) 
 	err = errFirst(
 		func() error { return enqueues(ctx, report, s, size, name) },
 		func() error { return throughput(ctx, report, s, size, name) },
+		func() error { return proofs(ctx, report, s, size, name) },
 	)
 	if err := s.Close(); err != nil {
 		return err
