@@ -35,13 +35,14 @@ func main() {
 	flag.IntVar(&size.enqueues, "enqueues", 500, "enqueues that are timed in each case")
 	which := flag.String("database", "both", "sqlite, postgres or both")
 	folder := flag.String("dir", "", "folder for the SQLite file; the system's temporary one by default")
+	programs := flag.String("postgres", "", "folder of PostgreSQL's programs; Debian's by default")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	report := &report{}
 	report.machine()
-	if err := bench(ctx, report, size, *which, *folder); err != nil {
+	if err := bench(ctx, report, size, *which, *folder, *programs); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
@@ -50,7 +51,7 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, report *report, size sizes, which, folder string) error {
+func bench(ctx context.Context, report *report, size sizes, which, folder, programs string) error {
 	if which == "sqlite" || which == "both" {
 		dir, err := os.MkdirTemp(folder, "drayage-bench-")
 		if err != nil {
@@ -62,7 +63,7 @@ func bench(ctx context.Context, report *report, size sizes, which, folder string
 		}
 	}
 	if which == "postgres" || which == "both" {
-		cluster, err := storetest.Start(ctx, storetest.Options{Durable: true})
+		cluster, err := storetest.Start(ctx, storetest.Options{Durable: true, Bin: programs})
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ type Options struct {
 	// Durable has the server write to the disk at each commit. Tests that do not
 	// kill the server do without.
 	Durable bool
+
+	// Bin is the folder of PostgreSQL's programs. Defaults to what [Bin] finds.
+	Bin string
 }
 
 // Start makes a cluster and waits until it answers. It runs as the user postgres
@@ -75,7 +79,8 @@ func (c *Cluster) start(ctx context.Context, owner *syscall.Credential, options 
 		}
 	}
 	data := filepath.Join(c.dir, "data")
-	initdb, err := Bin("initdb")
+	folder := cmp.Or(options.Bin, os.Getenv(BinEnv))
+	initdb, err := find(folder, "initdb")
 	if err != nil {
 		return err
 	}
@@ -89,7 +94,7 @@ func (c *Cluster) start(ctx context.Context, owner *syscall.Credential, options 
 	if c.port, err = freePort(); err != nil {
 		return err
 	}
-	program, err := Bin("postgres")
+	program, err := find(folder, "postgres")
 	if err != nil {
 		return err
 	}

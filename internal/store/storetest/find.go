@@ -17,11 +17,14 @@ const debian = "/usr/lib/postgresql/*/bin"
 
 // Bin is the path of one of PostgreSQL's programs: from the folder that
 // DRAYAGE_PG_BIN names, or the newest that Debian's package has installed.
-func Bin(program string) (string, error) {
-	if folder := os.Getenv(BinEnv); folder != "" {
+func Bin(program string) (string, error) { return find(os.Getenv(BinEnv), program) }
+
+// find looks in folder, if one is given.
+func find(folder, program string) (string, error) {
+	if folder != "" {
 		path := filepath.Join(folder, program)
 		if _, err := os.Stat(path); err != nil {
-			return "", fmt.Errorf("find PostgreSQL: %s is %s, which has no %s", BinEnv, folder, program)
+			return "", fmt.Errorf("find PostgreSQL: %s has no %s", folder, program)
 		}
 		return path, nil
 	}
