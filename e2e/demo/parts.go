@@ -11,6 +11,7 @@ type parts struct {
 }
 
 func startParts(t rig.T, s *screen) parts {
+	rig.Drayaged(t) // what cannot be built need not start the others
 	var p parts
 	cache := rig.StartBazelRemote(t)
 	p.bazelCache = rig.StartMeter(t, cache.Address)
