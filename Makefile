@@ -16,6 +16,9 @@ TEST_TOOLS := $(DEMO_TOOLS) docker-registry postgresql buf buildifier
 E2E := ./e2e/...
 UNIT = $$(go list ./... | grep -v '/e2e')
 
+# Where the store's tests find PostgreSQL's programs.
+PG_BIN = $$(dirname $$(readlink -f $(BIN)/initdb))
+
 # Flags for `go test`, as in `make test-unit GOTEST='-race -count=1'`.
 GOTEST ?=
 
@@ -33,12 +36,13 @@ test: ## everything that a change must pass: vet, Starlark style, unit and end-t
 	@$(SETUP) $(TEST_TOOLS)
 	@$(MAKE) starlark
 	go vet ./...
-	go test -timeout 10m $(GOTEST) $(UNIT)
+	@$(MAKE) test-unit
 	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
 
 .PHONY: test-unit
-test-unit: ## the tests that need no tools: about a minute
-	go test -timeout 10m $(GOTEST) $(UNIT)
+test-unit: ## the tests without Bazel
+	@$(SETUP) postgresql
+	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 15m $(GOTEST) $(UNIT)
 
 .PHONY: e2e
 e2e: ## the end-to-end tests alone: real Bazel, cache and registries
@@ -82,7 +86,7 @@ bench-haul: ## the haul: images a second and requests, against other pushers
 .PHONY: bench-store
 bench-store: ## the store: enqueue latency, jobs a second, queries, on both databases
 	@$(SETUP) postgresql
-	go run ./internal/store/bench -postgres $(BIN)
+	go run ./internal/store/bench -postgres $(PG_BIN)
 
 .PHONY: bench-layer
 bench-layer: ## image layers: MB/s against tar and a compressor

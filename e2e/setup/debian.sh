@@ -20,7 +20,7 @@ tool_names() {
 # The programs of a tool, as paths below the root of a file system.
 debian_programs() {
   case $1 in
-    postgresql) echo "usr/lib/postgresql/*/bin/"{initdb,postgres} ;;
+    postgresql) echo "usr/lib/postgresql/*/bin/"{initdb,postgres,pg_dump,pg_restore} ;;
     nginx) echo usr/sbin/nginx ;;
     *) echo "usr/bin/$1" ;;
   esac
