@@ -59,6 +59,15 @@ type Config struct {
 	// [DefaultReplayBytesTotal].
 	ReplayBytesTotal int64
 
+	// SpoolDir is a directory on disk for what best-effort backends are behind with
+	// beyond half of ReplayBytes. What is written there is encrypted with a key that
+	// ends with the process. Defaults to none: nothing is written.
+	SpoolDir string
+
+	// SpoolBytes bounds what all streams keep in SpoolDir. Defaults to
+	// [DefaultSpoolBytes].
+	SpoolBytes int64
+
 	// Metrics registers the service's metrics. Nil means that none are kept.
 	Metrics prometheus.Registerer
 
@@ -94,6 +103,9 @@ const (
 	// DefaultReplayBytesTotal bounds the daemon's memory.
 	DefaultReplayBytesTotal = 512 << 20
 
+	// DefaultSpoolBytes holds a thousand large builds.
+	DefaultSpoolBytes = 4 << 30
+
 	// MaxMessageBytes is the largest message taken and sent. Real builds send
 	// events of 10 MB (bazel#12050).
 	MaxMessageBytes = 64 << 20
@@ -112,9 +124,10 @@ func (c Config) withDefaults() (Config, error) {
 	c.LifecycleTimeout = orDefault(c.LifecycleTimeout, DefaultLifecycleTimeout)
 	c.ReplayBytes = orDefault(c.ReplayBytes, DefaultReplayBytes)
 	c.ReplayBytesTotal = orDefault(c.ReplayBytesTotal, DefaultReplayBytesTotal)
+	c.SpoolBytes = orDefault(c.SpoolBytes, DefaultSpoolBytes)
 	for _, n := range []int64{
 		int64(c.MaxStreams), int64(c.Linger), int64(c.FirstMessage), int64(c.FinishGrace), int64(c.DeliverTimeout),
-		int64(c.LifecycleTimeout), c.ReplayBytes, c.ReplayBytesTotal,
+		int64(c.LifecycleTimeout), c.ReplayBytes, c.ReplayBytesTotal, c.SpoolBytes,
 	} {
 		if n < 0 {
 			return Config{}, errors.New("limits and durations cannot be less than zero")

@@ -38,6 +38,9 @@ type courier struct {
 	acknowledged int64
 	sent         int64 // on the current connection
 	closed       bool  // nothing more will be added
+	spoolFile    spoolFile
+	toSpool      *chunk // the oldest that was not handed to the disk
+	spooling     int64  // bytes on their way to the disk
 	gaveUp       error
 }
 
@@ -48,6 +51,7 @@ const (
 	reasonRejected  = "rejected"
 	reasonTimeout   = "timeout"
 	reasonShutdown  = "shutdown"
+	reasonSpool     = "spool"
 )
 
 // couriers starts one courier for each best-effort backend.
@@ -87,6 +91,7 @@ func (c *courier) add(sequence int64, b []byte, last bool) {
 	}
 	c.service.replayBytes.Add(need)
 	c.replay.add(b)
+	c.overflow()
 	c.closed = last
 	idle := c.sent+1 == sequence
 	c.mu.Unlock()
@@ -135,8 +140,7 @@ func (c *courier) giveUp(reason string, err error) {
 	}
 	c.gaveUp = err
 	acknowledged, received := c.acknowledged, c.replay.next-1
-	c.service.replayBytes.Add(-c.replay.bytes)
-	c.replay = replay{next: c.replay.next}
+	c.clear()
 	c.mu.Unlock()
 	c.cancel()
 	c.service.metrics.stopped(c.backend.Name, reason)
@@ -209,10 +213,22 @@ func (c *courier) progress() int64 {
 // discard lets go of what is kept, once nothing more is delivered.
 func (c *courier) discard() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.service.replayBytes.Add(-c.replay.bytes)
-	c.replay = replay{next: c.replay.next}
+	c.clear()
 	c.closed = true
+	c.mu.Unlock()
+	if c.service.spool != nil {
+		c.service.spool.close(&c.spoolFile)
+	}
+}
+
+// clear empties the memory. Called with mu held.
+func (c *courier) clear() {
+	c.service.replayBytes.Add(-c.replay.bytes)
+	for at := c.replay.head; at != nil; at = at.next {
+		at.dropped = true
+	}
+	c.replay = replay{next: c.replay.next}
+	c.toSpool = nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -271,6 +287,8 @@ func (c *courier) send(stream grpc.ClientStream, next int64, received <-chan err
 	var expired <-chan time.Time
 	halfClosed := false
 	var slots []slot
+	var loaded []byte // the bytes of onDisk
+	var onDisk *chunk
 	for {
 		c.mu.Lock()
 		if at == nil {
@@ -279,10 +297,12 @@ func (c *courier) send(stream grpc.ClientStream, next int64, received <-chan err
 		for at != nil && at.last() < next && at.next != nil {
 			at = at.next
 		}
-		var b []byte
+		var data []byte
+		var start, end uint32
 		have := next < c.replay.next && c.gaveUp == nil
 		if have {
-			b = at.message(next)
+			data = at.data
+			start, end = at.bounds(next)
 			c.sent = next
 		}
 		closed := c.closed
@@ -290,6 +310,18 @@ func (c *courier) send(stream grpc.ClientStream, next int64, received <-chan err
 		c.mu.Unlock()
 
 		if have {
+			if data == nil {
+				if onDisk != at {
+					var err error
+					if loaded, err = c.service.spool.read(&c.spoolFile, at.place); err != nil {
+						c.giveUp(reasonSpool, err)
+						return nil
+					}
+					onDisk = at
+				}
+				data = loaded
+			}
+			b := data[start:end:end]
 			if len(slots) == 0 {
 				slots = make([]slot, slotsAtATime)
 			}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
@@ -25,6 +26,7 @@ type backend struct {
 	options []grpc.DialOption
 	// instance is the relay's.
 	instance string
+	streams  prometheus.Gauge
 	// helper is nil without a credential helper.
 	helper *credentialHelper
 
@@ -63,7 +65,7 @@ func (s *Service) dial(c Backend) (*backend, error) {
 		}
 		transport = credentials.NewTLS(config)
 	}
-	b := &backend{Backend: c, target: address, instance: s.instance}
+	b := &backend{Backend: c, target: address, instance: s.instance, streams: s.metrics.backendStreams.WithLabelValues(c.Name)}
 	b.options = []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(
@@ -173,7 +175,12 @@ func (b *backend) open(ctx context.Context, md metadata.MD) (grpc.ClientStream, 
 		release()
 		return nil, nil, err
 	}
-	return stream, release, nil
+	b.streams.Inc()
+	var once sync.Once
+	return stream, func() {
+		once.Do(b.streams.Dec)
+		release()
+	}, nil
 }
 
 // answered looks at how a call ended: credentials that were refused are had anew.

@@ -21,12 +21,13 @@ type metrics struct {
 	latency   prometheus.Histogram
 	lifecycle prometheus.Counter
 
-	lostLifecycle *prometheus.CounterVec
-	retries       *prometheus.CounterVec
-	gaveUp        *prometheus.CounterVec
+	backendStreams *prometheus.GaugeVec
+	lostLifecycle  *prometheus.CounterVec
+	retries        *prometheus.CounterVec
+	gaveUp         *prometheus.CounterVec
 }
 
-func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, kept, spooled func() int64) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "drayage", Subsystem: "bes", Name: name, Help: help})
 	}
@@ -54,11 +55,20 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		gaveUp: vector("backend_streams_stopped_total",
 			"Streams of which a best-effort backend does not get the rest.", "backend", "reason"),
 	}
+	m.backendStreams = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "drayage", Subsystem: "bes", Name: "backend_streams", Help: "Streams that are open to a backend.",
+	}, []string{"backend"})
 	if registerer == nil {
 		return m, nil
 	}
+	gauge := func(name, help string, value func() int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "drayage", Subsystem: "bes", Name: name, Help: help},
+			func() float64 { return float64(value()) })
+	}
 	for _, c := range []prometheus.Collector{
-		m.streams, m.ended, m.refused, m.resumed, m.events, m.replayed, m.bytes, m.latency, m.lifecycle, m.lostLifecycle, m.retries, m.gaveUp,
+		gauge("replay_bytes", "Memory that holds messages for best-effort backends.", kept),
+		gauge("spool_bytes", "Disk that holds messages for best-effort backends.", spooled),
+		m.backendStreams, m.streams, m.ended, m.refused, m.resumed, m.events, m.replayed, m.bytes, m.latency, m.lifecycle, m.lostLifecycle, m.retries, m.gaveUp,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("register: %w", err)

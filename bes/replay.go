@@ -13,10 +13,14 @@ type replay struct {
 // chunk is a run of consecutive messages. Its bytes are never moved or changed, so
 // that a sent message can lie in it for as long as gRPC needs.
 type chunk struct {
-	first int64 // sequence number
-	data  []byte
+	first int64  // sequence number
+	data  []byte // nil once it is on disk
 	ends  []uint32
 	next  *chunk
+
+	place   place // on disk
+	queued  bool  // for the disk
+	dropped bool
 }
 
 const (
@@ -29,14 +33,14 @@ const (
 // last is the sequence number of the chunk's last message.
 func (c *chunk) last() int64 { return c.first + int64(len(c.ends)) - 1 }
 
-// message returns the message with the given sequence number.
-func (c *chunk) message(sequence int64) []byte {
+// bounds says where the message with the given sequence number lies in the chunk's
+// bytes.
+func (c *chunk) bounds(sequence int64) (start, end uint32) {
 	n := sequence - c.first
-	start := uint32(0)
 	if n > 0 {
 		start = c.ends[n-1]
 	}
-	return c.data[start:c.ends[n]:c.ends[n]]
+	return start, c.ends[n]
 }
 
 // need is by how much the memory would grow if a message of n bytes were added.
@@ -76,6 +80,7 @@ func (r *replay) add(b []byte) {
 // drop lets the oldest chunk go, and says how much memory that frees.
 func (r *replay) drop() int64 {
 	h := r.head
+	h.dropped = true
 	size := int64(cap(h.data) + chunkMessage*len(h.ends))
 	r.head = h.next
 	if r.head == nil {

@@ -3,12 +3,16 @@ package bes_test
 import (
 	"errors"
 	"io"
+	"net"
 	"testing"
 
 	buildv1 "google.golang.org/genproto/googleapis/devtools/build/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/drayage/drayage/bes"
 )
 
 // send sends requests over one stream and takes their acknowledgements.
@@ -51,4 +55,56 @@ func open(t *testing.T, target string) buildv1.PublishBuildEvent_PublishBuildToo
 		t.Fatal(err)
 	}
 	return stream
+}
+
+// openRaw opens a stream that takes and gives encoded messages.
+func openRaw(t *testing.T, target string) grpc.ClientStream {
+	t.Helper()
+	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	stream, err := conn.NewStream(testContext(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
+		"/google.devtools.build.v1.PublishBuildEvent/PublishBuildToolEventStream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// rawCodec sends []byte and receives into *[]byte.
+type rawCodec struct{}
+
+func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
+}
+
+func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
+}
+
+func (rawCodec) Name() string { return "proto" }
+
+// serveHealth serves a relay's health apart from the relay.
+func serveHealth(t *testing.T, r *relay) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(bes.ServerOptions()...)
+	r.RegisterHealth(server)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener)
+	}()
+	t.Cleanup(func() {
+		server.Stop()
+		<-served
+	})
+	return listener.Addr().String()
 }

@@ -41,6 +41,8 @@ type Service struct {
 	open        map[*attachment]struct{}
 	closed      bool
 
+	// spool is nil without a directory for it.
+	spool *spool
 	// replayBytes is what all couriers keep.
 	replayBytes atomic.Int64
 
@@ -66,9 +68,14 @@ func New(config Config) (*Service, error) {
 		open:        make(map[*attachment]struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.metrics, err = newMetrics(config.Metrics)
+	s.metrics, err = newMetrics(config.Metrics, s.replayBytes.Load, s.spoolBytes)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics of the BES relay: %w", err)
+	}
+	if config.SpoolDir != "" {
+		if s.spool, err = newSpool(config.SpoolDir, config.SpoolBytes); err != nil {
+			return nil, fmt.Errorf("configure the BES relay: %w", err)
+		}
 	}
 	for _, c := range config.Backends {
 		b, err := s.dial(c)
@@ -83,12 +90,18 @@ func New(config Config) (*Service, error) {
 			s.bestEffort = append(s.bestEffort, b)
 		}
 	}
-	s.background.Add(1)
-	go func() {
-		defer s.background.Done()
-		s.sweep()
-	}()
+	s.background.Go(s.sweep)
+	if s.spool != nil {
+		s.background.Go(func() { s.spool.run(s.ctx) })
+	}
 	return s, nil
+}
+
+func (s *Service) spoolBytes() int64 {
+	if s.spool == nil {
+		return 0
+	}
+	return s.spool.used.Load()
 }
 
 // ServerOptions are what a gRPC server that serves a [Service] needs: the codec that
