@@ -36,6 +36,7 @@ type WorkerOptions struct {
 	Specs       SpecReader
 	Hauler      Hauler
 	Invocations Invocations
+	Tags        Tags
 	// Version is the daemon's, for the ledger.
 	Version string
 	// Now is the clock. Defaults to time.Now.
@@ -48,6 +49,7 @@ type Worker struct {
 	specs       SpecReader
 	hauler      Hauler
 	invocations Invocations
+	tags        Tags
 	version     string
 	now         func() time.Time
 	logger      zerolog.Logger
@@ -62,6 +64,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		specs:       options.Specs,
 		hauler:      options.Hauler,
 		invocations: options.Invocations,
+		tags:        options.Tags,
 		version:     options.Version,
 		now:         options.Now,
 		logger:      options.Logger,
@@ -81,7 +84,7 @@ func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt)
 	entry := w.entry(job, invocation)
 	entry.Attempts = attempt.Number
 
-	err = w.push(ctx, job, invocation, &entry)
+	err = w.push(ctx, job, attempt, invocation, &entry)
 	entry.Time = w.now()
 	entry.Duration = entry.Time.Sub(started)
 	if err == nil {
@@ -93,8 +96,8 @@ func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt)
 		return ledger.Entry{}, ctx.Err()
 	}
 	var postponed *store.PostponeError
-	if errors.As(err, &postponed) {
-		return ledger.Entry{}, postponed
+	if errors.As(err, &postponed) || errors.Is(err, store.ErrLost) {
+		return ledger.Entry{}, err
 	}
 	failure := classify(err)
 	if !failure.over(attempt) {
@@ -110,7 +113,7 @@ func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt)
 
 // push reads the spec and hauls what it says, and notes in the entry all that it
 // learns.
-func (w *Worker) push(ctx context.Context, job store.Job, invocation store.Invocation, entry *ledger.Entry) error {
+func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt, invocation store.Invocation, entry *ledger.Entry) error {
 	spec, err := w.spec(ctx, job)
 	if err != nil {
 		return err
@@ -135,12 +138,14 @@ func (w *Worker) push(ctx context.Context, job store.Job, invocation store.Invoc
 		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag})
 	}
 
+	fence := w.fence(attempt, invocation, entry)
 	result, err := w.hauler.Haul(ctx, haul.Request{
 		Spec:       spec,
 		Repository: destination.Repository,
 		Tags:       destination.Tags,
 		Instance:   job.Spec.Instance,
 		Invocation: job.Invocation,
+		ClaimTags:  fence.claim,
 	})
 	entry.Uploaded = ledger.Count(result.Uploaded)
 	entry.Mounted = ledger.Count(result.Mounted)
@@ -155,7 +160,13 @@ func (w *Worker) push(ctx context.Context, job store.Job, invocation store.Invoc
 	}
 	entry.Tags = nil
 	for _, tag := range result.Tags {
-		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag.Name, Previous: tag.Previous})
+		if !fence.isSuperseded(tag.Name) {
+			entry.Tags = append(entry.Tags, ledger.Tag{Name: tag.Name, Previous: tag.Previous})
+		}
+	}
+	if len(fence.superseded) > 0 {
+		entry.Outcome = ledger.Superseded
+		entry.Error = fence.explain()
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,13 +33,31 @@ type world struct {
 	request    haul.Request
 	invocation store.Invocation
 	now        time.Time
+	// newer are tags that a newer build has written.
+	newer    []store.SupersededTag
+	claimErr error
 }
 
 func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
 
-func (w *world) Haul(_ context.Context, request haul.Request) (haul.Result, error) {
+func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, error) {
 	w.request = request
+	if w.haulErr == nil {
+		if _, _, err := request.ClaimTags(ctx, request.Tags); err != nil {
+			return haul.Result{}, err
+		}
+	}
 	return w.result, w.haulErr
+}
+
+func (w *world) ClaimTags(_ context.Context, _ store.Attempt, claim store.TagClaim) (store.TagGrant, error) {
+	grant := store.TagGrant{Until: w.now.Add(time.Minute), Superseded: w.newer}
+	for _, tag := range claim.Tags {
+		if !slices.ContainsFunc(w.newer, func(s store.SupersededTag) bool { return s.Name == tag }) {
+			grant.Tags = append(grant.Tags, tag)
+		}
+	}
+	return grant, w.claimErr
 }
 
 func (w *world) Invocation(context.Context, string) (store.Invocation, bool, error) {
@@ -48,7 +67,7 @@ func (w *world) Invocation(context.Context, string) (store.Invocation, bool, err
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Specs: w, Hauler: w, Invocations: w, Tags: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
@@ -125,7 +144,7 @@ func TestOutcomeSaysWhatHappenedToWhatAndWhy(t *testing.T) {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}
 	request := haul.Request{Repository: "acme/app", Tags: []string{"latest", "git-6a14a96"}, Instance: "main", Invocation: "invocation"}
-	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "Spec")); diff != "" {
+	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "Spec", "ClaimTags")); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 }
@@ -135,6 +154,32 @@ func TestImageThatWasThereIsPresent(t *testing.T) {
 	w.result = haul.Result{AlreadyThere: true, Tags: []haul.Tag{{Name: "latest"}}}
 	if got, err := w.work(t, 1); err != nil || got.Outcome != ledger.Present {
 		t.Errorf("outcome is %q, error %v", got.Outcome, err)
+	}
+}
+
+func TestTagOfANewerBuildIsLeftAloneAndTheRowSaysSo(t *testing.T) {
+	w, _ := newWorld(t, "latest", "v1")
+	w.newer = []store.SupersededTag{{Name: "latest", Digest: "sha256:new", Invocation: "later"}}
+	w.result = haul.Result{Tags: []haul.Tag{{Name: "latest", Previous: "sha256:new"}, {Name: "v1"}}}
+	got, err := w.work(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Outcome != ledger.Superseded || !strings.Contains(got.Error, "tag latest is left at sha256:new, which the newer invocation later has pushed") {
+		t.Errorf("entry is %s: %s", got.Outcome, got.Error)
+	}
+	if diff := cmp.Diff([]ledger.Tag{{Name: "v1"}}, got.Tags); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+}
+
+func TestWorkerThatHasLostItsJobSaysNothing(t *testing.T) {
+	w, _ := newWorld(t, "latest")
+	for _, claimErr := range []error{store.ErrLost, &store.PostponeError{After: time.Second}} {
+		w.claimErr = claimErr
+		if _, err := w.work(t, 10); !errors.Is(err, claimErr) {
+			t.Errorf("error is %v, want %v", err, claimErr)
+		}
 	}
 }
 
@@ -238,7 +283,7 @@ func TestJobWaitsForTheWorkspaceStatusOfAStreamThatGoesOn(t *testing.T) {
 func TestStopOfTheDaemonIsNoFailure(t *testing.T) {
 	w, _ := newWorld(t, "latest")
 	w.haulErr = context.Canceled
-	worker := dispatch.NewWorker(dispatch.WorkerOptions{Specs: w, Hauler: w, Invocations: w, Logger: zerolog.Nop()})
+	worker := dispatch.NewWorker(dispatch.WorkerOptions{Specs: w, Hauler: w, Invocations: w, Tags: w, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := worker.Work(ctx, store.Job{Spec: store.SpecRef{Inline: w.spec}}, store.Attempt{Number: 10, Max: 10})

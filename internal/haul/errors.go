@@ -83,12 +83,14 @@ func evicted(subject string, err error) *Error {
 // failure makes the error of a haul out of what went wrong with its subject. The
 // caller's own end is handed on as it is.
 func failure(ctx context.Context, subject string, err error) error {
+	// Not the context's cause: it can be another blob's failure, which is no
+	// concern of those who wait for this one.
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", subject, ctx.Err())
+	}
 	var done *Error
 	if errors.As(err, &done) {
 		return err
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", subject, context.Cause(ctx))
 	}
 	var missing *cas.NotFoundError
 	if errors.As(err, &missing) {

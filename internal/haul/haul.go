@@ -49,7 +49,11 @@ func (j *job) run(ctx context.Context) error {
 	}
 	if len(j.req.Tags) > 0 && len(pending) == 0 {
 		j.result.AlreadyThere = true
-		return nil
+		// Claimed although there is nothing to write: an older build must not write
+		// over what this one has found right.
+		_, done, err := j.claim(ctx, nil)
+		done()
+		return err
 	}
 	there, err := j.hasRoot(ctx)
 	if err != nil {

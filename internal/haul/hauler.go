@@ -100,6 +100,10 @@ type Request struct {
 	Instance string
 	// Invocation is the build's; hauls of several builds take turns.
 	Invocation string
+	// ClaimTags, if set, is asked for all tags once the image is there, right
+	// before any of them is written. Only those granted are, and none after until;
+	// its error ends the haul as it is.
+	ClaimTags func(ctx context.Context, tags []string) (granted []string, until time.Time, err error)
 }
 
 // Result is what a haul did.

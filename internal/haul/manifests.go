@@ -3,6 +3,7 @@ package haul
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/drayage/drayage/internal/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -61,6 +62,14 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 			root = m
 		}
 	}
+	if len(tags) > 0 {
+		leased, done, err := j.claim(ctx, &tags)
+		defer done()
+		if err != nil {
+			return err
+		}
+		ctx = leased
+	}
 	put := func(reference string, more ...string) (registry.Written, error) {
 		written, err := j.to.PutManifest(ctx, reference, string(root.MediaType), root.Data, more...)
 		if err != nil {
@@ -72,7 +81,9 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 		return written, err
 	}
 	if len(tags) == 0 {
-		if j.result.AlreadyThere {
+		// Without tags, or where a newer build has them all, the image is there by
+		// its digest.
+		if j.hauler.known.has(j.to.Registry(), j.to.Name(), root.Digest) {
 			return nil
 		}
 		_, err := put(root.Digest.String())
@@ -97,6 +108,24 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 		}
 	}
 	return nil
+}
+
+// claim asks for all tags of the request, takes those out of pending that are not
+// granted, and gives a context that ends with the grant. done has to be called
+// when the tags are written.
+func (j *job) claim(ctx context.Context, pending *[]string) (leased context.Context, done context.CancelFunc, err error) {
+	if j.req.ClaimTags == nil {
+		return ctx, func() {}, nil
+	}
+	granted, until, err := j.req.ClaimTags(ctx, j.req.Tags)
+	if err != nil {
+		return ctx, func() {}, err
+	}
+	if pending != nil {
+		*pending = slices.DeleteFunc(slices.Clone(*pending), func(tag string) bool { return !slices.Contains(granted, tag) })
+	}
+	leased, done = context.WithDeadline(ctx, until)
+	return leased, done, nil
 }
 
 // unlessTagged drops an error if the tag points to the root all the same:
