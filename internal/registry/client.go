@@ -40,6 +40,10 @@ type Options struct {
 	// HTTP. Loopback hosts are, always.
 	Insecure []string
 
+	// Quirks are those of further hosts, with their ports, or of hosts of which
+	// the table of this package is wrong.
+	Quirks map[string]Quirks
+
 	// Transport carries the requests. Defaults to one of the client's own.
 	Transport http.RoundTripper
 

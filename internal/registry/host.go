@@ -46,7 +46,10 @@ func newHost(c *Client, registry name.Registry) *host {
 	if insecure {
 		scheme = "http"
 	}
-	quirks := quirksOf(registry.RegistryStr())
+	quirks, given := c.opts.Quirks[registry.RegistryStr()]
+	if !given {
+		quirks = quirksOf(registry.RegistryStr())
+	}
 	return &host{
 		client: c,
 		name:   registry,

@@ -149,6 +149,24 @@ func TestAnUploadStartsAgainWhereItCannotGoOn(t *testing.T) {
 	}
 }
 
+func TestUploadsComeInChunksWhereTheyHaveTo(t *testing.T) {
+	var cut atomic.Bool
+	fake := registrytest.Start(t, registrytest.Rules{MaxChunk: 1 << 20, Fault: func(r *http.Request) *registrytest.Fault {
+		if r.Method == http.MethodPatch && strings.HasPrefix(r.Header.Get("Content-Range"), "2097152-") && cut.CompareAndSwap(false, true) {
+			return &registrytest.Fault{After: 500_000}
+		}
+		return nil
+	}})
+	data, digest := noise(9, 5<<20+3)
+	repo := repository(t, fake, registry.Options{Quirks: map[string]registry.Quirks{fake.Host: {Chunk: 1 << 20}}})
+	if _, err := push(t, repo, digest, &at{data: data}); err != nil {
+		t.Fatal(err)
+	}
+	if !fake.HasBlob("acme/app", digest.String()) {
+		t.Errorf("the blob did not arrive in %v", fake.Requests())
+	}
+}
+
 func TestWrongBytesAreNotFinished(t *testing.T) {
 	for _, size := range []int{10, 5 << 20} {
 		fake := registrytest.Start(t, registrytest.Rules{})
