@@ -54,8 +54,7 @@ func OpenCheckpoint(signed []byte, keys []string) (Checkpoint, error) {
 	}
 	opened, err := note.Open(signed, note.VerifierList(verifiers...))
 	if err != nil {
-		var unverified *note.UnverifiedNoteError
-		if errors.As(err, &unverified) {
+		if _, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
 			return Checkpoint{}, errors.New("open checkpoint: it is signed by none of the keys given")
 		}
 		return Checkpoint{}, fmt.Errorf("open checkpoint: %w", err)

@@ -38,6 +38,9 @@ func VerifierKey(signer string) (string, error) {
 	if err != nil || len(seed) != 1+ed25519.SeedSize || seed[0] != algEd25519 {
 		return "", errors.New("read signer key: it is not an Ed25519 key")
 	}
-	public := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)
+	public, ok := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)
+	if !ok {
+		return "", errors.New("read signer key: it is not an Ed25519 key")
+	}
 	return note.NewEd25519VerifierKey(s.Name(), public)
 }

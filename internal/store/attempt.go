@@ -82,13 +82,15 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 	case attempt.Number < attempt.Max:
 		wait := s.options.Backoff(attempt.Number)
 		class := ""
-		var retry *RetryError
-		if errors.As(err, &retry) {
+		if retry, ok := errors.AsType[*RetryError](err); ok {
 			wait, class = max(wait, retry.After), cleanText(retry.Class)
 		}
-		// Cannot fail: a struct of numbers, times and text. River keeps a stack in
-		// Trace, which for our errors there is none of.
-		data, _ := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: cleanText(err.Error()), Trace: class})
+		// River keeps a stack in Trace, which for our errors there is none of.
+		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: cleanText(err.Error()), Trace: class})
+		if invalid != nil {
+			s.log.Error().Err(invalid).Msg("a failed attempt cannot be written down; it is not counted")
+			data = nil
+		}
 		end.state = retryState(attempt.job, now, now.Add(wait), data)
 		return end
 	default:

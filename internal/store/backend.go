@@ -82,7 +82,7 @@ func (b *backend[TTx]) insert(ctx context.Context, tx conn, jobs []Job) ([]int64
 			InsertOpts: &river.InsertOpts{Priority: int(job.Priority), MaxAttempts: maxRuns},
 		}
 	}
-	results, err := b.inserter.InsertManyTx(ctx, tx.(transaction[TTx]).raw(), params)
+	results, err := b.inserter.InsertManyTx(ctx, raw[TTx](tx), params)
 	if err != nil {
 		return nil, fmt.Errorf("insert jobs: %w", err)
 	}
@@ -105,7 +105,7 @@ func (b *backend[TTx]) settle(ctx context.Context, tx conn, states []*riverdrive
 		many.ScheduledAt = append(many.ScheduledAt, p.ScheduledAt)
 		many.State = append(many.State, p.State)
 	}
-	if _, err := b.driver.UnwrapExecutor(tx.(transaction[TTx]).raw()).JobSetStateIfRunningMany(ctx, many); err != nil {
+	if _, err := b.driver.UnwrapExecutor(raw[TTx](tx)).JobSetStateIfRunningMany(ctx, many); err != nil {
 		return fmt.Errorf("set job states: %w", err)
 	}
 	return nil
@@ -114,7 +114,7 @@ func (b *backend[TTx]) settle(ctx context.Context, tx conn, states []*riverdrive
 func (b *backend[TTx]) jobs(ctx context.Context, tx conn, ids []int64) ([]*rivertype.JobRow, error) {
 	executor := b.driver.GetExecutor()
 	if tx != nil {
-		executor = b.driver.UnwrapExecutor(tx.(transaction[TTx]).raw())
+		executor = b.driver.UnwrapExecutor(raw[TTx](tx))
 	}
 	rows, err := executor.JobGetByIDMany(ctx, &riverdriver.JobGetByIDManyParams{ID: ids})
 	if err != nil {
@@ -124,11 +124,11 @@ func (b *backend[TTx]) jobs(ctx context.Context, tx conn, ids []int64) ([]*river
 }
 
 func (b *backend[TTx]) cancel(ctx context.Context, tx conn, job int64) (*rivertype.JobRow, error) {
-	return b.inserter.JobCancelTx(ctx, tx.(transaction[TTx]).raw(), job)
+	return b.inserter.JobCancelTx(ctx, raw[TTx](tx), job)
 }
 
 func (b *backend[TTx]) retry(ctx context.Context, tx conn, job int64) error {
-	_, err := b.inserter.JobRetryTx(ctx, tx.(transaction[TTx]).raw(), job)
+	_, err := b.inserter.JobRetryTx(ctx, raw[TTx](tx), job)
 	return err
 }
 
@@ -152,4 +152,14 @@ type silentExecutor struct{ riverdriver.Executor }
 // JobSetStateIfRunningMany implements [riverdriver.Executor].
 func (silentExecutor) JobSetStateIfRunningMany(context.Context, *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
 	return nil, nil
+}
+
+// raw is the database's own transaction. A conn that is none, or another
+// database's, is a mistake in this package.
+func raw[TTx any](tx conn) TTx {
+	t, ok := tx.(transaction[TTx])
+	if !ok {
+		panic(fmt.Sprintf("store: %T is not a transaction of this database", tx))
+	}
+	return t.raw()
 }

@@ -45,7 +45,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 }
 
 func syncFile(path string) error {
-	file, err := os.Open(path)
+	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return err
 	}

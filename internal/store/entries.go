@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/drayage/drayage/internal/ledger"
@@ -120,7 +121,7 @@ func selectEntries(q ledger.Query) (string, []any) {
 	}
 	args := entry.args
 	if lead != entry {
-		args = append(lead.args, entry.args...)
+		args = slices.Concat(lead.args, entry.args)
 	}
 	sql := `SELECT e.id, e.body, i.exit_code FROM ` + from + ` LEFT JOIN invocation i ON i.id = e.invocation_id` + entry.where() +
 		lead.order() + ` LIMIT CAST(? AS BIGINT)`

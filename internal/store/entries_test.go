@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -150,8 +151,8 @@ func TestPagesDoNotShiftWhenRowsAreAdded(t *testing.T) {
 					}
 				}
 				var want []string
-				for i := len(list) - 1; i >= 0; i-- {
-					want = append(want, list[i].Target)
+				for _, e := range slices.Backward(list) {
+					want = append(want, e.Target)
 				}
 				if diff := cmp.Diff(want, old); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)

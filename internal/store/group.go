@@ -40,8 +40,8 @@ type submission[T any] struct {
 
 // newGroup starts a group that has up to parallel transactions under way.
 func newGroup[T any](parallel, size int, run func(context.Context, []T) error) *group[T] {
-	g := &group[T]{run: run, size: size, waiting: map[string][]*submission[T]{}}
-	g.ctx, g.cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // close cancels it
+	g := &group[T]{run: run, size: size, waiting: map[string][]*submission[T]{}, ctx: ctx, cancel: cancel}
 	g.wake = sync.NewCond(&g.mu)
 	for range parallel {
 		g.workers.Go(g.loop)

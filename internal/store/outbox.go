@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/drayage/drayage/internal/ledger"
 )
 
@@ -153,12 +155,11 @@ func (s *Store) delivered(ctx context.Context, tx conn, letters []*letter) error
 			}
 			continue
 		}
-		state, attempts := "waiting", l.attempts+1
-		log := s.log.Warn()
+		state, level, attempts := "waiting", zerolog.WarnLevel, l.attempts+1
 		if attempts >= outboxAttempts {
-			state, log = "dead", s.log.Error()
+			state, level = "dead", zerolog.ErrorLevel
 		}
-		log.Err(l.err).Str("sink", l.sink).Int64("entry", l.entry).Int("attempt", attempts).Str("state", state).Msg("event about an outcome was not delivered")
+		s.log.WithLevel(level).Err(l.err).Str("sink", l.sink).Int64("entry", l.entry).Int("attempt", attempts).Str("state", state).Msg("event about an outcome was not delivered")
 		_, err := tx.exec(ctx, `UPDATE outbox SET attempts = ?, due = ?, state = ?, error = ? WHERE id = ?`,
 			attempts, micros(now.Add(outboxBackoff(attempts))), state, cleanText(l.err.Error()), l.id)
 		if err != nil {

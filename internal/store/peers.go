@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,11 +31,9 @@ type peerSession struct {
 func joinPostgres(ctx context.Context, config *pgx.ConnConfig, name string, stallLimit time.Duration) (session, error) {
 	// When a whole machine goes nobody closes its connections. These make the
 	// server find out in about ten seconds, and not in two hours.
-	for parameter, value := range map[string]string{
+	maps.Copy(config.RuntimeParams, map[string]string{
 		"tcp_keepalives_idle": "4", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
-	} {
-		config.RuntimeParams[parameter] = value
-	}
+	})
 	p := &peerSession{config: config, name: name, stallLimit: stallLimit}
 	if _, err := p.beat(ctx); err != nil {
 		p.close()

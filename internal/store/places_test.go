@@ -31,11 +31,10 @@ func stopPostgres() error {
 	if !postgresUsed {
 		return nil
 	}
-	cluster, err := postgres()
-	if err != nil {
-		return nil // whoever needed it has said so
+	if cluster, err := postgres(); err == nil { // else whoever needed it has said so
+		return cluster.Stop()
 	}
-	return cluster.Stop()
+	return nil
 }
 
 // migrated is a database that has the schema, to make copies of: on PostgreSQL

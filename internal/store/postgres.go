@@ -154,8 +154,9 @@ func (t pgTx) rollback(ctx context.Context) { _ = t.tx.Rollback(ctx) }
 type statements struct{ known sync.Map }
 
 func (s *statements) numbered(sql string) string {
-	if text, ok := s.known.Load(sql); ok {
-		return text.(string)
+	known, _ := s.known.Load(sql)
+	if text, ok := known.(string); ok {
+		return text
 	}
 	text := numbered(sql)
 	s.known.Store(sql, text)

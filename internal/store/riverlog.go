@@ -17,15 +17,16 @@ func (riverHandler) Enabled(_ context.Context, level slog.Level) bool { return l
 
 // Handle implements [slog.Handler].
 func (h riverHandler) Handle(_ context.Context, record slog.Record) error {
-	event := h.logger.Warn()
+	level := zerolog.WarnLevel
 	if record.Level >= slog.LevelError {
-		event = h.logger.Error()
+		level = zerolog.ErrorLevel
 	}
+	fields := map[string]any{}
 	record.Attrs(func(a slog.Attr) bool {
-		event = event.Str(a.Key, a.Value.String())
+		fields[a.Key] = a.Value.String()
 		return true
 	})
-	event.Msg("river: " + record.Message)
+	h.logger.WithLevel(level).Fields(fields).Msg("river: " + record.Message)
 	return nil
 }
 

@@ -79,18 +79,16 @@ func (s *Store) announce(entries []ledger.Entry) {
 // fence marks the settlements whose run is not the job's current one. What it
 // lets pass stays so until the transaction ends.
 func (s *Store) fence(ctx context.Context, tx conn, batch []*settlement) error {
-	byJob := make(map[int64]*settlement, len(batch))
-	args := make([]any, 0, len(batch))
+	current := make(map[int64]int, len(batch)) // 0: not running
+	var args []any
 	for _, b := range batch {
-		b.lost = true
-		byJob[b.job] = b
-	}
-	for job := range byJob {
-		args = append(args, job)
+		if _, known := current[b.job]; !known {
+			current[b.job] = 0
+			args = append(args, b.job)
+		}
 	}
 	// In one order everywhere, so that two daemons do not wait for one another.
-	slices.SortFunc(args, func(a, b any) int { return int(a.(int64) - b.(int64)) })
-	return tx.query(ctx, `SELECT id, attempt FROM river_job WHERE id IN (`+values(len(args), "?")+`)
+	err := tx.query(ctx, `SELECT id, attempt FROM river_job WHERE id IN (`+values(len(args), "?")+`)
 		AND state = '`+string(rivertype.JobStateRunning)+`' ORDER BY id`+s.db.dialect().forUpdate, args,
 		func(scan func(...any) error) error {
 			var job int64
@@ -98,10 +96,13 @@ func (s *Store) fence(ctx context.Context, tx conn, batch []*settlement) error {
 			if err := scan(&job, &run); err != nil {
 				return err
 			}
-			b := byJob[job]
-			b.lost = b.run != run
+			current[job] = run
 			return nil
 		})
+	for _, b := range batch {
+		b.lost = current[b.job] != b.run
+	}
+	return err
 }
 
 // record writes rows and what finds them.

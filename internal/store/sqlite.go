@@ -101,7 +101,7 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 			}
 		},
 	}
-	b.copies = func(ctx context.Context, copy string) error { return copySQLite(ctx, path, copy) }
+	b.copies = func(ctx context.Context, target string) error { return copySQLite(ctx, path, target) }
 	b.join = func(context.Context, string) (session, error) { return &soleSession{db: b}, nil }
 	return b, nil
 }
@@ -110,7 +110,7 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 // say of themselves is not for everybody. SQLite gives the files beside it the
 // same mode.
 func makePrivate(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
 		return err
 	}
@@ -119,12 +119,12 @@ func makePrivate(path string) error {
 
 // copySQLite copies a database on a connection of its own, which sees it as it is
 // at one moment and keeps nobody from writing.
-func copySQLite(ctx context.Context, path, copy string) error {
+func copySQLite(ctx context.Context, path, target string) error {
 	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=deferred"))
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, copy)
+	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, target)
 	return errors.Join(err, db.Close())
 }
 
@@ -146,7 +146,7 @@ func sqlitePath(location string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open store: %w", err)
 	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() { //nolint:gosec // the operator names the file
 		return "", fmt.Errorf("open store: there is no folder %s to keep %s in: make it, or set another path", filepath.Dir(path), filepath.Base(path))
 	}
 	return path, nil

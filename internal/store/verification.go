@@ -27,7 +27,7 @@ type verification struct {
 	right []subtree
 }
 
-func (v *verification) problem(entry, index int64, format string, args ...any) {
+func (v *verification) problemf(entry, index int64, format string, args ...any) {
 	if len(v.report.Problems) < maxProblems {
 		v.report.Problems = append(v.report.Problems, Problem{Entry: entry, Index: index, Text: fmt.Sprintf(format, args...)})
 	}
@@ -64,9 +64,9 @@ func (v *verification) readCheckpoints(ctx context.Context) error {
 		c, err := ledger.OpenCheckpoint(text, v.keys)
 		switch {
 		case err != nil:
-			v.problem(-1, -1, "the checkpoint at %d rows: %v", size, err)
+			v.problemf(-1, -1, "the checkpoint at %d rows: %v", size, err)
 		case c.Size != size:
-			v.problem(-1, -1, "the checkpoint at %d rows is one of %d rows", size, c.Size)
+			v.problemf(-1, -1, "the checkpoint at %d rows is one of %d rows", size, c.Size)
 		default:
 			signed = signed || size == v.size
 			v.expect(c)
@@ -74,7 +74,7 @@ func (v *verification) readCheckpoints(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && !signed {
-		v.problem(-1, -1, "the log has %d rows and no good checkpoint of that size", v.size)
+		v.problemf(-1, -1, "the log has %d rows and no good checkpoint of that size", v.size)
 	}
 	return err
 }
@@ -86,7 +86,7 @@ func (v *verification) addCheckpoints(given [][]byte) error {
 		case err != nil:
 			return fmt.Errorf("checkpoint %d of those given: %w", i+1, err)
 		case c.Size > v.size:
-			v.problem(-1, -1, "a checkpoint that was kept elsewhere has %d rows, and the log has %d: rows are gone from its end", c.Size, v.size)
+			v.problemf(-1, -1, "a checkpoint that was kept elsewhere has %d rows, and the log has %d: rows are gone from its end", c.Size, v.size)
 		default:
 			v.expect(c)
 		}
@@ -177,18 +177,18 @@ func (v *verification) checkRow(index int64, row sealedRow, stored map[int64]tlo
 	leaf := kept
 	switch {
 	case !row.there:
-		v.problem(-1, index, "the log does not say any more which row it is")
+		v.problemf(-1, index, "the log does not say any more which row it is")
 		v.broken = true
 	case row.body == nil:
-		v.problem(row.id, index, "it was deleted")
+		v.problemf(row.id, index, "it was deleted")
 		v.broken = true
 	case haveKept && tlog.RecordHash(row.body) != kept:
-		v.problem(row.id, index, "it was changed after it was sealed")
+		v.problemf(row.id, index, "it was changed after it was sealed")
 		v.broken = true
 	default:
 		leaf = tlog.RecordHash(row.body)
 		if !haveKept {
-			v.problem(row.id, index, "the log's hash of it is gone")
+			v.problemf(row.id, index, "the log's hash of it is gone")
 		}
 		v.checkColumns(index, row)
 	}
@@ -200,7 +200,7 @@ func (v *verification) checkRow(index int64, row sealedRow, stored map[int64]tlo
 func (v *verification) checkColumns(index int64, row sealedRow) {
 	e, err := ledger.Decode(row.body)
 	if err != nil {
-		v.problem(row.id, index, "it cannot be read: %v", err)
+		v.problemf(row.id, index, "it cannot be read: %v", err)
 		return
 	}
 	for _, c := range []struct {
@@ -212,7 +212,7 @@ func (v *verification) checkColumns(index int64, row sealedRow) {
 		{"invocation", row.invocation, e.InvocationID}, {"commit", row.commit, e.Commit},
 	} {
 		if c.found != c.said {
-			v.problem(row.id, index, "its %s is %v, and it is searched for as %v: the search columns were changed", c.name, c.said, c.found)
+			v.problemf(row.id, index, "its %s is %v, and it is searched for as %v: the search columns were changed", c.name, c.said, c.found)
 		}
 	}
 }

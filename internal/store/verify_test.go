@@ -171,8 +171,8 @@ func TestACheckpointKeptElsewhereTellsOfAnotherHistory(t *testing.T) {
 			seal(t, s)
 			return s
 		}
-		real := history(someRows(10))
-		kept, err := real.Checkpoint(t.Context())
+		original := history(someRows(10))
+		kept, err := original.Checkpoint(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

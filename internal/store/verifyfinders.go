@@ -37,7 +37,7 @@ func (v *verification) checkFinders(ctx context.Context, rows map[int64]sealedRo
 				if err := scan(&id); err != nil {
 					return err
 				}
-				v.problem(id, index[id], "it is not found by all its %s any more", check.what)
+				v.problemf(id, index[id], "it is not found by all its %s any more", check.what)
 				return nil
 			})
 			if err != nil {
@@ -61,7 +61,7 @@ func (v *verification) checkStrays(ctx context.Context) error {
 			if err := scan(&id); err != nil {
 				return err
 			}
-			v.problem(id, -1, "it is not in the log, and does not wait to be: it was put there by hand")
+			v.problemf(id, -1, "it is not in the log, and does not wait to be: it was put there by hand")
 			return nil
 		})
 }

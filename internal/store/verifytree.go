@@ -21,7 +21,7 @@ func (v *verification) grow(leaf tlog.Hash, at, index int64, stored map[int64]tl
 		v.right = v.right[:len(v.right)-1]
 		node = subtree{level: node.level + 1, hash: tlog.NodeHash(left.hash, node.hash)}
 		if kept, there := stored[at+int64(node.level)]; (!there || kept != node.hash) && !v.broken {
-			v.problem(-1, index, "the log's hash over the %d rows up to here was changed", int64(1)<<node.level)
+			v.problemf(-1, index, "the log's hash over the %d rows up to here was changed", int64(1)<<node.level)
 			v.broken = true
 		}
 	}
@@ -57,7 +57,7 @@ func (v *verification) checkRoots(size int64) {
 		v.agreed, v.broken = size, false
 	case !v.broken:
 		// Once is enough: every later checkpoint is wrong for the same reason.
-		v.problem(-1, -1, "the checkpoint at %d rows does not fit: rows %d to %d of the log were changed together with the log's hashes of them",
+		v.problemf(-1, -1, "the checkpoint at %d rows does not fit: rows %d to %d of the log were changed together with the log's hashes of them",
 			size, v.agreed, size-1)
 		v.broken = true
 	}

@@ -44,20 +44,20 @@ func enqueues(ctx context.Context, report *report, s *store.Store, size sizes, n
 	if err != nil {
 		return err
 	}
-	report.line("durable enqueue, one stream", "%s", spread(alone))
+	report.linef("durable enqueue, one stream", "%s", spread(alone))
 
 	many, took, err := together(ctx, s, max(size.enqueues/5, 1))
 	if err != nil {
 		return err
 	}
-	report.line(fmt.Sprintf("durable enqueue, %d streams", streams), "%s, %.0f/s", spread(many), float64(len(many))/took.Seconds())
+	report.linef(fmt.Sprintf("durable enqueue, %d streams", streams), "%s, %.0f/s", spread(many), float64(len(many))/took.Seconds())
 
 	beside, bursts, err := besideBursts(ctx, s, size.enqueues)
 	if err != nil {
 		return err
 	}
-	report.line(fmt.Sprintf("burst of %d jobs", burst), "%s, %d bursts", spread(bursts), len(bursts))
-	report.line("durable enqueue, one stream beside bursts", "%s", spread(beside))
+	report.linef(fmt.Sprintf("burst of %d jobs", burst), "%s, %d bursts", spread(bursts), len(bursts))
+	report.linef("durable enqueue, one stream beside bursts", "%s", spread(beside))
 	report.below(name+"-enqueue-beside-bursts-p99", quantile(beside, 0.99), enqueueGoal)
 	return nil
 }

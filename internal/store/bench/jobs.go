@@ -55,7 +55,7 @@ func throughput(ctx context.Context, report *report, s *store.Store, size sizes,
 		return err
 	}
 	rate := float64(size.jobs) / time.Since(began).Seconds()
-	report.line(fmt.Sprintf("jobs to the ledger, %d workers", workers), "%.0f/s", rate)
+	report.linef(fmt.Sprintf("jobs to the ledger, %d workers", workers), "%.0f/s", rate)
 	if name == "postgres" {
 		report.atLeast(name+"-jobs", rate, jobsGoal)
 	}

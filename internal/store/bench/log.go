@@ -25,7 +25,7 @@ func proofs(ctx context.Context, report *report, s *store.Store, size sizes, _ s
 	if len(found.Problems) > 0 {
 		return fmt.Errorf("the ledger does not verify: %v", found.Problems[0])
 	}
-	report.line(fmt.Sprintf("verify %d rows, %d checkpoints", found.Rows, found.Checkpoints), "%.2f s, %.0f rows/s (seal the last %d: %.0f ms)",
+	report.linef(fmt.Sprintf("verify %d rows, %d checkpoints", found.Rows, found.Checkpoints), "%.2f s, %.0f rows/s (seal the last %d: %.0f ms)",
 		time.Since(began).Seconds(), float64(found.Rows)/time.Since(began).Seconds(), sealed, ms(sealing))
 
 	times := make([]time.Duration, queryRuns)
@@ -36,6 +36,6 @@ func proofs(ctx context.Context, report *report, s *store.Store, size sizes, _ s
 		}
 		times[i] = time.Since(began)
 	}
-	report.line("prove a digest", "%s", spread(times))
+	report.linef("prove a digest", "%s", spread(times))
 	return nil
 }

@@ -25,7 +25,7 @@ func queries(ctx context.Context, report *report, s *store.Store, size sizes, na
 	repository := func() string { return fmt.Sprintf("team/app%d", n()%fillTargets) }
 	registries := []string{"one.example.com", "two.example.com"}
 
-	report.line(fmt.Sprintf("%d rows, pages of %d", size.rows, ledger.DefaultLimit), "")
+	report.linef(fmt.Sprintf("%d rows, pages of %d", size.rows, ledger.DefaultLimit), "")
 	for _, q := range []struct {
 		name string
 		ask  func() ledger.Query
@@ -66,7 +66,7 @@ func queries(ctx context.Context, report *report, s *store.Store, size sizes, na
 			times[i] = time.Since(began)
 			found += len(rows)
 		}
-		report.line("  "+q.name, "%s, %d rows a page", spread(times), found/queryRuns)
+		report.linef("  "+q.name, "%s, %d rows a page", spread(times), found/queryRuns)
 		report.below(name+"-query-"+q.name+"-p95", quantile(times, 0.95), queryGoal)
 	}
 	return questions(ctx, report, s, size, name, random)
@@ -83,7 +83,7 @@ func questions(ctx context.Context, report *report, s *store.Store, size sizes, 
 		}
 		times[i] = time.Since(began)
 	}
-	report.line("  pending", "%s", spread(times))
+	report.linef("  pending", "%s", spread(times))
 	report.below(name+"-query-pending-p95", quantile(times, 0.95), queryGoal)
 	return nil
 }

@@ -26,7 +26,7 @@ func (r *report) machine() {
 
 func (*report) heading(text string) { fmt.Printf("\n%s\n", text) }
 
-func (*report) line(what, format string, args ...any) {
+func (*report) linef(what, format string, args ...any) {
 	fmt.Printf("  %-44s %s\n", what, fmt.Sprintf(format, args...))
 }
 

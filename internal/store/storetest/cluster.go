@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path"
@@ -102,7 +103,8 @@ func (c *Cluster) start(ctx context.Context, owner *syscall.Credential, options 
 	if options.Durable {
 		durable = "on"
 	}
-	c.server = exec.Command(program, "-D", data, "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
+	// It outlives the start: Stop ends it.
+	c.server = exec.CommandContext(context.WithoutCancel(ctx), program, "-D", data, "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "fsync="+durable, "-c", "shared_buffers=256MB")
 	c.prepare(c.server, owner)
 	if err := c.server.Start(); err != nil {
@@ -190,5 +192,9 @@ func freePort() (int, error) {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	address, err := netip.ParseAddrPort(l.Addr().String())
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	return int(address.Port()), nil
 }

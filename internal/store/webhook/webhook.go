@@ -150,8 +150,7 @@ func Sign(secret []byte, id, timestamp string, body []byte) string {
 // withoutURL takes the URL out of an error of the HTTP client, since it may hold
 // a token.
 func withoutURL(err error) error {
-	var failed *url.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
 	}
 	return err
