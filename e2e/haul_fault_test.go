@@ -15,14 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
 	"github.com/drayage/drayage/e2e/rig"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
-	"github.com/google/go-containerregistry/pkg/authn"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // wire is a TCP proxy that cuts connections after a random number of bytes, or

@@ -162,10 +162,7 @@ func (c *Client) storage() repb.ContentAddressableStorageClient {
 // server asked, or else longer each time.
 func (c *Client) pause(ctx context.Context, attempt int, asked time.Duration) error {
 	delay := min(100*time.Millisecond<<min(attempt-1, 6), 5*time.Second)
-	delay = delay/2 + rand.N(delay/2)
-	if asked > delay {
-		delay = asked
-	}
+	delay = max(asked, delay/2+rand.N(delay/2))
 	return c.opts.Wait(ctx, delay)
 }
 

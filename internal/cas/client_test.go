@@ -13,14 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/drayage/drayage/internal/cas"
-	"github.com/drayage/drayage/internal/cas/castest"
 	"github.com/zeebo/blake3"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/cas/castest"
 )
 
 // impatient waits not at all between tries, and tells how long it would have.

@@ -69,8 +69,7 @@ func callError(ctx context.Context, call string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s from the remote cache: %w", call, context.Cause(ctx))
 	}
-	var known *CallError
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*CallError](err); ok {
 		return err
 	}
 	return &CallError{Call: call, Code: status.Code(err), RetryAfter: retryInfo(err), Err: err}

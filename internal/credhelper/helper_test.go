@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/drayage/drayage/internal/credhelper"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/drayage/drayage/internal/credhelper"
 )
 
 // script is a helper that notes its questions in a file beside it.

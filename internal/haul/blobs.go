@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
-	"golang.org/x/sync/errgroup"
 )
 
 const (

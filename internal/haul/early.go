@@ -4,8 +4,9 @@ import (
 	"context"
 	"sync"
 
-	"github.com/drayage/drayage/internal/cas"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/cas"
 )
 
 // early is a question to the cache that runs beside the first requests to the

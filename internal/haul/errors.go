@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Class is what kind of failure a haul met, and with it whether another try
@@ -17,18 +18,18 @@ import (
 type Class string
 
 const (
-	// Evicted: bytes that the image needs are nowhere any more. Final.
+	// Evicted means that bytes that the image needs are nowhere any more. Final.
 	Evicted Class = "evicted"
-	// Denied: the registry or the cache refused the credentials. Final.
+	// Denied means that the registry or the cache refused the credentials. Final.
 	Denied Class = "denied"
-	// Malformed: the spec, or the bytes that it names, are wrong. Final.
+	// Malformed means that the spec, or the bytes that it names, are wrong. Final.
 	Malformed Class = "malformed"
-	// Rejected: the registry does not take the image. Final.
+	// Rejected means that the registry does not take the image. Final.
 	Rejected Class = "rejected"
-	// Unavailable: the registry or the cache could not be reached, or was in
+	// Unavailable means that the registry or the cache could not be reached, or was in
 	// trouble. To be tried again.
 	Unavailable Class = "unavailable"
-	// Throttled: the registry asks for patience. To be tried again, RetryAfter
+	// Throttled means that the registry asks for patience. To be tried again, RetryAfter
 	// later.
 	Throttled Class = "throttled"
 )
@@ -88,12 +89,10 @@ func failure(ctx context.Context, subject string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", subject, ctx.Err())
 	}
-	var done *Error
-	if errors.As(err, &done) {
+	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
-	var missing *cas.NotFoundError
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*cas.NotFoundError](err); ok {
 		return evicted(subject, err)
 	}
 	e := &Error{Class: Unavailable, Text: fmt.Sprintf("%s: %v", subject, err), Err: err}
@@ -105,24 +104,21 @@ func failure(ctx context.Context, subject string, err error) error {
 func (e *Error) judge(err error) {
 	var wrongInCache *cas.MismatchError
 	var wrong *registry.MismatchError
-	var spec *pushspec.Error
 	if errors.As(err, &wrongInCache) || errors.As(err, &wrong) {
 		e.Class = Malformed
 		e.Text += "; nothing was written under that digest: rebuild the target, and check the cache's storage"
 		return
 	}
-	if errors.As(err, &spec) {
+	if _, ok := errors.AsType[*pushspec.Error](err); ok {
 		e.Class = Malformed
 		return
 	}
-	var elsewhere *registry.ElsewhereError
-	if errors.As(err, &elsewhere) {
+	if _, ok := errors.AsType[*registry.ElsewhereError](err); ok {
 		e.Class = Rejected
 		e.Text += "; push to the registry under its own name"
 		return
 	}
-	var call *cas.CallError
-	if errors.As(err, &call) {
+	if call, ok := errors.AsType[*cas.CallError](err); ok {
 		e.RetryAfter = call.RetryAfter
 		switch {
 		case call.Denied():

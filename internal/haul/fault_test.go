@@ -11,17 +11,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/cas/castest"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/registry/registrytest"
 	"github.com/drayage/drayage/pushspec"
-	"github.com/google/go-containerregistry/pkg/authn"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 type keychain authn.AuthConfig

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
-	"github.com/drayage/drayage/internal/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/drayage/drayage/internal/registry"
 )
 
 // Haul carries an image to its repository. The error is an [*Error], or the
@@ -87,12 +89,7 @@ func isUnknown(err error) bool {
 	if !errors.As(err, &answer) {
 		return false
 	}
-	for _, code := range []string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"} {
-		if answer.Has(code) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"}, answer.Has)
 }
 
 func (j *job) forget() {

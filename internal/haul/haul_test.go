@@ -13,15 +13,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	fakeregistry "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/cas/castest"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
-	"github.com/google/go-containerregistry/pkg/authn"
-	fakeregistry "github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 func noise(seed uint64, n int) []byte {

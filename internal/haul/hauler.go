@@ -6,10 +6,11 @@ import (
 	"io"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
-	"github.com/rs/zerolog"
 )
 
 const (

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/drayage/drayage/internal/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/registry"
 )
 
 // writeManifests writes all manifests but the root, then the root and its tags.

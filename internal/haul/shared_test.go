@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/cas/castest"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/registry/registrytest"
 	"github.com/drayage/drayage/pushspec"
-	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // clock is a clock that moves when somebody waits for it.

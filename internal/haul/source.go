@@ -8,10 +8,11 @@ import (
 	"io"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
-	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // inMemory is the size in bytes up to which a blob is read as a whole, together
@@ -37,8 +38,7 @@ func (c *content) Open(ctx context.Context, offset int64) (io.ReadCloser, error)
 	deadline := h.opts.Now().Add(h.opts.Grace)
 	for delay := 200 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
 		r, err := c.openAny(ctx, offset)
-		var missing *cas.NotFoundError
-		if !errors.As(err, &missing) {
+		if _, ok := errors.AsType[*cas.NotFoundError](err); !ok {
 			return r, err
 		}
 		// It may be on its way to the cache.

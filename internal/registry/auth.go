@@ -69,7 +69,7 @@ func newAuth(c *Client, registry name.Registry, insecure bool) *auth {
 
 // learn takes note of a 401. It tells whether another try makes sense: there is
 // a challenge that can be met, and used did not just meet it.
-func (a *auth) learn(header http.Header, used authorization, scopes []string) bool {
+func (a *auth) learn(header http.Header, used authorization) bool {
 	c, ok := pickChallenge(header)
 	if !ok {
 		return false
@@ -273,8 +273,7 @@ func (a *auth) tokenError(ctx context.Context, err error, cred *authn.AuthConfig
 		return fmt.Errorf("get a token for registry %s: %w", a.registry, context.Cause(ctx))
 	}
 	e := &Error{Op: "get a token", Registry: a.registry.RegistryStr(), Credential: tokenKind(cred), Err: err}
-	var answered *transport.Error
-	if errors.As(err, &answered) {
+	if answered, ok := errors.AsType[*transport.Error](err); ok {
 		e.Status, e.Err = answered.StatusCode, nil
 		for _, d := range answered.Errors {
 			e.Codes = append(e.Codes, string(d.Code))

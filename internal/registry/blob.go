@@ -30,7 +30,7 @@ func (r *Repository) ReadBlob(ctx context.Context, digest v1.Hash, offset int64)
 	if offset > 0 {
 		c.header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	resp, err := r.host.do(ctx, r.caller, c)
+	resp, err := r.host.do(ctx, r.caller, c) //nolint:bodyclose // it is drained below, or handed to the caller
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (r *Repository) ReadBlob(ctx context.Context, digest v1.Hash, offset int64)
 		if err != nil {
 			return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "the redirect has no usable Location"}
 		}
-		if resp, err = r.follow(ctx, c, next); err != nil {
+		if resp, err = r.follow(ctx, c, next); err != nil { //nolint:bodyclose // as above
 			return nil, err
 		}
 	}

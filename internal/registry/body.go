@@ -95,8 +95,7 @@ func (b *answerBody) Close() error {
 // unwrapURL takes the method and address off an error of net/http: they may hold
 // what should not be logged, an upload's signed query say.
 func unwrapURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -36,6 +36,15 @@ type checkpoint struct {
 	state  []byte
 }
 
+// resumable is a hash whose state can be kept, as those of crypto/sha256 can.
+type resumable interface {
+	hash.Hash
+	encoding.BinaryMarshaler
+	encoding.BinaryUnmarshaler
+}
+
+var errNotResumable = errors.New("this build's SHA-256 cannot keep its state")
+
 func newCheckpoints(want v1.Hash, size int64) *checkpoints {
 	return &checkpoints{want: want, size: size}
 }
@@ -43,13 +52,16 @@ func newCheckpoints(want v1.Hash, size int64) *checkpoints {
 // open gives size bytes of the content from offset on. The last bytes of the
 // blob are given only if all of its bytes were right.
 func (c *checkpoints) open(ctx context.Context, content Content, offset, size int64) (io.ReadCloser, error) {
-	h := sha256.New()
+	h, ok := sha256.New().(resumable)
+	if !ok {
+		return nil, errNotResumable
+	}
 	start := int64(0)
 	for _, kept := range slices.Backward(c.states) {
 		if kept.offset > offset {
 			continue
 		}
-		if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(kept.state); err != nil {
+		if err := h.UnmarshalBinary(kept.state); err != nil {
 			return nil, fmt.Errorf("restore hash of %s: %w", c.want, err)
 		}
 		start = kept.offset
@@ -72,7 +84,7 @@ func (c *checkpoints) open(ctx context.Context, content Content, offset, size in
 type hashedBody struct {
 	io.ReadCloser
 	of          *checkpoints
-	hash        hash.Hash
+	hash        resumable
 	offset, end int64
 }
 
@@ -118,7 +130,7 @@ func (b *hashedBody) keep() error {
 	if b.offset-last < checkpointEvery {
 		return nil
 	}
-	state, err := b.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	state, err := b.hash.MarshalBinary()
 	if err != nil {
 		return fmt.Errorf("keep hash of %s: %w", c.want, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,12 +80,7 @@ func (e *Error) Passing() bool {
 // Has tells whether the registry gave an error code of the distribution spec:
 // "MANIFEST_BLOB_UNKNOWN".
 func (e *Error) Has(code string) bool {
-	for _, c := range e.Codes {
-		if c == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(e.Codes, code)
 }
 
 // MismatchError says that the bytes of a blob are not those that its digest
@@ -183,8 +179,7 @@ func retryAfter(resp *http.Response, now time.Time) time.Duration {
 
 // asError is the registry error in err, or nil.
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return nil

@@ -136,7 +136,7 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 			return nil, err
 		}
 		h.met.Store(true)
-		if resp.StatusCode == http.StatusUnauthorized && challenged < 2 && h.auth.learn(resp.Header, used, c.scopes) {
+		if resp.StatusCode == http.StatusUnauthorized && challenged < 2 && h.auth.learn(resp.Header, used) {
 			drain(resp)
 			continue
 		}

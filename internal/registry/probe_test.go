@@ -4,10 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/drayage/drayage/internal/registry"
-	"github.com/drayage/drayage/internal/registry/registrytest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/internal/registry/registrytest"
 )
 
 func TestAProbeTellsWhatARegistryCan(t *testing.T) {

@@ -14,10 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/drayage/drayage/internal/registry"
-	"github.com/drayage/drayage/internal/registry/registrytest"
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/internal/registry/registrytest"
 )
 
 // at is the content of an upload that counts how it is read.

@@ -128,8 +128,7 @@ func (u *Upload) Put(ctx context.Context, content Content) (sent int64, err erro
 		if err == nil {
 			return sent, nil
 		}
-		var source *sourceError
-		if errors.As(err, &source) {
+		if source, ok := errors.AsType[*sourceError](err); ok {
 			return sent, source.err
 		}
 		failed := asError(err)
@@ -137,7 +136,8 @@ func (u *Upload) Put(ctx context.Context, content Content) (sent int64, err erro
 			return sent, fmt.Errorf("upload blob %s: %w", u.digest, context.Cause(ctx))
 		}
 		lost := failed != nil && (failed.Status == http.StatusNotFound || failed.Status == http.StatusRequestedRangeNotSatisfiable || failed.Has("BLOB_UPLOAD_INVALID"))
-		if failed == nil || !(failed.Passing() || lost || failed.Status == http.StatusUnauthorized) || attempt >= h.client.opts.Attempts || failed.RetryAfter > h.client.opts.MaxWait {
+		again := failed != nil && (failed.Passing() || lost || failed.Status == http.StatusUnauthorized)
+		if !again || attempt >= h.client.opts.Attempts || failed.RetryAfter > h.client.opts.MaxWait {
 			return sent, err
 		}
 		h.client.opts.Logger.Debug().Err(err).Str("digest", u.digest.String()).Msg("upload broke off and goes on")
@@ -210,7 +210,7 @@ func (u *Upload) send(ctx context.Context, content Content, hash *checkpoints, o
 	r := u.repository
 	chunk := r.host.quirks.Chunk
 	for chunk > 0 && u.size-offset > chunk {
-		resp, err := u.request(ctx, http.MethodPatch, content, hash, offset, chunk, sent)
+		resp, err := u.request(ctx, http.MethodPatch, content, hash, offset, chunk, sent) //nolint:bodyclose // request has drained it
 		if err != nil {
 			return err
 		}
@@ -219,7 +219,7 @@ func (u *Upload) send(ctx context.Context, content Content, hash *checkpoints, o
 		}
 		offset += chunk
 	}
-	_, err := u.request(ctx, http.MethodPut, content, hash, offset, u.size-offset, sent)
+	_, err := u.request(ctx, http.MethodPut, content, hash, offset, u.size-offset, sent) //nolint:bodyclose // request has drained it
 	return err
 }
 

@@ -12,9 +12,10 @@ import (
 	"testing"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
-	"github.com/drayage/drayage/internal/cas"
 	bspb "google.golang.org/genproto/googleapis/bytestream"
 	"google.golang.org/grpc"
+
+	"github.com/drayage/drayage/internal/cas"
 )
 
 // Server is a CAS on a loopback port.

@@ -8,9 +8,10 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/drayage/drayage/internal/cas"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/drayage/drayage/internal/cas"
 )
 
 // floor uploads without a question: it knows that nothing is there, and what is

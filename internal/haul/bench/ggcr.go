@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/drayage/drayage/internal/cas"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/drayage/drayage/internal/cas"
 )
 
 // prepareGGCR makes the work for go-containerregistry's remote.Write, eight

@@ -7,13 +7,14 @@ import (
 	"os"
 	"runtime/pprof"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
-	"github.com/google/go-containerregistry/pkg/authn"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // prepareHaul makes the work for the hauler. Specs are decoded as the work goes

@@ -1,7 +1,6 @@
 package registrytest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -65,6 +64,5 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 	r.issued++
 	token := fmt.Sprintf("token-%d", r.issued)
 	r.tokens[token] = grant{scopes: strings.Join(req.URL.Query()["scope"], " "), expires: r.now().Add(r.rules.TokenLife)}
-	body, _ := json.Marshal(map[string]any{"token": token, "expires_in": int(r.rules.TokenLife.Seconds())})
-	_, _ = w.Write(body)
+	fmt.Fprintf(w, `{"token":%q,"expires_in":%d}`, token, int(r.rules.TokenLife.Seconds()))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path"
 	"strings"
@@ -73,17 +74,14 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, fault *Fault) 
 		}
 		return
 	}
-	for key, values := range fault.Header {
-		w.Header()[key] = values
-	}
+	maps.Copy(w.Header(), fault.Header)
 	refuse(w, fault.Status, "FAULT", "made by the test")
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	body, _ := json.Marshal(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
-	_, _ = w.Write(body)
+	fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)
 }
 
 func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, repository, digest string) {
