@@ -71,19 +71,13 @@ func (s *Service) serve(stream grpc.ServerStream) error {
 		return err
 	}
 	first := make(chan struct{})
-	a.workers.Add(1)
-	go func() {
-		defer a.workers.Done()
-		a.read(first)
-	}()
-	s.background.Add(1)
-	go func() {
-		defer s.background.Done()
+	a.workers.Go(func() { a.read(first) })
+	s.background.Go(func() {
 		a.workers.Wait()
 		<-a.done
 		s.release(a)
 		close(a.released)
-	}()
+	})
 	a.supervise(first)
 	// Returning ends the stream's context, and with it the reader.
 	return a.result

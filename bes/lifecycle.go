@@ -94,9 +94,7 @@ func (s *Service) post(ctx context.Context, b *backend, build string, k lifecycl
 	}
 	m := frame{mem.BufferSlice{mem.SliceBuffer(bytes.Clone(event))}}
 	headers := b.passOn(ctx)
-	s.background.Add(1)
-	go func() {
-		defer s.background.Done()
+	s.background.Go(func() {
 		defer close(done)
 		for _, earlier := range before {
 			if awaitDone(s.ctx, earlier) != nil {
@@ -108,7 +106,7 @@ func (s *Service) post(ctx context.Context, b *backend, build string, k lifecycl
 			s.log.Warn().Err(err).Str("backend", b.Name).Str("build", build).Str("invocation", k.invocation).
 				Msg("backend did not take a lifecycle event")
 		}
-	}()
+	})
 }
 
 // retryLifecycle calls until the backend answers, as often as Bazel would.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -37,6 +38,9 @@ func refuseSelf(backend string, listen []string) error {
 	return nil
 }
 
+// lookupTimeout is how long the start waits for a name server, for each backend.
+const lookupTimeout = 2 * time.Second
+
 // sameAddress says whether a client that dials the backend's address reaches what
 // listens on own. What cannot be resolved is not the same: a name server that is away
 // must not stop the start.
@@ -52,7 +56,9 @@ func sameAddress(backend, own string) bool {
 	if err != nil || port != u.Port() {
 		return false
 	}
-	ips, err := net.LookupIP(u.Hostname())
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupIP(ctx, "ip", u.Hostname())
 	if err != nil {
 		return false
 	}

@@ -94,7 +94,7 @@ type Event struct {
 // Verdict is how an observation fails a build: returned by the wait of the last
 // message it lets the message be acknowledged, and then ends the stream with Err's
 // gRPC status. Bazel prints its text and does not retry. Keep the text ASCII.
-type Verdict struct {
+type Verdict struct { //nolint:errname // it is no failure of the relay
 	// Err is a gRPC status error, FAILED_PRECONDITION by convention.
 	Err error
 }

@@ -64,11 +64,7 @@ func (a *attachment) startWaiting() {
 		return
 	}
 	a.waiting = true
-	a.workers.Add(1)
-	go func() {
-		defer a.workers.Done()
-		a.wait()
-	}()
+	a.workers.Go(a.wait)
 }
 
 // wait waits for what must be durable, in order, until nothing is left to wait for.

@@ -34,7 +34,7 @@ var serviceDesc = grpc.ServiceDesc{
 			}
 			defer m.free()
 			handle := func(ctx context.Context, _ any) (any, error) {
-				if err := srv.(handler).lifecycle(ctx, &m); err != nil {
+				if err := srv.(handler).lifecycle(ctx, &m); err != nil { //nolint:forcetypeassert // gRPC has checked HandlerType
 					return nil, err
 				}
 				return &frame{mem.BufferSlice{}}, nil // google.protobuf.Empty
@@ -46,8 +46,10 @@ var serviceDesc = grpc.ServiceDesc{
 		},
 	}},
 	Streams: []grpc.StreamDesc{{
-		StreamName:    "PublishBuildToolEventStream",
-		Handler:       func(srv any, stream grpc.ServerStream) error { return srv.(handler).serve(stream) },
+		StreamName: "PublishBuildToolEventStream",
+		Handler: func(srv any, stream grpc.ServerStream) error {
+			return srv.(handler).serve(stream) //nolint:forcetypeassert // gRPC has checked HandlerType
+		},
 		ServerStreams: true,
 		ClientStreams: true,
 	}},

@@ -3,7 +3,6 @@ package bes
 import (
 	"errors"
 	"io"
-	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,7 +20,6 @@ type requiredStream struct {
 
 	// resume is the first sequence number that the backend has not acknowledged.
 	resume int64
-	once   sync.Once
 	// finished is closed when the backend has ended its stream.
 	finished chan struct{}
 }
@@ -45,12 +43,10 @@ func (a *attachment) openRequired() error {
 			finished: make(chan struct{}),
 		}
 		a.required = append(a.required, r)
-		a.workers.Add(1)
-		go func() {
-			defer a.workers.Done()
+		a.workers.Go(func() {
 			defer r.release()
 			r.receive()
-		}()
+		})
 	}
 	return nil
 }

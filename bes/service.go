@@ -115,9 +115,6 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		// A client that vanished without a word is noticed within two minutes.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 30 * time.Second}),
-		// An idle stream is to cost little: a connection's write buffer is had from a
-		// pool while there is something to write.
-		grpc.SharedWriteBuffer(true),
 	}
 }
 

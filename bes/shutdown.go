@@ -29,12 +29,10 @@ func (s *Service) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 
 	finished := make(chan struct{})
-	s.background.Add(1)
-	go func() {
-		defer s.background.Done()
+	s.background.Go(func() {
 		s.streams.Wait()
 		close(finished)
-	}()
+	})
 	err := awaitDone(ctx, finished)
 	if err != nil {
 		s.mu.Lock()

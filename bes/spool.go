@@ -121,7 +121,7 @@ func (s *spool) append(f *spoolFile, data []byte, size int64) (place, error) {
 		}
 	}
 	p := place{offset: f.size, size: size, nonce: s.sealed.Add(1)}
-	if _, err := f.file.WriteAt(s.aead.Seal(nil, s.nonce(p.nonce), data, nil), p.offset); err != nil {
+	if _, err := f.file.WriteAt(s.aead.Seal(nil, s.nonce(p.nonce), data, nil), p.offset); err != nil { //nolint:gosec // the nonce counts up
 		return place{}, fmt.Errorf("write spool file: %w", err)
 	}
 	return p, nil

@@ -92,12 +92,13 @@ func TestBackendOverMutualTLSWithACredentialHelper(t *testing.T) {
 }
 
 func TestMistakesInABackendStopTheStart(t *testing.T) {
-	certFile, _, _, _ := selfSigned(t)
+	certFile, keyFile, _, _ := selfSigned(t)
 	for text, backend := range map[string]bes.Backend{
 		"no address":          {Name: "x"},
 		"is not grpc://":      {Address: "http://127.0.0.1:1"},
 		"has no port":         {Address: "grpc://127.0.0.1"},
 		"no such file":        {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: "/nowhere/ca.pem"}},
+		"no certificate in":   {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: keyFile}},
 		"needs both its file": {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CertFile: certFile}},
 	} {
 		_, err := bes.New(bes.Config{Backends: []bes.Backend{backend}})

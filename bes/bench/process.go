@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -91,7 +92,7 @@ func (p *process) cpu() (time.Duration, error) {
 			return 0, fmt.Errorf("read CPU time: %w", err)
 		}
 		// The second field is the program's name in parentheses, and can hold spaces.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		for _, field := range fields[11:13] {
 			n, err := strconv.ParseInt(field, 10, 64)
 			if err != nil {

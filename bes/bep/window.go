@@ -1,6 +1,9 @@
 package bep
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // window holds the most recent small sets as they came, oldest first.
 type window struct {
@@ -37,9 +40,9 @@ const rawSetOverhead = 64
 // find returns the set's encoded bytes. It looks at the latest first, where a set
 // that was just announced is.
 func (w *window) find(id []byte) ([]byte, bool) {
-	for i := len(w.sets) - 1; i >= 0; i-- {
-		if bytes.Equal(w.sets[i].id, id) {
-			return w.sets[i].payload, true
+	for _, set := range slices.Backward(w.sets) {
+		if bytes.Equal(set.id, id) {
+			return set.payload, true
 		}
 	}
 	return nil, false

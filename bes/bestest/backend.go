@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"sync"
 
@@ -159,9 +160,7 @@ func (b *Backend) Adopt(before *Backend) {
 	defer before.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for k, v := range before.streams {
-		b.streams[k] = v
-	}
+	maps.Copy(b.streams, before.streams)
 	b.calls = append(b.calls, before.calls...)
 	b.faults = append(b.faults, before.faults...)
 }

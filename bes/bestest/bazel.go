@@ -222,7 +222,7 @@ func (u *upload) send(stream grpc.ClientStream, call int, from int64, cancel fun
 		u.sent = n
 		u.mu.Unlock()
 		if err := stream.SendMsg(raw(u.requests[n-1])); err != nil {
-			return nil // receive hears why
+			return nil //nolint:nilerr // receive hears why
 		}
 	}
 	_ = stream.CloseSend()

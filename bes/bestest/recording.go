@@ -46,7 +46,7 @@ func WriteRecording(path string, requests [][]byte) error {
 		out = binary.AppendUvarint(out, uint64(len(request)))
 		out = append(out, request...)
 	}
-	if err := os.WriteFile(path, out, 0o644); err != nil {
+	if err := os.WriteFile(path, out, 0o600); err != nil {
 		return fmt.Errorf("write recording: %w", err)
 	}
 	return nil
