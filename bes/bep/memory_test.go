@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/drayage/drayage/bes/bep"
@@ -17,12 +18,8 @@ func TestAMillionSetsOfWhichThreeHoldSpecs(t *testing.T) {
 	const sets = 1_000_000
 	scanner := bep.NewScanner(bep.Options{})
 	var specs []string
-	send := func(event *pb.BuildEvent) {
-		b, err := proto.Marshal(event)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found, err := scanner.Scan(b)
+	send := func(event []byte) {
+		found, err := scanner.Scan(event)
 		if err != nil || found.Full || len(found.Lost) > 0 {
 			t.Fatalf("Scan: %+v, %v", found, err)
 		}
@@ -33,21 +30,24 @@ func TestAMillionSetsOfWhichThreeHoldSpecs(t *testing.T) {
 	before := heap()
 	var holding []string
 	for n := range sets {
-		id := fmt.Sprint(n)
-		var links []string
-		if n > 0 && (len(holding) == 0 || holding[len(holding)-1] != fmt.Sprint(n-1)) {
-			links = append(links, fmt.Sprint(n-1)) // a set that leads to no push spec
+		id, link := fmt.Sprint(n), fmt.Sprint(n-1)
+		if n == 0 || len(holding) > 0 && holding[len(holding)-1] == link {
+			link = "" // else every later set would lead to a push spec
 		}
 		name := "bin/pkg/output_file_with_a_usual_name"
 		if n%(sets/3) == 7 && len(holding) < 3 {
 			name = fmt.Sprintf("bin/pkg/%d.pushspec.json", n)
 			holding = append(holding, id)
 		}
-		send(namedSet(id, []*pb.File{casFile(name, hashA)}, links...))
+		send(encodedSet(id, name, link))
 	}
 	grown := heap() - before
 	for n, id := range holding {
-		send(completed(fmt.Sprintf("//pkg:%d", n), "", "k8", true, group("default", id)))
+		b, err := proto.Marshal(completed(fmt.Sprintf("//pkg:%d", n), "", "k8", true, group("default", id)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(b)
 	}
 	if len(specs) != 3 {
 		t.Errorf("found %v, want 3 push specs", specs)
@@ -57,6 +57,22 @@ func TestAMillionSetsOfWhichThreeHoldSpecs(t *testing.T) {
 	}
 	t.Logf("a million sets hold %d bytes", grown)
 	runtime.KeepAlive(scanner)
+}
+
+// encodedSet encodes a set of one file by hand: a million of them are to be had
+// quickly.
+func encodedSet(id, name, link string) []byte {
+	field := func(b []byte, num protowire.Number, value []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), value)
+	}
+	setID := func(id string) []byte { return field(nil, 1, []byte(id)) }
+	file := field(nil, 1, []byte(name))
+	file = field(file, 2, []byte("bytestream://cas:9092/main/blobs/"+hashA+"/7"))
+	set := field(nil, 1, file)
+	if link != "" {
+		set = field(set, 2, setID(link))
+	}
+	return field(field(nil, 1, field(nil, 13, setID(id))), 15, set)
 }
 
 func heap() int64 {
