@@ -1,0 +1,59 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/drayage/drayage/e2e/rig"
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+func TestAnOlderBuildThatFinishesLateLeavesTheTagOfANewerOne(t *testing.T) {
+	s := newScene(t)
+	s.push(t, "//:push_prod") // so that the daemon has spoken with the registry before
+	stuck, letGo := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(letGo) })
+	t.Cleanup(release)
+	s.registry.Break(stuckFirstLookUp(stuck, letGo))
+
+	older := s.build(t, "//:push_staging")
+	select {
+	case <-stuck:
+	case <-time.After(pushLimit):
+		t.Fatal("nobody asks for the tag")
+	}
+	s.workspace.Write(t, "config/staging", "greeting = hello from a newer build\n")
+	newer := s.push(t, "//:push_staging")
+	release()
+	s.daemon.WaitPushed(t, older.Invocation, pushLimit)
+
+	rows := byTarget(t, s.daemon.Ledger(t, ledger.Query{Invocation: older.Invocation}))
+	want := wantPushed(t, newer, "//:push_staging")
+	row := rows["//:push_staging"]
+	if row.Outcome != ledger.Superseded || !strings.Contains(row.Error, want.InvocationID) {
+		t.Errorf("the older build's push is %s: %s", row.Outcome, row.Error)
+	}
+	digest, err := rig.PullImage(t, want.Registry+"/"+want.Repository+":latest").Digest()
+	check(t, err)
+	if digest.String() != want.Digest {
+		t.Errorf("the tag is at %s, want the newer build's %s", digest, want.Digest)
+	}
+	// The older image is there all the same, by its digest.
+	rig.PullImage(t, reference(row))
+}
+
+// stuckFirstLookUp keeps the first question for a tag unanswered until letGo.
+func stuckFirstLookUp(stuck chan<- struct{}, letGo <-chan struct{}) rig.Fault {
+	var asked atomic.Bool
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, "/manifests/latest") && asked.CompareAndSwap(false, true) {
+			close(stuck)
+			<-letGo
+		}
+		next.ServeHTTP(w, r)
+	}
+}
