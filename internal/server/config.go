@@ -131,6 +131,12 @@ type Relay struct {
 	ReplayBytes int64 `yaml:"replay_bytes"`
 	// ReplayBytesTotal bounds what all streams keep together. Defaults to 512 MiB.
 	ReplayBytesTotal int64 `yaml:"replay_bytes_total"`
+	// SpoolDir is a folder for what does not fit into memory, encrypted with a key
+	// that is never written. Empty means that nothing is put on the disk.
+	SpoolDir string `yaml:"spool_dir"`
+	// SpoolBytes bounds what all streams put there.
+	// Defaults to 4 GiB.
+	SpoolBytes int64 `yaml:"spool_bytes"`
 	// DeliverTimeout is how long a best-effort backend may take over what is left
 	// once Bazel is done. Defaults to 5m.
 	DeliverTimeout time.Duration `yaml:"deliver_timeout"`
@@ -181,6 +187,7 @@ func Defaults() Config {
 			MaxStreams:       bes.DefaultMaxStreams,
 			ReplayBytes:      bes.DefaultReplayBytes,
 			ReplayBytesTotal: bes.DefaultReplayBytesTotal,
+			SpoolBytes:       bes.DefaultSpoolBytes,
 			DeliverTimeout:   bes.DefaultDeliverTimeout,
 		},
 		Hold: Hold{Limit: dispatch.DefaultHoldLimit},
@@ -261,8 +268,8 @@ func (c *Config) Check() error {
 	if c.ShutdownGrace < 0 {
 		return fmt.Errorf("shutdown_grace: %s is less than zero", c.ShutdownGrace)
 	}
-	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.DeliverTimeout <= 0 {
-		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total and deliver_timeout are above zero")
+	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.SpoolBytes < 1 || r.DeliverTimeout <= 0 {
+		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total, spool_bytes and deliver_timeout are above zero")
 	}
 	if c.Hold.Limit <= 0 {
 		return fmt.Errorf("hold.limit: %s is not above zero", c.Hold.Limit)

@@ -45,7 +45,7 @@ cas: {address: "grpcs://cache", headers: {a: b}}
 backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper,
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
-relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, deliver_timeout: 8s}
+relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, deliver_timeout: 8s}
 hold: {always: true, limit: 9s}
 registries: [{host: "r:5000", plain_http: true}]
 workers: 3
@@ -70,7 +70,7 @@ log: {level: debug, format: console}
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper",
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},
-		Relay:      Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, DeliverTimeout: 8 * time.Second},
+		Relay:      Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
 		Hold:       Hold{Always: true, Limit: 9 * time.Second},
 		Registries: []Registry{{Host: "r:5000", PlainHTTP: true}},
 		Workers:    3, ShutdownGrace: 90 * time.Second,

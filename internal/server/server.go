@@ -175,6 +175,8 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 		MaxStreams:       d.config.Relay.MaxStreams,
 		ReplayBytes:      d.config.Relay.ReplayBytes,
 		ReplayBytesTotal: d.config.Relay.ReplayBytesTotal,
+		SpoolDir:         d.config.Relay.SpoolDir,
+		SpoolBytes:       d.config.Relay.SpoolBytes,
 		DeliverTimeout:   d.config.Relay.DeliverTimeout,
 		Metrics:          metrics,
 		Logger:           d.logger,
