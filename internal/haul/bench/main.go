@@ -34,9 +34,19 @@ func main() {
 	flag.IntVar(&o.images, "images", 1300, "number of small images")
 	flag.IntVar(&o.bigImages, "big-images", 10, "number of images of 200 MiB")
 	flag.IntVar(&o.workers, "workers", 32, "hauls at once")
+	flag.StringVar(&o.dir, "dir", memory(), "where the servers keep their data; in memory by default, so that no disk is measured")
 	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul or ggcr")
 	flag.Parse()
 	exit(run(ctx, o))
+}
+
+// memory is a folder in memory where the system has one.
+func memory() string {
+	const shm = "/dev/shm"
+	if info, err := os.Stat(shm); err == nil && info.IsDir() {
+		return shm
+	}
+	return os.TempDir()
 }
 
 func exit(err error) {
@@ -50,7 +60,7 @@ func exit(err error) {
 func run(ctx context.Context, o options) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancel()
-	if o.dir, err = os.MkdirTemp("", "bench-haul-"); err != nil {
+	if o.dir, err = os.MkdirTemp(o.dir, "bench-haul-"); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	defer os.RemoveAll(o.dir)
