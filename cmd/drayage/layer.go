@@ -3,16 +3,54 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/drayage/drayage/internal/layer"
 )
 
+// layerFlags are what layers have in common, whatever they are made of.
+type layerFlags struct {
+	out, metadata, compression string
+	options                    layer.Options
+}
+
+func (f *layerFlags) add(command *cobra.Command, compression string) *pflag.FlagSet {
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.out, "out", "", "where the blob goes")
+	flags.StringVar(&f.metadata, "metadata", "", "where the metadata go")
+	flags.StringVar(&f.compression, "compress", compression, "gzip, zstd or none")
+	flags.IntVar(&f.options.Level, "level", 0, "1 to 9 for gzip, 1 to 22 for zstd; 0 is the default, 6 or 1")
+	flags.BoolVar(&f.options.EStargz, "estargz", false, "make a gzip layer seekable")
+	flags.StringVar(&f.options.DigestFunction, "digest-function", "sha256", "the build's --digest_function: sha256 or blake3")
+	require(command, "out", "metadata")
+	return flags
+}
+
+// make writes the blob that write writes, and its metadata.
+func (f *layerFlags) make(write func(io.Writer, layer.Options) (layer.Metadata, error)) (err error) {
+	f.options.Compression = layer.Compression(f.compression)
+	f.options.Scratch = filepath.Dir(f.out)
+	blob, err := os.Create(f.out)
+	if err != nil {
+		return fmt.Errorf("create layer: %w", err)
+	}
+	defer func() { err = errors.Join(err, blob.Close()) }()
+	made, err := write(blob, f.options)
+	if err != nil {
+		return err
+	}
+	return made.WriteFile(f.metadata)
+}
+
 func newLayerCommand() *cobra.Command {
-	var list, out, metadata, compression string
-	var options layer.Options
+	var list string
+	var common layerFlags
 
 	command := &cobra.Command{
 		Use:   "layer",
@@ -25,44 +63,62 @@ The list has one entry a line, fields parted by tabs:
   file  MODE  PATH  SOURCE    a file; all that is below SOURCE if it is a directory
   empty MODE  PATH            an empty file
   link  PATH  TARGET          a symbolic link
-  dir   MODE  PATH            a directory`,
+  dir   MODE  PATH            a directory
+
+More fields are attributes: uid=N, gid=N, mtime=TIME (seconds since 1970, or
+2006-01-02T15:04:05Z), xattr:NAME=VALUE (text, 0x and hexadecimal digits, or 0s and
+base64).`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			options.Compression = layer.Compression(compression)
-			return makeLayer(list, out, metadata, options)
+			listed, err := os.Open(list)
+			if err != nil {
+				return fmt.Errorf("open list: %w", err)
+			}
+			defer func() { _ = listed.Close() }()
+			entries, err := layer.ReadList(listed)
+			if err != nil {
+				return fmt.Errorf("list %s: %w", list, err)
+			}
+			return common.make(func(w io.Writer, options layer.Options) (layer.Metadata, error) {
+				return layer.Write(w, entries, options)
+			})
 		},
 	}
-	flags := command.Flags()
-	flags.SortFlags = false
-	flags.StringVar(&list, "list", "", "file that lists the entries")
-	flags.StringVar(&out, "out", "", "where the blob goes")
-	flags.StringVar(&metadata, "metadata", "", "where the metadata go")
-	flags.StringVar(&compression, "compress", string(layer.Gzip), "gzip, zstd or none")
-	flags.StringVar(&options.DigestFunction, "digest-function", "sha256", "the build's --digest_function: sha256 or blake3")
-	require(command, "list", "out", "metadata")
+	command.Flags().StringVar(&list, "list", "", "file that lists the entries")
+	common.add(command, string(layer.Gzip)).BoolVar(&common.options.Copies, "copies", false, "write files that are alike in full, and not as hard links")
+	require(command, "list")
 	return command
 }
 
-func makeLayer(list, out, metadata string, options layer.Options) (err error) {
-	listed, err := os.Open(list)
-	if err != nil {
-		return fmt.Errorf("open list: %w", err)
+func newTarLayerCommand() *cobra.Command {
+	var archive string
+	var common layerFlags
+
+	command := &cobra.Command{
+		Use:   "tar-layer",
+		Short: "Make a layer of an archive that is there",
+		Long: `Make a layer of a tar archive that is there, compressed or not, and its metadata.
+Without --compress the blob is the archive as it is, to the byte.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			in, err := os.Open(archive)
+			if err != nil {
+				return fmt.Errorf("open archive: %w", err)
+			}
+			defer func() { _ = in.Close() }()
+			return common.make(func(w io.Writer, options layer.Options) (layer.Metadata, error) {
+				m, err := layer.FromTar(w, in, options)
+				if err != nil {
+					return m, fmt.Errorf("%s: %w", archive, err)
+				}
+				return m, nil
+			})
+		},
 	}
-	defer func() { _ = listed.Close() }()
-	entries, err := layer.ReadList(listed)
-	if err != nil {
-		return fmt.Errorf("list %s: %w", list, err)
-	}
-	blob, err := os.Create(out)
-	if err != nil {
-		return fmt.Errorf("create layer: %w", err)
-	}
-	defer func() { err = errors.Join(err, blob.Close()) }()
-	made, err := layer.Write(blob, entries, options)
-	if err != nil {
-		return err
-	}
-	return made.WriteFile(metadata)
+	command.Flags().StringVar(&archive, "archive", "", "the archive")
+	common.add(command, "")
+	require(command, "archive")
+	return command
 }
 
 // require marks flags that have to be given.

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 
@@ -32,20 +33,33 @@ func (c Compression) MediaType() types.MediaType {
 }
 
 const (
-	// gzipBlock is how much of the archive one thread compresses at a time. The
-	// blob depends on it, and not on the number of threads.
+	// gzipBlock and zstdFrame are how much of the archive is compressed by itself,
+	// in bytes, on whatever processors there are. The blob depends on them, and not
+	// on the number of processors. A zstd frame is a compressed file of its own, and
+	// a file may have many of them (RFC 8878, section 3).
 	gzipBlock = 1 << 20
+	zstdFrame = 4 << 20
 
-	// compressors bounds the threads. It is not the number of processors: for zstd
-	// the blob must not depend on the machine.
-	compressors = 4
+	// compressors bounds what is compressed at a time, and with it the memory.
+	compressors = 8
 )
 
-// compressor writes to w what is written to it, compressed.
-func (c Compression) compressor(w io.Writer) (io.WriteCloser, error) {
+// defaultZstdLevel takes a third less time than zstd's own default, 3, for a blob
+// that is larger by two percent.
+const defaultZstdLevel = 1
+
+// compressor writes to w what is written to it, compressed. Level 0 is the
+// default.
+func (c Compression) compressor(w io.Writer, level int) (io.WriteCloser, error) {
 	switch c {
 	case Gzip:
-		z, err := pgzip.NewWriterLevel(w, pgzip.DefaultCompression)
+		if level < 0 || level > gzip.BestCompression {
+			return nil, fmt.Errorf("gzip level %d is not between 1 and 9", level)
+		}
+		if level == 0 {
+			level = gzip.DefaultCompression
+		}
+		z, err := pgzip.NewWriterLevel(w, level)
 		if err != nil {
 			return nil, fmt.Errorf("compress with gzip: %w", err)
 		}
@@ -54,12 +68,21 @@ func (c Compression) compressor(w io.Writer) (io.WriteCloser, error) {
 		}
 		return z, nil
 	case Zstd:
-		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(compressors))
+		if level < 0 || level > 22 {
+			return nil, fmt.Errorf("zstd level %d is not between 1 and 22", level)
+		}
+		if level == 0 {
+			level = defaultZstdLevel
+		}
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithWindowSize(zstdFrame))
 		if err != nil {
 			return nil, fmt.Errorf("compress with zstd: %w", err)
 		}
-		return z, nil
+		return newBlocks(w, zstdFrame, z.EncodeAll), nil
 	case None:
+		if level != 0 {
+			return nil, fmt.Errorf("level %d makes no sense without compression", level)
+		}
 		return nopCloser{w}, nil
 	}
 	return nil, fmt.Errorf("compression %q is not gzip, zstd or none", c)

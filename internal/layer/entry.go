@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Entry is one thing in a layer.
@@ -17,10 +19,23 @@ type Entry struct {
 	Source string
 	// Link is the target of a symbolic link; the entry is one if it is set.
 	Link string
-	// Mode is the permission bits of a regular file or a directory.
-	Mode fs.FileMode
 	// Dir says that the entry is a directory.
 	Dir bool
+	Attributes
+}
+
+// Attributes are what an entry has besides its content.
+type Attributes struct {
+	// Mode is the permission bits of a regular file or a directory, with the
+	// set-user-id, set-group-id and sticky bits as Unix has them (04000, 02000,
+	// 01000).
+	Mode fs.FileMode
+	// UID and GID are the owner: root unless set.
+	UID, GID int
+	// ModTime is in whole seconds. Its zero is the epoch's.
+	ModTime time.Time
+	// Xattrs are extended attributes by name.
+	Xattrs map[string]string
 }
 
 // Modes of what nobody gave a mode.
@@ -62,31 +77,50 @@ func arrange(entries []Entry) ([]Entry, error) {
 			}
 			continue
 		}
-		if other, taken := byPath[p]; taken && other != e {
+		if other, taken := byPath[p]; taken && !reflect.DeepEqual(other, e) {
 			return nil, fmt.Errorf("/%s is there twice: from %s and from %s", p, describe(other), describe(e))
 		}
 		byPath[p] = e
 	}
+	if err := addParents(byPath); err != nil {
+		return nil, err
+	}
+	type keyed struct {
+		elements []string
+		entry    Entry
+	}
+	order := make([]keyed, 0, len(byPath))
+	for _, e := range byPath {
+		order = append(order, keyed{strings.Split(e.Path, "/"), e})
+	}
+	// By path elements, so that a directory comes right before what it holds.
+	slices.SortFunc(order, func(a, b keyed) int { return slices.Compare(a.elements, b.elements) })
+	ordered := make([]Entry, len(order))
+	for i, k := range order {
+		ordered[i] = k.entry
+	}
+	return ordered, nil
+}
+
+func addParents(byPath map[string]Entry) error {
+	var missing []Entry
+	added := map[string]bool{}
 	for p := range byPath {
-		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		for dir := path.Dir(p); dir != "." && !added[dir]; dir = path.Dir(dir) {
 			parent, there := byPath[dir]
 			if there && !parent.Dir {
-				return nil, fmt.Errorf("/%s is %s, and /%s is to be below it", dir, describe(parent), p)
+				return fmt.Errorf("/%s is %s, and /%s is to be below it", dir, describe(parent), p)
 			}
 			if !there {
-				byPath[dir] = Entry{Path: dir, Dir: true, Mode: DirMode}
+				added[dir] = true
+				missing = append(missing, Entry{Path: dir, Dir: true, Attributes: Attributes{Mode: DirMode}})
 			}
 		}
 	}
-	ordered := make([]Entry, 0, len(byPath))
-	for _, e := range byPath {
-		ordered = append(ordered, e)
+	for _, e := range missing {
+		byPath[e.Path] = e
 	}
-	// By path elements, so that a directory comes right before what it holds.
-	slices.SortFunc(ordered, func(a, b Entry) int {
-		return slices.Compare(strings.Split(a.Path, "/"), strings.Split(b.Path, "/"))
-	})
-	return ordered, nil
+	return nil
 }
 
 func describe(e Entry) string {

@@ -148,21 +148,6 @@ func TestArchiveHoldsJustWhatWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestSameSourcesInAnotherFolderGiveTheSameBlob(t *testing.T) {
-	// Compressible and larger than one block of the parallel compressor.
-	content := strings.Repeat("all work and no play makes a dull layer\n", 1<<17)
-	var blobs [2][]byte
-	for _, compression := range []layer.Compression{layer.Gzip, layer.Zstd} {
-		for i := range blobs {
-			file := source(t, filepath.Join(t.TempDir(), fmt.Sprint("f", i)), content)
-			blobs[i], _ = write(t, "file\t0644\t/data\t"+file+"\n", layer.Options{Compression: compression})
-		}
-		if !bytes.Equal(blobs[0], blobs[1]) {
-			t.Errorf("%s: the blobs differ", compression)
-		}
-	}
-}
-
 func TestBlobIsNamedForTheCacheUnderItsDigestFunction(t *testing.T) {
 	blob, metadata := write(t, "empty\t0644\t/a\n", layer.Options{DigestFunction: "blake3"})
 	if want := fmt.Sprintf("blake3:%x", blake3.Sum256(blob)); metadata.Sources[0].CAS != want {
@@ -185,7 +170,7 @@ func TestWhatCannotBeALayerIsRefusedByName(t *testing.T) {
 		{"a source that is missing", "file\t0644\t/x\t" + dir + "/none\n", "line 1: source of /x: "},
 		{"a mode that is none", "file\t0999\t/x\t" + a + "\n", "line 1: mode \"0999\""},
 		{"an unknown word", "pipe\t/x\n", "line 1: \"pipe\" is not"},
-		{"a tab in a path", "link\t/x\ty\tz\n", "line 1: link has 4 fields"},
+		{"a tab in a path", "link\t/x\ty\tz\n", `line 1: "z" is not of the form NAME=value: a path may not hold a tab`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			entries, err := layer.ReadList(strings.NewReader(row.list))
@@ -196,6 +181,34 @@ func TestWhatCannotBeALayerIsRefusedByName(t *testing.T) {
 				t.Errorf("error is %v, want it to contain %q", err, row.want)
 			}
 		})
+	}
+}
+
+func TestAttributesAreWrittenAsAsked(t *testing.T) {
+	file := source(t, filepath.Join(t.TempDir(), "f"), "f")
+	blob, _ := write(t, strings.Join([]string{
+		"file\t4755\t/bin/su\t" + file + "\tuid=1\tgid=2\tmtime=2001-09-09T01:46:40Z\txattr:user.a=text\txattr:security.capability=0x0100\txattr:user.b=0saGk=",
+		"link\t/bin/sh\tsu\tuid=7\tmtime=60",
+		"",
+	}, "\n"), layer.Options{Compression: layer.None})
+	r := tar.NewReader(bytes.NewReader(blob))
+	var headers []*tar.Header
+	for h, err := r.Next(); err != io.EOF; h, err = r.Next() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers = append(headers, h)
+	}
+	link, su := headers[1], headers[2]
+	if su.Mode != 0o4755 || su.Uid != 1 || su.Gid != 2 || su.ModTime.Unix() != 1_000_000_000 {
+		t.Errorf("su is %+v", su)
+	}
+	want := map[string]string{"SCHILY.xattr.user.a": "text", "SCHILY.xattr.security.capability": "\x01\x00", "SCHILY.xattr.user.b": "hi"}
+	if diff := cmp.Diff(want, su.PAXRecords); diff != "" {
+		t.Errorf("extended attributes (-want +got):\n%s", diff)
+	}
+	if link.Uid != 7 || link.ModTime.Unix() != 60 || link.Mode != 0o777 {
+		t.Errorf("sh is %+v", link)
 	}
 }
 

@@ -7,12 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
 // maxLine bounds one line of a list, in bytes.
-const maxLine = 64 << 10
+const maxLine = 256 << 10
 
 // ReadList reads the entries of a layer, one a line, fields parted by tabs:
 //
@@ -21,8 +20,9 @@ const maxLine = 64 << 10
 //	link  PATH  TARGET           a symbolic link
 //	dir   MODE  PATH             a directory
 //
-// MODE is octal. It is the form in which the image_layer rule hands its sources
-// to the action.
+// MODE is octal. Further fields are attributes: uid=N, gid=N, mtime=TIME,
+// xattr:NAME=VALUE. It is the form in which the image_layer rule hands its
+// sources to the action.
 func ReadList(r io.Reader) ([]Entry, error) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, maxLine)
@@ -48,69 +48,77 @@ func readLine(fields []string) ([]Entry, error) {
 	if want == 0 {
 		return nil, fmt.Errorf("%q is not file, empty, link or dir", fields[0])
 	}
-	if len(fields) != want {
-		return nil, fmt.Errorf("%s has %d fields where %d are due: a path may not hold a tab", fields[0], len(fields), want)
+	if len(fields) < want {
+		return nil, fmt.Errorf("%s has %d fields where %d are due", fields[0], len(fields), want)
+	}
+	var a Attributes
+	for _, field := range fields[want:] {
+		if err := a.set(field); err != nil {
+			return nil, err
+		}
 	}
 	if fields[0] == "link" {
-		return []Entry{{Path: fields[1], Link: fields[2], Mode: 0o777}}, nil
+		return []Entry{{Path: fields[1], Link: fields[2], Attributes: a}}, nil
 	}
-	mode, err := ParseMode(fields[1])
-	if err != nil {
+	var err error
+	if a.Mode, err = ParseMode(fields[1]); err != nil {
 		return nil, err
 	}
 	switch fields[0] {
 	case "dir":
-		return []Entry{{Path: fields[2], Dir: true, Mode: mode}}, nil
+		return []Entry{{Path: fields[2], Dir: true, Attributes: a}}, nil
 	case "empty":
-		return []Entry{{Path: fields[2], Mode: mode}}, nil
+		return []Entry{{Path: fields[2], Attributes: a}}, nil
 	}
-	return fileOrTree(fields[2], fields[3], mode)
-}
-
-// fileOrTree is one entry for a file, and one for each thing below a directory.
-func fileOrTree(path, source string, mode fs.FileMode) ([]Entry, error) {
-	info, err := os.Stat(source)
+	entries, err := fileOrTree(Entry{Path: fields[2], Source: fields[3], Attributes: a})
 	if err != nil {
-		return nil, fmt.Errorf("source of %s: %w", path, err)
-	}
-	if !info.IsDir() {
-		return []Entry{{Path: path, Source: source, Mode: mode}}, nil
-	}
-	entries := []Entry{{Path: path, Dir: true, Mode: DirMode}}
-	err = filepath.WalkDir(source, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || name == source {
-			return err
-		}
-		below, err := filepath.Rel(source, name)
-		if err != nil {
-			return err
-		}
-		entry := Entry{Path: path + "/" + filepath.ToSlash(below), Source: name, Mode: mode}
-		// A sandbox makes links of files: what they point to is what is meant.
-		info, err := os.Stat(name)
-		if err != nil {
-			return err
-		}
-		if info.IsDir() {
-			if d.Type()&fs.ModeSymlink != 0 {
-				return fmt.Errorf("%s is a link to a directory, which cannot be told from one that the sandbox made", name)
-			}
-			entry.Source, entry.Dir, entry.Mode = "", true, DirMode
-		}
-		entries = append(entries, entry)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("source of %s: %w", path, err)
+		return nil, fmt.Errorf("source of %s: %w", fields[2], err)
 	}
 	return entries, nil
 }
 
-// ParseMode reads octal permission bits: "0755".
-func ParseMode(text string) (fs.FileMode, error) {
-	bits, err := strconv.ParseUint(text, 8, 32)
-	if err != nil || bits > 0o777 {
-		return 0, fmt.Errorf("mode %q is not octal permission bits such as 0644", text)
+// fileOrTree is the entry itself if its source is a file, and one for each thing
+// below the source if it is a directory. Directories have the usual mode: that of
+// the entry is for files.
+func fileOrTree(e Entry) ([]Entry, error) {
+	info, err := os.Stat(e.Source)
+	if err != nil {
+		return nil, err
 	}
-	return fs.FileMode(bits), nil
+	if !info.IsDir() {
+		return []Entry{e}, nil
+	}
+	dir := func(path string) Entry {
+		d := Entry{Path: path, Dir: true, Attributes: e.Attributes}
+		d.Mode, d.Xattrs = DirMode, nil
+		return d
+	}
+	entries := []Entry{dir(e.Path)}
+	err = filepath.WalkDir(e.Source, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == e.Source {
+			return err
+		}
+		below, err := filepath.Rel(e.Source, name)
+		if err != nil {
+			return err
+		}
+		path := e.Path + "/" + filepath.ToSlash(below)
+		switch {
+		case d.IsDir():
+			entries = append(entries, dir(path))
+			return nil
+		case d.Type()&fs.ModeSymlink != 0:
+			// A sandbox makes links of files: what they point to is what is meant.
+			info, err := os.Stat(name)
+			if err != nil {
+				return err
+			}
+			if info.IsDir() {
+				return fmt.Errorf("%s is a link to a directory, which cannot be told from one that the sandbox made", name)
+			}
+		}
+		entries = append(entries, Entry{Path: path, Source: name, Attributes: e.Attributes})
+		return nil
+	})
+	return entries, err
 }

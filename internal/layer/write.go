@@ -2,17 +2,13 @@ package layer
 
 import (
 	"archive/tar"
-	"bufio"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/zeebo/blake3"
 
 	"github.com/drayage/drayage/pushspec"
 )
@@ -21,163 +17,129 @@ import (
 type Options struct {
 	// Compression of the blob. Defaults to Gzip.
 	Compression Compression
+	// Level of the compression, by the scale of the program that has its name: 1 to
+	// 9 for gzip (6 by default), 1 to 22 for zstd (1 by default).
+	Level int
+	// EStargz makes a gzip layer seekable, so that a container can start before all
+	// of it has arrived.
+	EStargz bool
+	// Copies writes every file in full. By default a file like an earlier one is a
+	// hard link to it.
+	Copies bool
 	// DigestFunction is the one under which the build's cache knows the blob:
 	// "sha256" (the default) or "blake3".
 	DigestFunction string
+	// Scratch is a folder for temporary files, of which only EStargz needs any.
+	// Defaults to the system's.
+	Scratch string
 }
 
-// epoch is the time of every entry.
+// epoch is the time of every entry that has no other.
 var epoch = time.Unix(0, 0).UTC()
 
-// writeBuffer gathers the small writes of tar headers before they are hashed and
-// compressed, in bytes.
-const writeBuffer = 256 << 10
-
 // Write writes the layer of the entries to w, in one pass and in memory that
-// does not grow with it, and returns what is to be known of it.
+// does not grow with their content, and returns what is to be known of it.
 func Write(w io.Writer, entries []Entry, options Options) (Metadata, error) {
-	if options.Compression == "" {
-		options.Compression = Gzip
-	}
 	entries, err := arrange(entries)
 	if err != nil {
 		return Metadata{}, err
+	}
+	return compress(w, options, func(archive io.Writer) error {
+		return writeArchive(archive, entries, options.Copies)
+	})
+}
+
+// compress writes the blob of the archive that write writes.
+func compress(w io.Writer, options Options, write func(io.Writer) error) (Metadata, error) {
+	if options.Compression == "" {
+		options.Compression = Gzip
+	}
+	if options.EStargz {
+		return writeEStargz(w, options, write)
 	}
 	blob, err := newBlobWriter(w, options.DigestFunction)
 	if err != nil {
 		return Metadata{}, err
 	}
-	compressed, err := options.Compression.compressor(blob)
+	compressed, err := options.Compression.compressor(blob, options.Level)
 	if err != nil {
 		return Metadata{}, err
 	}
 	diffID := sha256.New()
-	buffer := bufio.NewWriterSize(io.MultiWriter(compressed, diffID), writeBuffer)
-	if err := writeArchive(buffer, entries); err != nil {
-		return Metadata{}, err
+	both := newSplitter(compressed, diffID)
+	err = write(both)
+	if closeErr := both.Close(); err == nil {
+		err = closeErr
 	}
-	if err := buffer.Flush(); err != nil {
+	if closeErr := compressed.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
 		return Metadata{}, fmt.Errorf("write layer: %w", err)
 	}
-	if err := compressed.Close(); err != nil {
-		return Metadata{}, fmt.Errorf("write layer: %w", err)
-	}
-	return Metadata{
-		Blob: pushspec.Blob{
-			Descriptor: v1.Descriptor{
-				MediaType: options.Compression.MediaType(),
-				Digest:    sha256Hash(blob.digest),
-				Size:      blob.size,
-			},
-			Sources: []pushspec.Source{{CAS: blob.casDigest()}},
-		},
-		DiffID: sha256Hash(diffID),
-	}, nil
+	return blob.metadata(options.Compression, sha256Hash(diffID)), nil
 }
 
-func writeArchive(w io.Writer, entries []Entry) error {
+func writeArchive(w io.Writer, entries []Entry, copies bool) error {
 	archive := tar.NewWriter(w)
-	// The executable of a binary is among its own runfiles too: what comes from
-	// one source a second time is a hard link, and its bytes are there once.
-	first := make(map[Entry]string)
+	known := newOriginals()
+	ahead := readContents(entries)
+	defer ahead.close()
+	buffer := make([]byte, 256<<10)
 	for _, e := range entries {
-		content := Entry{Source: e.Source, Mode: e.Mode}
-		original, again := first[content]
-		if e.Source != "" && !again {
-			first[content] = e.Path
+		c := ahead.next()
+		if c.err == nil && e.Source != "" && !copies {
+			var like string
+			if like, c.err = known.of(e, c); like != "" {
+				h := e.header()
+				h.Typeflag, h.Linkname = tar.TypeLink, like
+				if err := archive.WriteHeader(h); err != nil {
+					return fmt.Errorf("write /%s: %w", e.Path, err)
+				}
+				continue
+			}
 		}
-		if err := writeEntry(archive, e, original); err != nil {
-			return fmt.Errorf("write /%s: %w", e.Path, err)
+		if c.err == nil {
+			c.err = writeEntry(archive, e, c, buffer)
+		}
+		if c.err != nil {
+			return fmt.Errorf("write /%s: %w", e.Path, c.err)
 		}
 	}
-	if err := archive.Close(); err != nil {
-		return fmt.Errorf("write layer: %w", err)
-	}
-	return nil
+	return archive.Close()
 }
 
-// writeEntry writes one entry: a hard link if there is an original to link to.
-func writeEntry(archive *tar.Writer, e Entry, original string) error {
-	header := &tar.Header{
-		Typeflag: tar.TypeReg,
-		Name:     e.Path,
-		Mode:     int64(e.Mode.Perm()),
-		ModTime:  epoch,
+func writeEntry(archive *tar.Writer, e Entry, c content, buffer []byte) error {
+	header := e.header()
+	header.Size = c.size
+	if err := archive.WriteHeader(header); err != nil {
+		return err
 	}
-	switch {
-	case e.Dir:
-		header.Typeflag, header.Name = tar.TypeDir, e.Path+"/"
-		return archive.WriteHeader(header)
-	case e.Link != "":
-		header.Typeflag, header.Linkname, header.Mode = tar.TypeSymlink, e.Link, 0o777
-		return archive.WriteHeader(header)
-	case original != "":
-		header.Typeflag, header.Linkname = tar.TypeLink, original
-		return archive.WriteHeader(header)
-	case e.Source == "":
-		return archive.WriteHeader(header)
+	if c.data != nil || c.size == 0 {
+		_, err := archive.Write(c.data)
+		return err
 	}
 	file, err := os.Open(e.Source)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", e.Source)
-	}
-	header.Size = info.Size()
-	if err := archive.WriteHeader(header); err != nil {
-		return err
-	}
-	if _, err := io.Copy(archive, file); err != nil {
-		return fmt.Errorf("copy %s: %w", e.Source, err)
-	}
-	return nil
+	// Hidden from io.CopyBuffer, or it would take a small buffer of its own.
+	_, err = io.CopyBuffer(struct{ io.Writer }{archive}, struct{ io.Reader }{file}, buffer)
+	return err
 }
 
-// blobWriter measures and hashes the blob on its way.
-type blobWriter struct {
-	w      io.Writer
-	size   int64
-	digest hash.Hash
-	// cas is the hash under the build's digest function where that is not SHA-256.
-	cas hash.Hash
-}
-
-func newBlobWriter(w io.Writer, function string) (*blobWriter, error) {
-	b := &blobWriter{w: w, digest: sha256.New()}
-	switch function {
-	case "", "sha256":
-	case "blake3":
-		b.cas = blake3.New()
-	default:
-		return nil, fmt.Errorf("digest function %q is not sha256 or blake3", function)
+// metadata is what is known of the blob that was written.
+func (b *blobWriter) metadata(compression Compression, diffID v1.Hash) Metadata {
+	return Metadata{
+		Blob: pushspec.Blob{
+			Descriptor: v1.Descriptor{
+				MediaType: compression.MediaType(),
+				Digest:    sha256Hash(b.digest),
+				Size:      b.size,
+			},
+			Sources: []pushspec.Source{{CAS: b.casDigest()}},
+		},
+		DiffID: diffID,
 	}
-	return b, nil
-}
-
-func (b *blobWriter) Write(p []byte) (int, error) {
-	n, err := b.w.Write(p)
-	b.size += int64(n)
-	b.digest.Write(p[:n])
-	if b.cas != nil {
-		b.cas.Write(p[:n])
-	}
-	return n, err
-}
-
-// casDigest is the blob's digest in the build's cache, as a push spec has it.
-func (b *blobWriter) casDigest() string {
-	if b.cas != nil {
-		return "blake3:" + hex.EncodeToString(b.cas.Sum(nil))
-	}
-	return sha256Hash(b.digest).String()
-}
-
-func sha256Hash(h hash.Hash) v1.Hash {
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
 }

@@ -1,0 +1,88 @@
+"""What the rules that make layers have in common."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":providers.bzl", "LayerInfo")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
+
+_EXTENSIONS = {
+    "gzip": ".tar.gz",
+    "none": ".tar",
+    "zstd": ".tar.zst",
+}
+
+LAYER_ATTRS = {
+    "compress": attr.string(
+        doc = "`gzip`, `zstd` or `none`. By default what `@drayage//rules/settings:compress` says, which is `gzip`.",
+        values = ["", "gzip", "none", "zstd"],
+    ),
+    "estargz": attr.string(
+        doc = "`enabled` makes a gzip layer seekable, for the stargz snapshotter: containers start before all of it has arrived. By default what `@drayage//rules/settings:estargz` says, which is `disabled`.",
+        values = ["", "disabled", "enabled"],
+    ),
+    "level": attr.int(
+        doc = "Level of the compression: 1 to 9 for gzip, 1 to 22 for zstd. 0 is the default, 6 for gzip and 1 for zstd.",
+    ),
+    "_compress": attr.label(default = "//rules/settings:compress"),
+    "_digest_function": attr.label(default = "//rules/settings:digest_function"),
+    "_estargz": attr.label(default = "//rules/settings:estargz"),
+}
+
+def write_layer(ctx, args, inputs, compress = None):
+    """Declares the action that writes a layer.
+
+    Args:
+      ctx: the context of a rule that has LAYER_ATTRS and the toolchain.
+      args: Args that begin with the subcommand; what all layers have in common is added.
+      inputs: depset of what the action reads.
+      compress: the compression where the setting does not count; "" leaves it to the tool.
+
+    Returns:
+      The blob, and its metadata.
+    """
+    if compress == None:
+        compress = ctx.attr.compress or ctx.attr._compress[BuildSettingInfo].value
+
+    # The setting is for all layers that can be eStargz; an attribute is for this one, and has to be possible.
+    estargz = ctx.attr.estargz or (ctx.attr._estargz[BuildSettingInfo].value if compress == "gzip" else "disabled")
+    if estargz == "enabled" and compress not in ["", "gzip"]:
+        fail("{}: eStargz is a form of gzip, and compress is {}".format(ctx.label, compress))
+
+    blob = ctx.actions.declare_file(ctx.label.name + _EXTENSIONS.get(compress, ".blob"))
+    metadata = ctx.actions.declare_file(ctx.label.name + ".layer.json")
+    args.add("--out", blob)
+    args.add("--metadata", metadata)
+    if compress:
+        args.add("--compress", compress)
+    if ctx.attr.level:
+        args.add("--level", ctx.attr.level)
+    if estargz == "enabled":
+        args.add("--estargz")
+    args.add("--digest-function", ctx.attr._digest_function[BuildSettingInfo].value)
+    ctx.actions.run(
+        executable = tool(ctx),
+        arguments = [args],
+        inputs = inputs,
+        outputs = [blob, metadata],
+        mnemonic = "ImageLayer",
+        progress_message = "Writing image layer %{label}",
+        toolchain = TOOLCHAIN_TYPE,
+    )
+    return blob, metadata
+
+def layer_providers(blob, metadata):
+    """The providers of a layer.
+
+    Args:
+      blob: File, the layer.
+      metadata: File, what is to be known of it.
+
+    Returns:
+      A list of providers.
+    """
+    return [
+        # The metadata, and not the blob: who asks for a layer by itself under
+        # --remote_download_toplevel wants to know of it, and not to carry it.
+        DefaultInfo(files = depset([metadata])),
+        OutputGroupInfo(blob = depset([blob])),
+        LayerInfo(blob = blob, metadata = metadata),
+    ]
