@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/internal/credhelper"
 )
 
 // backend is a configured backend and the connections to it.
@@ -28,7 +30,7 @@ type backend struct {
 	instance string
 	streams  prometheus.Gauge
 	// helper is nil without a credential helper.
-	helper *credentialHelper
+	helper *credhelper.Helper
 
 	mu          sync.Mutex
 	connections []*connection
@@ -88,8 +90,8 @@ func (s *Service) dial(c Backend) (*backend, error) {
 		grpc.WithUserAgent("drayage"),
 	}
 	if c.CredentialHelper != "" {
-		b.helper = &credentialHelper{path: c.CredentialHelper, secure: secure, now: time.Now}
-		b.options = append(b.options, grpc.WithPerRPCCredentials(b.helper))
+		b.helper = credhelper.New(c.CredentialHelper, nil)
+		b.options = append(b.options, grpc.WithPerRPCCredentials(credhelper.PerRPC{Helper: b.helper, Insecure: !secure}))
 	}
 	// Mistakes in the address show now, not with the first stream.
 	probe, err := grpc.NewClient(b.target, b.options...)
@@ -186,7 +188,7 @@ func (b *backend) open(ctx context.Context, md metadata.MD) (grpc.ClientStream, 
 // answered looks at how a call ended: credentials that were refused are had anew.
 func (b *backend) answered(err error) {
 	if b.helper != nil && status.Code(err) == codes.Unauthenticated {
-		b.helper.forget()
+		b.helper.Forget()
 	}
 }
 

@@ -78,6 +78,13 @@ func (h *Helper) Headers(ctx context.Context, uri string) (map[string][]string, 
 	return got.headers, nil
 }
 
+// Forget drops what the helper said: whoever was shown it did not like it.
+func (h *Helper) Forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.answers)
+}
+
 func (h *Helper) ask(ctx context.Context, uri string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -36,10 +36,10 @@ func TestAnswersAreUsedUntilTheyExpire(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	path, questions := script(t, `echo '{"headers":{"Authorization":["Bearer x"],"X-Key":["k"]},"expires":"2026-01-01T00:05:00Z"}'`)
 	helper := credhelper.New(path, func() time.Time { return now })
-	rpc := credhelper.PerRPC{Helper: helper, URI: "https://cache.example"}
+	rpc := credhelper.PerRPC{Helper: helper}
 	for _, minute := range []int{0, 1, 4, 6} {
 		now = time.Date(2026, 1, 1, 0, minute, 0, 0, time.UTC)
-		got, err := rpc.GetRequestMetadata(t.Context())
+		got, err := rpc.GetRequestMetadata(t.Context(), "https://cache.example")
 		if err != nil {
 			t.Fatal(err)
 		}

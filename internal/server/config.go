@@ -56,6 +56,10 @@ type Config struct {
 	// the docker configuration.
 	Registries []Registry `yaml:"registries"`
 
+	// RegistryCredentialHelper is a program that speaks Bazel's credential helper
+	// protocol, and is asked for every registry before the docker configuration is.
+	RegistryCredentialHelper string `yaml:"registry_credential_helper"`
+
 	// Workers bounds the images that are hauled at the same time. Defaults to 16.
 	Workers int `yaml:"workers"`
 
@@ -87,6 +91,9 @@ type CAS struct {
 	Address string `yaml:"address"`
 	// Headers are sent with every call, as --remote_header does.
 	Headers map[string]string `yaml:"headers"`
+	// CredentialHelper is a program that speaks Bazel's credential helper protocol;
+	// the headers that it gives are sent with every call.
+	CredentialHelper string `yaml:"credential_helper"`
 }
 
 // Backend is one BES backend.

@@ -41,7 +41,8 @@ http: 127.0.0.1:2
 tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
 store: postgres://db/drayage
-cas: {address: "grpcs://cache", headers: {a: b}}
+cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h}
+registry_credential_helper: /bin/r
 backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper,
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
@@ -61,10 +62,11 @@ log: {level: debug, format: console}
 	}
 	want := Config{
 		Listen: "0.0.0.0:1", HTTP: "127.0.0.1:2",
-		TLS:            TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
-		AllowPlaintext: true,
-		Store:          "postgres://db/drayage",
-		CAS:            CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}},
+		TLS:                      TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
+		AllowPlaintext:           true,
+		Store:                    "postgres://db/drayage",
+		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h"},
+		RegistryCredentialHelper: "/bin/r",
 		Backends: []Backend{{
 			Name: "bes", Address: "grpcs://bes", Mode: ModeRequired, Headers: map[string]string{"c": "d"},
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper",

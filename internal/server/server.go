@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
@@ -17,6 +19,7 @@ import (
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/bes/bep"
 	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/credhelper"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
@@ -93,9 +96,8 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.cas, err = cas.Dial(d.config.CAS.Address, cas.Options{Headers: d.config.CAS.Headers, Logger: d.logger})
-	if err != nil {
-		return fmt.Errorf("cas.address: %w", err)
+	if err := d.dialCache(); err != nil {
+		return err
 	}
 	hauler, err := d.hauler()
 	if err != nil {
@@ -139,6 +141,22 @@ func (d *Daemon) start(ctx context.Context) error {
 	return nil
 }
 
+func (d *Daemon) dialCache() error {
+	config := d.config.CAS
+	options := cas.Options{Headers: config.Headers, Logger: d.logger}
+	if config.CredentialHelper != "" {
+		options.PerRPC = credhelper.PerRPC{
+			Helper:   credhelper.New(config.CredentialHelper, nil),
+			Insecure: !strings.HasPrefix(config.Address, "grpcs:"),
+		}
+	}
+	var err error
+	if d.cas, err = cas.Dial(config.Address, options); err != nil {
+		return fmt.Errorf("cas.address: %w", err)
+	}
+	return nil
+}
+
 func (d *Daemon) hauler() (*haul.Hauler, error) {
 	var plain []string
 	for _, r := range d.config.Registries {
@@ -146,7 +164,12 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 			plain = append(plain, r.Host)
 		}
 	}
+	var helper []authn.Keychain
+	if path := d.config.RegistryCredentialHelper; path != "" {
+		helper = append(helper, credhelper.Keychain{Helper: credhelper.New(path, nil)})
+	}
 	registries := registry.New(registry.Options{
+		Keychain: registry.DefaultKeychain(helper...),
 		Insecure: plain, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
 	return haul.New(haul.Options{CAS: d.cas, Registries: registries, Logger: d.logger})
