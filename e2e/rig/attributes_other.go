@@ -4,8 +4,6 @@ package rig
 
 import "os/exec"
 
-// dieWithParent and asOrdinaryUser need Linux; elsewhere a test that is killed
-// leaves its servers behind, and root cannot run PostgreSQL.
+// dieWithParent needs Linux; elsewhere a test that is killed leaves its servers
+// behind.
 func dieWithParent(*exec.Cmd) {}
-
-func asOrdinaryUser(T, *exec.Cmd, string) {}

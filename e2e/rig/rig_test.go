@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
@@ -27,10 +28,14 @@ func TestRegistriesAnswerThroughAProxyThatRecords(t *testing.T) {
 			if location := response.Header.Get("Location"); !strings.Contains(location, proxy.Host) && !strings.HasPrefix(location, "/") {
 				t.Errorf("the upload's location %q leads past the proxy", location)
 			}
-			requests := proxy.Requests()
-			if len(requests) != 1 || requests[0].Method != http.MethodPost || requests[0].Status != http.StatusAccepted {
-				t.Errorf("the proxy has recorded %+v", requests)
-			}
+			// The answer is recorded once it is sent, and may be here before that.
+			rig.WaitFor(t, 10*time.Second, "the proxy's record", func() error {
+				requests := proxy.Requests()
+				if len(requests) != 1 || requests[0].Method != http.MethodPost || requests[0].Status != http.StatusAccepted {
+					return fmt.Errorf("it is %+v", requests)
+				}
+				return nil
+			})
 		})
 	}
 }
@@ -68,7 +73,7 @@ func TestAMeterCountsBothDirections(t *testing.T) {
 }
 
 func TestPostgresTakesConnections(t *testing.T) {
-	db, err := sql.Open("pgx", rig.StartPostgres(t).URL)
+	db, err := sql.Open("pgx", rig.StartPostgres(t))
 	if err != nil {
 		t.Fatal(err)
 	}

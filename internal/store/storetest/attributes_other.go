@@ -8,3 +8,6 @@ import "syscall"
 func attributes(owner *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: owner}
 }
+
+// userNamespaces are Linux's.
+func userNamespaces() bool { return false }

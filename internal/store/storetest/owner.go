@@ -10,9 +10,9 @@ import (
 )
 
 // unprivileged is the user that runs the server: nil for whoever runs this
-// process, unless that is root.
+// process, unless that is root where no user namespace can be had.
 func unprivileged() (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
+	if os.Getuid() != 0 || userNamespaces() {
 		return nil, nil
 	}
 	for _, name := range []string{"postgres", "nobody"} {
