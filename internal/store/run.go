@@ -25,11 +25,11 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 	name := daemonName()
 	session, err := s.db.session(ctx, name)
 	if err != nil {
-		return fmt.Errorf("run jobs: %w", err)
+		return unlessStopped(ctx, err)
 	}
 	defer session.close()
 	if err := s.reap(ctx, session); err != nil {
-		return fmt.Errorf("run jobs: %w", err)
+		return unlessStopped(ctx, err)
 	}
 
 	kinds := river.NewWorkers()
@@ -68,6 +68,15 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 	stopKeeping()
 	keeper.Wait()
 	return err
+}
+
+// unlessStopped is the error of a start, or nil where the start was called off:
+// nothing had begun.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("run jobs: %w", err)
 }
 
 // drain waits for the jobs under way, first patiently, then less so.

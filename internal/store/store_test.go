@@ -129,6 +129,17 @@ func TestJobsEndInTheLedger(t *testing.T) {
 	})
 }
 
+func TestAStartThatIsCalledOffIsNoFailure(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Run(ctx, worker(pushed), 1); err != nil {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
 func TestTheSameJobIsDoneOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, db place) {
 		s := db.open(t, Options{})
