@@ -3,9 +3,7 @@ package operator
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/drayage/drayage/internal/ledger"
@@ -50,10 +48,8 @@ var queryNames = []string{
 // DecodeQuery reads what [EncodeQuery] writes. A parameter that it does not know
 // is an error: a filter that is misspelled must not show everything.
 func DecodeQuery(values url.Values) (ledger.Query, error) {
-	for name := range values {
-		if !slices.Contains(queryNames, name) {
-			return ledger.Query{}, fmt.Errorf("%q is not a parameter; there are %s", name, strings.Join(queryNames, ", "))
-		}
+	if err := onlyParameters(values, queryNames); err != nil {
+		return ledger.Query{}, err
 	}
 	q := ledger.Query{
 		Digest:     values.Get("digest"),

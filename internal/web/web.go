@@ -1,29 +1,12 @@
 package web
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
-
-	"github.com/drayage/drayage/internal/ledger"
-	"github.com/drayage/drayage/internal/operator"
-	"github.com/drayage/drayage/internal/store"
 )
-
-// Source is what the pages and the API show.
-type Source interface {
-	// Entries are ledger rows, the newest first.
-	Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry, error)
-	// Invocation is what is known of an invocation, if anything is.
-	Invocation(ctx context.Context, id string) (store.Invocation, bool, error)
-	// Pending counts an invocation's jobs that are not done.
-	Pending(ctx context.Context, invocation string) (int, error)
-	// Outcomes counts an invocation's ledger rows by outcome.
-	Outcomes(ctx context.Context, invocation string) (map[ledger.Outcome]int, error)
-}
 
 // Options are what the handler is made of.
 type Options struct {
@@ -39,17 +22,18 @@ type Options struct {
 
 type handler struct {
 	Options
+	// verifying holds a token while a verification reads the whole ledger.
+	verifying chan struct{}
 }
 
 // NewHandler serves the pages, the API, health and metrics.
 func NewHandler(options Options) http.Handler {
-	h := &handler{options}
+	h := &handler{Options: options, verifying: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.ledgerPage)
 	mux.HandleFunc("GET /invocations/{id}", h.invocationPage)
 	mux.HandleFunc("GET /style.css", h.style)
-	mux.HandleFunc("GET "+operator.LedgerPath, h.ledger)
-	mux.HandleFunc("GET "+operator.InvocationPath+"{id}", h.invocation)
+	mux.Handle("/api/", h.api())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{}))

@@ -25,6 +25,8 @@ import (
 
 // source answers from memory, and notes what it was asked.
 type source struct {
+	web.Source // what is not asked for here
+
 	entries []ledger.Entry
 	query   ledger.Query
 	pending int
@@ -111,8 +113,9 @@ func TestClientReadsWhatTheAPIWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := operator.Invocation{
-		ID: "known", BuildID: "the-build", Command: "build", Finished: true, ExitCode: "SUCCESS", Pending: 4,
-		Outcomes: map[ledger.Outcome]int{ledger.Pushed: 2, ledger.Failed: 1},
+		InvocationSummary: operator.InvocationSummary{ID: "known", BuildID: "the-build", Command: "build", Finished: true, ExitCode: "SUCCESS"},
+		Pending:           4,
+		Outcomes:          map[ledger.Outcome]int{ledger.Pushed: 2, ledger.Failed: 1},
 	}
 	if diff := cmp.Diff(want, invocation); diff != "" {
 		t.Errorf("invocation (-want +got):\n%s", diff)

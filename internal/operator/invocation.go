@@ -1,0 +1,54 @@
+package operator
+
+import (
+	"time"
+
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+// InvocationSummary is what a list says of one Bazel invocation.
+type InvocationSummary struct {
+	ID      string `json:"id"`
+	BuildID string `json:"buildId"`
+	// Command is the Bazel command, "build" say.
+	Command string `json:"command,omitzero"`
+	// BazelVersion is the version of Bazel.
+	BazelVersion string `json:"bazelVersion,omitzero"`
+	// Started is when the invocation began, by Bazel's clock.
+	Started time.Time `json:"started,omitzero"`
+	// Finished says that the whole stream has arrived.
+	Finished bool `json:"finished"`
+	// ExitCode is Bazel's name of how the build ended: "SUCCESS",
+	// "BUILD_FAILURE", …
+	ExitCode string `json:"exitCode,omitzero"`
+}
+
+// Invocation is what the daemon knows of one Bazel invocation.
+type Invocation struct {
+	InvocationSummary
+	// Pending counts the pushes that are not done yet.
+	Pending int `json:"pending"`
+	// Outcomes counts the pushes that are done, by outcome.
+	Outcomes map[ledger.Outcome]int `json:"outcomes"`
+}
+
+// InvocationPage lists invocations, the latest begun first.
+type InvocationPage struct {
+	Invocations []InvocationSummary `json:"invocations"`
+	// Next is the cursor of the next page, or "" on the last one.
+	Next string `json:"next,omitzero"`
+}
+
+// ExpectedSet is everything that an invocation asked for, or would have.
+type ExpectedSet struct {
+	Expected []ledger.Expected `json:"expected"`
+	// Omitted counts what was left off a list that is too long.
+	Omitted int `json:"omitted,omitzero"`
+}
+
+// Comparison sets two invocations against each other.
+type Comparison struct {
+	Differences []ledger.Difference `json:"differences"`
+	// Omitted counts what was left off a list that is too long.
+	Omitted int `json:"omitted,omitzero"`
+}

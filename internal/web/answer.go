@@ -1,0 +1,54 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/drayage/drayage/internal/operator"
+)
+
+// badQuery answers a request whose parameters are not right.
+func badQuery(w http.ResponseWriter, err error) {
+	problem(w, http.StatusBadRequest, "The query is not right", err.Error())
+}
+
+// broken answers a request that failed for reasons that are not the client's,
+// nor for it to know.
+func (h *handler) broken(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody is there to hear it
+	}
+	h.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
+	problem(w, http.StatusInternalServerError, "The daemon could not answer", "its log says why")
+}
+
+func problem(w http.ResponseWriter, status int, title, detail string) {
+	writeJSON(w, status, "application/problem+json", operator.Problem{Title: title, Status: status, Detail: detail})
+}
+
+// found answers with what was asked for.
+func found(w http.ResponseWriter, v any) { writeJSON(w, http.StatusOK, "application/json", v) }
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
+	// Text that a build gave need not be UTF-8.
+	data, err := json.Marshal(v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(data, '\n'))
+}
+
+// maxListed bounds a list that comes without pages.
+const maxListed = 20_000
+
+// bounded is the part of the list that is answered with, and how many are left
+// off.
+func bounded[T any](list []T) ([]T, int) {
+	shown := list[:min(len(list), maxListed)]
+	return shown, len(list) - len(shown)
+}

@@ -1,0 +1,31 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/drayage/drayage/internal/operator"
+)
+
+// readBody decodes a request's JSON body into v. Where it cannot it answers, and
+// returns false.
+func readBody(w http.ResponseWriter, r *http.Request, v any) bool {
+	// A form of another site's page can send any type but this one.
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		problem(w, http.StatusUnsupportedMediaType, "The body is not said to be JSON", "send it with Content-Type: application/json")
+		return false
+	}
+	err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, operator.MaxBody), v, json.RejectUnknownMembers(true))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		problem(w, http.StatusRequestEntityTooLarge, "The body is too large", fmt.Sprintf("%d bytes are the limit", tooLarge.Limit))
+	case err != nil:
+		problem(w, http.StatusBadRequest, "The body is not right", err.Error())
+	}
+	return err == nil
+}

@@ -1,0 +1,67 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/drayage/drayage/internal/operator"
+)
+
+// route is one operation of the API. Its path is that of the OpenAPI document.
+type route struct {
+	method, path string
+	serve        http.HandlerFunc
+}
+
+// routes are all operations of the API.
+func (h *handler) routes() []route {
+	return []route{
+		{http.MethodGet, operator.LedgerPath, h.ledger},
+		{http.MethodGet, operator.InvocationsPath, h.invocations},
+		{http.MethodGet, operator.InvocationPath + "{id}", h.invocation},
+		{http.MethodGet, operator.InvocationPath + "{id}" + operator.ExpectedSuffix, h.expected},
+		{http.MethodGet, operator.ComparePath, h.compare},
+		{http.MethodGet, operator.CheckpointPath, h.checkpoint},
+		{http.MethodGet, operator.LogKeyPath, h.logKey},
+		{http.MethodPost, operator.VerifyPath, h.verify},
+		{http.MethodGet, operator.ProofsPath, h.proofs},
+		{http.MethodGet, operator.JobsPath, h.jobs},
+		{http.MethodPost, operator.CancelPath, h.act(h.Source.Cancel)},
+		{http.MethodPost, operator.RetryPath, h.act(h.Source.RetryNow)},
+		{http.MethodPost, operator.RequeuePath, h.requeue},
+		{http.MethodGet, operator.OpenAPIPath, openAPI},
+	}
+}
+
+// api serves the routes; what is none of them is answered with a problem, too.
+func (h *handler) api() http.Handler {
+	mux := http.NewServeMux()
+	methods := map[string][]string{}
+	for _, r := range h.routes() {
+		mux.HandleFunc(r.method+" "+r.path, r.serve)
+		methods[r.path] = append(methods[r.path], r.method)
+		if r.method == http.MethodGet {
+			methods[r.path] = append(methods[r.path], http.MethodHead)
+		}
+	}
+	for path, allowed := range methods {
+		slices.Sort(allowed)
+		allow := strings.Join(allowed, ", ")
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", allow)
+			problem(w, http.StatusMethodNotAllowed, "The method is not right", fmt.Sprintf("%s takes %s, and this is a %s", path, allow, r.Method))
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, "No such thing in the API", fmt.Sprintf("%s describes what there is", operator.OpenAPIPath))
+	})
+	// A page of somebody else's must not act with the browser of a person who can
+	// reach the daemon.
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusForbidden, "The request comes from another site", "a browser sends it for a page that is not the daemon's")
+	}))
+	return protection.Handler(mux)
+}
