@@ -57,6 +57,8 @@ terminal; json, jsonl and csv hold every field.`,
 			return write(command.OutOrStdout(), entries)
 		},
 	}
+	command.AddCommand(newLedgerVerifyCommand(), newLedgerProveCommand(), newLedgerCheckCommand(), newLedgerCheckpointCommand(),
+		newLedgerKeyCommand(), newLedgerExpectedCommand(), newLedgerCompareCommand())
 	flags := command.Flags()
 	flags.SortFlags = false
 	addDaemonFlag(command, &daemon)

@@ -40,6 +40,11 @@ type Config struct {
 	// a postgres:// URL. Defaults to drayage.db in the working directory.
 	Store string `yaml:"store"`
 
+	Ledger Ledger `yaml:"ledger"`
+
+	// Webhooks are told of every outcome.
+	Webhooks []Webhook `yaml:"webhooks"`
+
 	// CAS is the remote cache that the builds use.
 	CAS CAS `yaml:"cas"`
 
@@ -127,6 +132,22 @@ type BackendTLS struct {
 	// ServerName is what the backend's certificate must name. Defaults to the
 	// address's host.
 	ServerName string `yaml:"server_name"`
+}
+
+// Ledger says how the ledger is signed.
+type Ledger struct {
+	// KeyFile holds the key that signs checkpoints, as `drayage ledger key --out`
+	// makes it. Empty means a key that is kept in the database.
+	KeyFile string `yaml:"key_file"`
+}
+
+// Webhook is told of outcomes, as signed CloudEvents.
+type Webhook struct {
+	// Name tells it from the others; events wait in the database under it.
+	Name string `yaml:"name"`
+	URL  string `yaml:"url"`
+	// SecretFile holds what the events are signed with: at least 24 bytes.
+	SecretFile string `yaml:"secret_file"`
 }
 
 // Relay bounds what the streams may use.
@@ -287,6 +308,11 @@ func (c *Config) Check() error {
 		}
 		if b.Mode != "" && b.Mode != ModeBestEffort && b.Mode != ModeRequired {
 			return fmt.Errorf("backends[%d].mode: %q is neither %s nor %s", i, b.Mode, ModeBestEffort, ModeRequired)
+		}
+	}
+	for i, w := range c.Webhooks {
+		if w.Name == "" || w.URL == "" || w.SecretFile == "" {
+			return fmt.Errorf("webhooks[%d]: name, url and secret_file go together", i)
 		}
 	}
 	for i, r := range c.Registries {

@@ -27,7 +27,7 @@ func TestDeployedExampleHoldsTheDefaults(t *testing.T) {
 	}
 	want := usable()
 	want.Store = "/var/lib/drayage/drayage.db"
-	want.Backends, want.Registries = []Backend{}, []Registry{}
+	want.Backends, want.Registries, want.Webhooks = []Backend{}, []Registry{}, []Webhook{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("deploy/drayaged.yaml differs from the defaults (-want +got):\n%s", diff)
 	}
@@ -41,6 +41,8 @@ http: 127.0.0.1:2
 tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
 store: postgres://db/drayage
+ledger: {key_file: log.key}
+webhooks: [{name: chat, url: "https://chat", secret_file: s}]
 cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h}
 registry_credential_helper: /bin/r
 backends:
@@ -65,6 +67,8 @@ log: {level: debug, format: console}
 		TLS:                      TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
 		AllowPlaintext:           true,
 		Store:                    "postgres://db/drayage",
+		Ledger:                   Ledger{KeyFile: "log.key"},
+		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h"},
 		RegistryCredentialHelper: "/bin/r",
 		Backends: []Backend{{
@@ -121,6 +125,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"backends[0].mode: \"maybe\" is neither", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
 		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
 		{"hold.limit: 0s is not", func(c *Config) { c.Hold.Limit = 0 }},
+		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
 		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},

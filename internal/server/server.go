@@ -92,8 +92,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	closeListeners = append(closeListeners, pages)
 	d.Listen, d.HTTP = listen.Addr().String(), pages.Addr().String()
 
-	d.store, err = store.Open(ctx, d.config.Store, store.Options{Logger: d.logger, DrainTimeout: d.config.ShutdownGrace})
-	if err != nil {
+	if err := d.openStore(ctx); err != nil {
 		return err
 	}
 	if err := d.dialCache(); err != nil {

@@ -114,6 +114,10 @@ func TestDaemonThatCannotStartSaysWhyAndLeavesNothingBehind(t *testing.T) {
 			c.Listen = freeAddress(t)
 			c.Backends = []server.Backend{{Address: "grpc://" + c.Listen}}
 		}},
+		{"a log key that is not there", "ledger.key_file: ", func(c *server.Config) { c.Ledger.KeyFile = "none.key" }},
+		{"a webhook without its secret", "webhooks[0]: secret_file: ", func(c *server.Config) {
+			c.Webhooks = []server.Webhook{{Name: "chat", URL: "https://chat.example", SecretFile: "none"}}
+		}},
 		{"a certificate that is not there", "tls: ", func(c *server.Config) { c.TLS = server.TLS{Cert: "none.pem", Key: "none.pem"} }},
 	} {
 		t.Run(row.name, func(t *testing.T) {

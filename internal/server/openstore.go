@@ -1,0 +1,47 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/internal/store/webhook"
+)
+
+// openStore opens the store with the keys and the webhooks that files hold.
+func (d *Daemon) openStore(ctx context.Context) error {
+	options := store.Options{Logger: d.logger, DrainTimeout: d.config.ShutdownGrace}
+	if name := d.config.Ledger.KeyFile; name != "" {
+		key, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("ledger.key_file: %w", err)
+		}
+		options.LogKey = string(bytes.TrimSpace(key))
+	}
+	for i, w := range d.config.Webhooks {
+		sink, err := w.open()
+		if err != nil {
+			return fmt.Errorf("webhooks[%d]: %w", i, err)
+		}
+		if options.Sinks == nil {
+			options.Sinks = map[string]store.Sink{}
+		}
+		if options.Sinks[w.Name] != nil {
+			return fmt.Errorf("webhooks[%d].name: %q is there twice", i, w.Name)
+		}
+		options.Sinks[w.Name] = sink
+	}
+	var err error
+	d.store, err = store.Open(ctx, d.config.Store, options)
+	return err
+}
+
+func (w Webhook) open() (store.Sink, error) {
+	secret, err := os.ReadFile(w.SecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("secret_file: %w", err)
+	}
+	return webhook.New(webhook.Options{URL: w.URL, Secret: bytes.TrimSpace(secret)})
+}
