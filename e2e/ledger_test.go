@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/drayage/drayage/e2e/rig"
 	_ "modernc.org/sqlite" // the database that somebody tampers with
+
+	"github.com/drayage/drayage/e2e/rig"
 )
 
 func TestTheLedgerIsVerifiedAndTamperingIsNamed(t *testing.T) {
@@ -69,6 +70,7 @@ func tamper(t *testing.T, path string) {
 	defer func() { check(t, db.Close()) }()
 	rows, err := db.QueryContext(t.Context(), `SELECT name FROM sqlite_master WHERE type = 'trigger'`)
 	check(t, err)
+	defer func() { check(t, rows.Close()) }()
 	var triggers []string
 	for rows.Next() {
 		var name string
@@ -76,7 +78,6 @@ func tamper(t *testing.T, path string) {
 		triggers = append(triggers, name)
 	}
 	check(t, rows.Err())
-	check(t, rows.Close())
 	for _, name := range triggers {
 		_, err := db.ExecContext(t.Context(), `DROP TRIGGER "`+name+`"`)
 		check(t, err)

@@ -59,8 +59,7 @@ func (s *Spec) Encode() ([]byte, error) {
 
 // syntaxError turns an error of the JSON package into one that names the field.
 func syntaxError(target string, err error) error {
-	var semantic *json.SemanticError
-	if errors.As(err, &semantic) {
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		reason := "does not fit the field"
 		switch {
 		case semantic.Err != nil:
@@ -70,8 +69,7 @@ func syntaxError(target string, err error) error {
 		}
 		return &Error{Target: target, Field: fieldPath(semantic.JSONPointer), Reason: clip(reason)}
 	}
-	var syntactic *jsontext.SyntacticError
-	if errors.As(err, &syntactic) {
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return &Error{
 			Target: target,
 			Field:  fieldPath(syntactic.JSONPointer),

@@ -236,8 +236,7 @@ func TestDocumentOverTheSizeLimitIsRefusedUnread(t *testing.T) {
 
 func TestUnknownVersionNamesTheTargetAndWhatIsUnderstood(t *testing.T) {
 	_, err := pushspec.Decode([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.drayage.pushspec.v2+json","target":"@@//app:push","later":{}}`))
-	var version *pushspec.VersionError
-	if !errors.As(err, &version) {
+	if _, ok := errors.AsType[*pushspec.VersionError](err); !ok {
 		t.Fatalf("error is %v, want a *VersionError", err)
 	}
 	want := `push spec of @@//app:push has schema version 2 and media type "application/vnd.drayage.pushspec.v2+json"; ` +

@@ -16,13 +16,13 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:]))
+	os.Exit(run(os.Args[1:]))
 }
 
 // run is the whole program; it returns the exit code.
-func run(ctx context.Context, args []string) int {
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	args, err := expand(args)
 	if err == nil {
 		root := newRoot()
@@ -78,7 +78,7 @@ func expand(args []string) ([]string, error) {
 			expanded = append(expanded, arg)
 			continue
 		}
-		data, err := os.ReadFile(name)
+		data, err := os.ReadFile(name) //nolint:gosec // whoever runs the tool names the file
 		if err != nil {
 			return nil, fmt.Errorf("read arguments: %w", err)
 		}

@@ -18,7 +18,7 @@ func TestTheToolStaysLean(t *testing.T) {
 		"github.com/riverqueue/river", "modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3",
 		"github.com/prometheus/client_golang",
 	} {
-		for _, dependency := range strings.Fields(string(out)) {
+		for dependency := range strings.FieldsSeq(string(out)) {
 			if dependency == heavy || strings.HasPrefix(dependency, heavy+"/") {
 				t.Errorf("drayage imports %s", dependency)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 
@@ -157,9 +158,7 @@ func (f pushFlags) stampVariables() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range given {
-		vars[name] = value
-	}
+	maps.Copy(vars, given)
 	return vars, nil
 }
 

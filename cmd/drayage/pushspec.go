@@ -27,8 +27,7 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			data, err := makePushSpec(push, index, tagFile, manifests, configs, layers)
-			var invalid *pushspec.Error
-			if errors.As(err, &invalid) {
+			if _, ok := errors.AsType[*pushspec.Error](err); ok {
 				return err // it names the target itself
 			}
 			if err != nil {

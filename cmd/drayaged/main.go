@@ -23,13 +23,18 @@ import (
 )
 
 func main() {
+	os.Exit(execute())
+}
+
+// execute is the whole program; it returns the exit code.
+func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	command := newCommand(os.Stderr)
-	if err := command.ExecuteContext(ctx); err != nil {
+	if err := newCommand(os.Stderr).ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "drayaged: %v\n", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 const long = `drayaged stands between Bazel and its build event service.

@@ -2,7 +2,6 @@ package rig
 
 import (
 	"net"
-	"strconv"
 )
 
 // FreeAddress is a loopback address that nobody listens on. The port stays free
@@ -15,17 +14,4 @@ func FreeAddress(t T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
-}
-
-func port(t T, address string) int {
-	t.Helper()
-	_, text, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatalf("address %s: %v", address, err)
-	}
-	number, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("address %s: %v", address, err)
-	}
-	return number
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -170,16 +169,6 @@ func answering(url string) func(context.Context) error {
 		response.Body.Close()
 		if response.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s answers %s", url, response.Status)
-		}
-		return nil
-	}
-}
-
-// saying probes what the process has printed.
-func saying(p *Process, words string) func(context.Context) error {
-	return func(context.Context) error {
-		if !strings.Contains(p.Output(), words) {
-			return fmt.Errorf("it has not said %q", words)
 		}
 		return nil
 	}

@@ -35,8 +35,7 @@ type failure struct {
 }
 
 func classify(err error) failure {
-	var hauled *haul.Error
-	if errors.As(err, &hauled) {
+	if hauled, ok := errors.AsType[*haul.Error](err); ok {
 		f := failure{class: string(hauled.Class), outcome: ledger.Failed, final: hauled.Class.Final(), after: hauled.RetryAfter}
 		if hauled.Class == haul.Denied {
 			f.outcome = ledger.Denied

@@ -23,11 +23,11 @@ func Index(images []Image, annotations map[string]string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if platform := d.Platform.String(); taken[platform] {
+		platform := d.Platform.String()
+		if taken[platform] {
 			return nil, fmt.Errorf("two images are for %s: whoever pulls the index could not tell which one is meant", platform)
-		} else {
-			taken[platform] = true
 		}
+		taken[platform] = true
 		index.Manifests = append(index.Manifests, d)
 	}
 	data, err := marshal(index)

@@ -39,7 +39,7 @@ func (m Metadata) WriteFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("write layer metadata: %w", err)
 	}
-	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
 		return fmt.Errorf("write layer metadata: %w", err)
 	}
 	return nil

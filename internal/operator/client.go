@@ -78,8 +78,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, answ
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		var unreachable *url.Error
-		if errors.As(err, &unreachable) {
+		if unreachable, ok := errors.AsType[*url.Error](err); ok {
 			err = unreachable.Err
 		}
 		return fmt.Errorf("ask the daemon at %s: %w; is drayaged running, and is this its http address?", c.base, err)

@@ -51,13 +51,13 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 		Name: label, OS: i.Platform.OS, Architecture: i.Platform.Architecture, Variant: i.Platform.Variant,
 		Manifest: label + "/manifest.json", Config: label + "/config.json", Layers: []string{}, Blobs: []string{},
 	}
-	if err := os.MkdirAll(filepath.Join(dir, label), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, label), 0o755); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, w.Manifest), i.Manifest, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, w.Manifest), i.Manifest, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, w.Config), i.Config, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, w.Config), i.Config, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
 	for n, l := range i.Layers {

@@ -90,7 +90,7 @@ log: {level: debug, format: console}
 func TestFileErrorsNameTheLine(t *testing.T) {
 	for _, row := range []struct{ name, text, want string }{
 		{"an unknown key", "listen: a:1\nlisten_on: b:2\n", "line 2: listen_on is not a setting"},
-		{"an unknown nested key", "cas:\n  adress: x\n", "line 2: adress is not a setting"},
+		{"an unknown nested key", "cas:\n  adress: x\n", "line 2: adress is not a setting"}, //nolint:misspell // that is the point
 		{"a wrong type", "workers: many\n", "line 1: `many` does not fit int"},
 		{"a wrong duration", "shutdown_grace: soon\n", "line 1: `soon` does not fit time.Duration"},
 		{"a key twice", "http: a\nhttp: b\n", "line 2"},
@@ -158,7 +158,7 @@ func TestListeningBeyondLoopbackIsAllowedWhenSecuredOrTold(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte("listen: 127.0.0.1:1\ncas: {address: grpc://x}\n"))
 	f.Add([]byte("backends:\n- {name: a, mode: required}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(_ *testing.T, data []byte) {
 		c := Defaults()
 		if err := c.decode(data); err == nil {
 			_ = c.Check() // must not panic either

@@ -208,13 +208,11 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 
 // run does work until it ends; an error is the daemon's.
 func (d *Daemon) run(what string, work func() error) {
-	d.running.Add(1)
-	go func() {
-		defer d.running.Done()
+	d.running.Go(func() {
 		if err := work(); err != nil {
 			d.failed <- fmt.Errorf("%s: %w", what, err)
 		}
-	}()
+	})
 }
 
 // Failed tells of an error after which the daemon should be stopped.

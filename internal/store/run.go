@@ -74,7 +74,7 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 // nothing had begun.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it is the consequence of the stop
 	}
 	return fmt.Errorf("run jobs: %w", err)
 }

@@ -96,8 +96,8 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 // fields are the JSON names of a type's own fields, and of those that are never
 // left out.
 func fields(t reflect.Type) (all, always []string) {
-	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for field := range t.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name == "" || name == "-" {
 			continue
 		}

@@ -54,7 +54,7 @@ func (h *handler) api() http.Handler {
 			problem(w, http.StatusMethodNotAllowed, "The method is not right", fmt.Sprintf("%s takes %s, and this is a %s", path, allow, r.Method))
 		})
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "No such thing in the API", fmt.Sprintf("%s describes what there is", operator.OpenAPIPath))
 	})
 	// A page of somebody else's must not act with the browser of a person who can

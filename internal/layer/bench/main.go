@@ -45,11 +45,11 @@ func run(ctx context.Context, size int64, files, rounds int) error {
 		return fmt.Errorf("build drayage: %w\n%s", err, out)
 	}
 	large, small := filepath.Join(dir, "large"), filepath.Join(dir, "small")
-	for _, make := range []func() error{
+	for _, grow := range []func() error{
 		func() error { return makeLarge(large, size) },
 		func() error { return makeSmall(small, files) },
 	} {
-		if err := make(); err != nil {
+		if err := grow(); err != nil {
 			return fmt.Errorf("make tree: %w", err)
 		}
 	}
