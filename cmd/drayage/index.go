@@ -32,7 +32,7 @@ image is for is in its config.`,
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(out, index, 0o644); err != nil {
+			if err := os.WriteFile(out, index, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
 				return fmt.Errorf("write index: %w", err)
 			}
 			return nil

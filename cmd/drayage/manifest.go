@@ -37,10 +37,10 @@ its base. No layer is read.`,
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(manifestOut, made.Manifest, 0o644); err != nil {
+			if err := os.WriteFile(manifestOut, made.Manifest, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
 				return fmt.Errorf("write manifest: %w", err)
 			}
-			if err := os.WriteFile(configOut, made.Config, 0o644); err != nil {
+			if err := os.WriteFile(configOut, made.Config, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
 				return fmt.Errorf("write config: %w", err)
 			}
 			return nil
