@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,7 @@ import (
 )
 
 func newJobsCommand() *cobra.Command {
-	var daemon, invocation string
+	var daemon, invocation, format string
 	command := &cobra.Command{
 		Use:   "jobs",
 		Short: "Show and steer the pushes that are not done",
@@ -23,27 +24,26 @@ in the ledger.`,
   drayage jobs cancel --job 17`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if err := tableOrJSON(format); err != nil {
+				return err
+			}
 			client, err := operator.NewClient(daemon)
 			if err != nil {
 				return err
 			}
-			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "JOB\tSTATE\tFAILURES\tTARGET\tINVOCATION\tERROR")
-			for after := int64(0); ; {
-				page, err := client.Jobs(command.Context(), invocation, after, pageSize)
-				if err != nil {
-					return err
-				}
-				for _, job := range page.Jobs {
-					fmt.Fprintf(table, "%d\t%s\t%d\t%s\t%s\t%s\n", job.ID, job.State, job.Failures, job.Target, job.InvocationID, job.Error)
-				}
-				if after = page.Next; after == 0 {
-					return table.Flush()
-				}
+			jobs, err := fetchJobs(command.Context(), client, invocation)
+			if err != nil {
+				return err
 			}
+			if format == "json" {
+				return writeIndented(command.OutOrStdout(), jobs)
+			}
+			return writeJobs(command.OutOrStdout(), jobs)
 		},
 	}
+	command.Flags().SortFlags = false
 	addDaemonFlag(command, &daemon)
+	addFormatFlag(command, &format)
 	command.Flags().StringVar(&invocation, "invocation", "", "only this Bazel invocation")
 
 	command.AddCommand(
@@ -57,6 +57,33 @@ in the ledger.`,
 	return command
 }
 
+// fetchJobs asks page by page until the end.
+func fetchJobs(ctx context.Context, client *operator.Client, invocation string) ([]operator.Job, error) {
+	jobs := []operator.Job{}
+	for after := int64(0); ; {
+		page, err := client.Jobs(ctx, invocation, after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, page.Jobs...)
+		if after = page.Next; after == 0 {
+			return jobs, nil
+		}
+	}
+}
+
+func writeJobs(w io.Writer, jobs []operator.Job) error {
+	if len(jobs) == 0 {
+		_, err := fmt.Fprintln(w, "No push waits or is under way.")
+		return err
+	}
+	rows := [][]string{{"JOB", "STATE", "FAILURES", "TARGET", "INVOCATION", "ERROR"}}
+	for _, job := range jobs {
+		rows = append(rows, []string{strconv.FormatInt(job.ID, 10), job.State, strconv.Itoa(job.Failures), job.Target, job.InvocationID, job.Error})
+	}
+	return writeRows(w, rows)
+}
+
 // act does something to the jobs of a selection.
 type act func(context.Context, operator.Selection) (operator.Acted, error)
 
@@ -64,9 +91,10 @@ func newActCommand(name, short string, of func(*operator.Client) act) *cobra.Com
 	var daemon string
 	var selection operator.Selection
 	command := &cobra.Command{
-		Use:   name,
-		Short: short,
-		Args:  cobra.NoArgs,
+		Use:     name,
+		Short:   short,
+		Example: "  drayage jobs " + name + " --target //app:push",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if selection == (operator.Selection{}) {
 				return errors.New("say which pushes: --job, --invocation, --target, or --all")
@@ -80,7 +108,7 @@ func newActCommand(name, short string, of func(*operator.Client) act) *cobra.Com
 				return err
 			}
 			out := command.OutOrStdout()
-			fmt.Fprintf(out, "%s: %d pushes\n", name, acted.Jobs)
+			fmt.Fprintf(out, "%s: %s\n", name, counted(acted.Jobs, "push", "pushes"))
 			if acted.Gone > 0 {
 				fmt.Fprintf(out, "%d more ended too long ago: build their targets again\n", acted.Gone)
 			}

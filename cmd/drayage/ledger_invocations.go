@@ -2,20 +2,28 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
 )
 
 func newLedgerExpectedCommand() *cobra.Command {
-	var daemon string
+	var daemon, format string
 	command := &cobra.Command{
 		Use:   "expected INVOCATION_ID",
 		Short: "Show what an invocation should have pushed, and what became of it",
-		Args:  cobra.ExactArgs(1),
+		Long: `Show everything that a Bazel invocation asked for, or would have: each push spec,
+with what became of it, and each target of which none came, since Bazel gave it up
+or some of its actions failed.`,
+		Example: `  drayage ledger expected 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
+			if err := tableOrJSON(format); err != nil {
+				return err
+			}
 			client, err := operator.NewClient(daemon)
 			if err != nil {
 				return err
@@ -24,28 +32,52 @@ func newLedgerExpectedCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "STATE\tOUTCOME\tTARGET\tREASON")
-			for _, e := range set.Expected {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.State, e.Outcome, e.Target, e.Reason)
+			if format == "json" {
+				return writeIndented(command.OutOrStdout(), set)
 			}
-			if set.Omitted > 0 {
-				fmt.Fprintf(table, "and %d more\n", set.Omitted)
-			}
-			return table.Flush()
+			return writeExpected(command.OutOrStdout(), set)
 		},
 	}
+	command.Flags().SortFlags = false
 	addDaemonFlag(command, &daemon)
+	addFormatFlag(command, &format)
 	return command
 }
 
+func addFormatFlag(command *cobra.Command, format *string) {
+	command.Flags().StringVarP(format, "format", "o", "table", "table or json")
+}
+
+func writeExpected(w io.Writer, set operator.ExpectedSet) error {
+	rows := [][]string{{"STATE", "OUTCOME", "TARGET", "REASON"}}
+	counts := map[ledger.ExpectedState]int{}
+	for _, e := range set.Expected {
+		rows = append(rows, []string{string(e.State), string(e.Outcome), e.Target, e.Reason})
+		counts[e.State]++
+	}
+	if err := writeRows(w, rows); err != nil {
+		return err
+	}
+	missing := counts[ledger.ExpectedIncomplete] + counts[ledger.ExpectedAborted] + counts[ledger.ExpectedLost]
+	_, err := fmt.Fprintf(w, "\n%d ended, %d pending, %s without all pushes%s\n",
+		counts[ledger.ExpectedEnded], counts[ledger.ExpectedPending], counted(missing, "target", "targets"), andMore(set.Omitted))
+	return err
+}
+
 func newLedgerCompareCommand() *cobra.Command {
-	var daemon string
+	var daemon, format string
+	var all bool
 	command := &cobra.Command{
 		Use:   "compare INVOCATION_ID INVOCATION_ID",
 		Short: "Show how two invocations' pushes differ",
-		Args:  cobra.ExactArgs(2),
+		Long: `Show what the second of two Bazel invocations pushed that differs from the first, by
+target and place. What is the same is counted, and shown with --all and as JSON.`,
+		Example: `  drayage ledger compare 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11 e4a2c1d0-0a4c-4a3e-8a49-0d4b3d1a7f55`,
+		Args:    cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
+			if err := tableOrJSON(format); err != nil {
+				return err
+			}
 			client, err := operator.NewClient(daemon)
 			if err != nil {
 				return err
@@ -54,17 +86,46 @@ func newLedgerCompareCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "CHANGE\tIMAGE\tTARGET\tBEFORE\tAFTER")
-			for _, d := range comparison.Differences {
-				fmt.Fprintf(table, "%s\t%s/%s\t%s\t%s\t%s\n", d.Change, d.Registry, d.Repository, d.Target, d.Before, d.After)
+			if format == "json" {
+				return writeIndented(command.OutOrStdout(), comparison)
 			}
-			if comparison.Omitted > 0 {
-				fmt.Fprintf(table, "and %d more\n", comparison.Omitted)
-			}
-			return table.Flush()
+			return writeComparison(command.OutOrStdout(), comparison, all)
 		},
 	}
+	command.Flags().SortFlags = false
 	addDaemonFlag(command, &daemon)
+	addFormatFlag(command, &format)
+	command.Flags().BoolVar(&all, "all", false, "show what is the same, too")
 	return command
+}
+
+func writeComparison(w io.Writer, comparison operator.Comparison, all bool) error {
+	rows := [][]string{{"CHANGE", "IMAGE", "BEFORE", "AFTER", "WAS", "IS", "TARGET"}}
+	counts := map[ledger.Change]int{}
+	for _, d := range comparison.Differences {
+		counts[d.Change]++
+		if d.Change == ledger.Same && !all {
+			continue
+		}
+		rows = append(rows, []string{
+			string(d.Change), d.Registry + "/" + d.Repository, shortDigest(d.Before), shortDigest(d.After), string(d.Was), string(d.Is), d.Target,
+		})
+	}
+	if len(rows) > 1 {
+		if err := writeRows(w, rows); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	_, err := fmt.Fprintf(w, "%d changed, %d added, %d removed, %d the same%s\n",
+		counts[ledger.Changed], counts[ledger.Added], counts[ledger.Removed], counts[ledger.Same], andMore(comparison.Omitted))
+	return err
+}
+
+// andMore says how many the daemon left off.
+func andMore(omitted int) string {
+	if omitted == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d more are not in the answer", omitted)
 }

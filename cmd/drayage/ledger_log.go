@@ -14,68 +14,6 @@ import (
 	"github.com/drayage/drayage/internal/operator"
 )
 
-func newLedgerVerifyCommand() *cobra.Command {
-	var daemon string
-	var checkpoints []string
-	var request operator.VerifyRequest
-
-	command := &cobra.Command{
-		Use:   "verify",
-		Short: "Check that the ledger is what was written",
-		Long: `Have the daemon read every row and every checkpoint of its ledger, and name the
-rows that were changed, deleted or put in by hand. Fails if there is one.
-
-Keys and checkpoints that you kept elsewhere are worth more than those in the
-database, which somebody who can change the ledger can change too.`,
-		Example: `  drayage ledger verify
-  drayage ledger verify --key "$(cat log.pub)" --checkpoint monday.txt --checkpoint tuesday.txt`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			client, err := operator.NewClient(daemon)
-			if err != nil {
-				return err
-			}
-			for _, name := range checkpoints {
-				data, err := os.ReadFile(name)
-				if err != nil {
-					return fmt.Errorf("read checkpoint: %w", err)
-				}
-				request.Checkpoints = append(request.Checkpoints, string(data))
-			}
-			report, err := client.Verify(command.Context(), request)
-			if err != nil {
-				return err
-			}
-			return writeReport(command.OutOrStdout(), report)
-		},
-	}
-	command.Flags().SortFlags = false
-	addDaemonFlag(command, &daemon)
-	command.Flags().StringArrayVar(&request.Keys, "key", nil, "verifier key that checkpoints may be signed with; those in the database if none is given")
-	command.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file with a checkpoint that was kept elsewhere")
-	return command
-}
-
-func writeReport(w io.Writer, report operator.LogReport) error {
-	for _, problem := range report.Problems {
-		where := "the log"
-		switch {
-		case problem.Entry != nil && problem.Index != nil:
-			where = fmt.Sprintf("row %d (number %d of the log)", *problem.Entry, *problem.Index)
-		case problem.Entry != nil:
-			where = fmt.Sprintf("row %d", *problem.Entry)
-		case problem.Index != nil:
-			where = fmt.Sprintf("number %d of the log", *problem.Index)
-		}
-		fmt.Fprintf(w, "%s: %s\n", where, problem.Text)
-	}
-	fmt.Fprintf(w, "%d rows in the log, %d not in it yet, %d checkpoints; root %s\n", report.Rows, report.Waiting, report.Checkpoints, report.Root)
-	if n := len(report.Problems); n > 0 {
-		return fmt.Errorf("the ledger is not what was written: %d problems", n)
-	}
-	return nil
-}
-
 func newLedgerProveCommand() *cobra.Command {
 	var daemon string
 	command := &cobra.Command{
