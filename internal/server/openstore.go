@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"os"
 
@@ -43,5 +44,12 @@ func (w Webhook) open() (store.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret_file: %w", err)
 	}
-	return webhook.New(webhook.Options{URL: w.URL, Secret: bytes.TrimSpace(secret)})
+	secret = bytes.TrimSpace(secret)
+	// The form in which the libraries of Standard Webhooks hand secrets around.
+	if encoded, ok := bytes.CutPrefix(secret, []byte("whsec_")); ok {
+		if secret, err = base64.StdEncoding.DecodeString(string(encoded)); err != nil {
+			return nil, fmt.Errorf("secret_file: what follows whsec_ is not base64: %w", err)
+		}
+	}
+	return webhook.New(webhook.Options{URL: w.URL, Secret: secret})
 }

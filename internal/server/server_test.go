@@ -3,6 +3,7 @@ package server_test
 import (
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,6 +118,13 @@ func TestDaemonThatCannotStartSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		{"a log key that is not there", "ledger.key_file: ", func(c *server.Config) { c.Ledger.KeyFile = "none.key" }},
 		{"a webhook without its secret", "webhooks[0]: secret_file: ", func(c *server.Config) {
 			c.Webhooks = []server.Webhook{{Name: "chat", URL: "https://chat.example", SecretFile: "none"}}
+		}},
+		{"a webhook whose secret is not base64", "webhooks[0]: secret_file: what follows whsec_", func(c *server.Config) {
+			file := filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(file, []byte("whsec_!"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c.Webhooks = []server.Webhook{{Name: "chat", URL: "https://chat.example", SecretFile: file}}
 		}},
 		{"a certificate that is not there", "tls: ", func(c *server.Config) { c.TLS = server.TLS{Cert: "none.pem", Key: "none.pem"} }},
 	} {
