@@ -33,7 +33,7 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 			if err != nil {
 				return fmt.Errorf("push spec of %s: %w", push.Target, err)
 			}
-			if err := os.WriteFile(out, data, 0o644); err != nil {
+			if err := os.WriteFile(out, data, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
 				return fmt.Errorf("write push spec of %s: %w", push.Target, err)
 			}
 			return nil
