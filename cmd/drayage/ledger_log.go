@@ -20,8 +20,10 @@ func newLedgerProveCommand() *cobra.Command {
 		Use:   "prove DIGEST",
 		Short: "Print a proof that a digest was recorded",
 		Long: `Print a proof, as JSON, that the newest row with a digest is in the log. Whoever
-has it and the verifier key can check it without the daemon: drayage ledger check.`,
-		Example: `  drayage ledger prove sha256:36e25d8e… > proof.json`,
+has it and the verifier key can check it without the daemon: drayage ledger check.
+
+The first six digits of the digest are enough where no other begins with them.`,
+		Example: `  drayage ledger prove sha256:36e25d8e > proof.json`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			client, err := operator.NewClient(daemon)

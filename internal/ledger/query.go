@@ -49,3 +49,16 @@ func (q Query) Check() error {
 	}
 	return nil
 }
+
+// AmbiguousError says that what a query gives is the beginning of several
+// values, so that the rows of one that was not meant could look like the answer.
+type AmbiguousError struct {
+	// Field is "digest" or "commit", Given what the query has of it.
+	Field, Given string
+	// First and Last are two of the values that begin with it.
+	First, Last string
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%s: several begin with %s, %s and %s for two: give more of it", e.Field, e.Given, e.First, e.Last)
+}

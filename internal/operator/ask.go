@@ -114,6 +114,30 @@ func (c *Client) act(ctx context.Context, path string, selection Selection) (Act
 	return acted, err
 }
 
+// DeadLetters asks for one page of the events that are not delivered any more:
+// those of a webhook, or, with an empty one, all, after the one whose number is
+// given.
+func (c *Client) DeadLetters(ctx context.Context, webhook string, after int64, limit int) (DeadLetterPage, error) {
+	values := url.Values{}
+	if webhook != "" {
+		values.Set("webhook", webhook)
+	}
+	if after > 0 {
+		values.Set("after", strconv.FormatInt(after, 10))
+	}
+	setLimit(values, limit)
+	var page DeadLetterPage
+	err := c.get(ctx, DeadLettersPath+"?"+values.Encode(), &page)
+	return page, err
+}
+
+// Redeliver has dead letters delivered again.
+func (c *Client) Redeliver(ctx context.Context, redelivery Redelivery) (Redelivered, error) {
+	var redelivered Redelivered
+	err := c.post(ctx, RedeliverPath, redelivery, &redelivered)
+	return redelivered, err
+}
+
 func setLimit(values url.Values, limit int) {
 	if limit > 0 {
 		values.Set("limit", strconv.Itoa(limit))

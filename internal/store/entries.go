@@ -52,34 +52,47 @@ func (s *Store) Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry
 const minPrefix = 6
 
 // expand puts the whole digest or commit in the place of one whose beginning was
-// given, as people copy it from a table. A beginning of several is an error: rows
-// of one that was not meant must not look like the answer.
+// given, as people copy it from a table. A beginning of several is a
+// [*ledger.AmbiguousError].
 func (s *Store) expand(ctx context.Context, q ledger.Query) (ledger.Query, error) {
-	for _, field := range []struct {
-		name, table, column string
-		value               *string
-		digits              string
-	}{
-		{"digest", "ledger_digest", "digest", &q.Digest, strings.TrimPrefix(q.Digest, "sha256:")},
-		{"commit", "ledger_entry", "commit_id", &q.Commit, q.Commit},
-	} {
-		if len(field.digits) < minPrefix {
-			continue
-		}
-		var first, last *string
-		_, err := queryRow(ctx, s.db.read(), `SELECT MIN(`+field.column+`), MAX(`+field.column+`) FROM `+field.table+
-			` WHERE `+field.column+` >= ? AND `+field.column+` < ?`, []any{*field.value, *field.value + "~"}, &first, &last)
-		switch {
-		case err != nil:
-			return q, err
-		case first == nil || *first == *field.value:
-		case *first != *last:
-			return q, fmt.Errorf("several rows' %s begins with %s: %s and %s, for two; give more of it", field.name, *field.value, *first, *last)
-		default:
-			*field.value = *first
-		}
+	var err error
+	if q.Digest, err = s.wholeDigest(ctx, q.Digest); err != nil {
+		return q, err
 	}
-	return q, nil
+	q.Commit, err = s.whole(ctx, "commit", "ledger_entry", "commit_id", q.Commit, len(q.Commit))
+	return q, err
+}
+
+// wholeDigest is the digest in the ledger that begins as given. SHA-256 need not
+// be named.
+func (s *Store) wholeDigest(ctx context.Context, given string) (string, error) {
+	if given != "" && !strings.Contains(given, ":") {
+		given = "sha256:" + given
+	}
+	_, digits, _ := strings.Cut(given, ":")
+	return s.whole(ctx, "digest", "ledger_digest", "digest", given, len(digits))
+}
+
+// whole is the one value of a column that begins as given, or what was given
+// where there is none, or too little to go by.
+func (s *Store) whole(ctx context.Context, name, table, column, given string, digits int) (string, error) {
+	if digits < minPrefix {
+		return given, nil
+	}
+	// Each on its own is read off the ends of the index; together they are not.
+	within := ` FROM ` + table + ` WHERE ` + column + ` >= ? AND ` + column + ` < ?`
+	var first, last *string
+	_, err := queryRow(ctx, s.db.read(), `SELECT (SELECT MIN(`+column+`)`+within+`), (SELECT MAX(`+column+`)`+within+`)`,
+		[]any{given, given + "~", given, given + "~"}, &first, &last)
+	switch {
+	case err != nil:
+		return "", err
+	case first == nil || *first == given:
+		return given, nil
+	case *first != *last:
+		return "", &ledger.AmbiguousError{Field: name, Given: given, First: *first, Last: *last}
+	}
+	return *first, nil
 }
 
 // selectEntries writes the statement for a query. It is put together from what

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -99,6 +100,7 @@ func TestABeginningIsEnoughIfItIsOneRows(t *testing.T) {
 			want  []string
 		}{
 			"digest": {ledger.Query{Digest: "sha256:abcdee"}, []string{"//c"}},
+			"digits": {ledger.Query{Digest: "abcdee"}, []string{"//c"}},
 			"commit": {ledger.Query{Commit: "7b14a9"}, []string{"//c"}},
 			"exact":  {ledger.Query{Commit: "6a14a96"}, []string{"//b"}},
 			"short":  {ledger.Query{Commit: "7b14a"}, []string{}},
@@ -108,8 +110,17 @@ func TestABeginningIsEnoughIfItIsOneRows(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
-		if _, err := s.Entries(t.Context(), ledger.Query{Digest: "sha256:abcdef0"}); err == nil {
-			t.Error("a beginning of two digests was answered")
+		_, err := s.Entries(t.Context(), ledger.Query{Digest: "abcdef0"})
+		want := &ledger.AmbiguousError{Field: "digest", Given: "sha256:abcdef0", First: "sha256:abcdef01", Last: "sha256:abcdef02"}
+		var several *ledger.AmbiguousError
+		if !errors.As(err, &several) || *several != *want {
+			t.Errorf("a beginning of two digests: %v, want %v", err, want)
+		}
+		if proofs, err := s.Prove(t.Context(), "abcdee"); err != nil || len(proofs) != 1 {
+			t.Errorf("%d proofs of a beginning, error %v", len(proofs), err)
+		}
+		if _, err := s.Prove(t.Context(), "sha256:abcdef0"); !errors.As(err, &several) {
+			t.Errorf("a proof of a beginning of two digests: %v", err)
 		}
 	})
 }

@@ -44,16 +44,6 @@ type Event struct {
 	Entry ledger.Entry
 }
 
-// DeadLetter is an event that could not be delivered.
-type DeadLetter struct {
-	ID       int64     `json:"id"`
-	Sink     string    `json:"sink"`
-	Entry    int64     `json:"entry"`
-	Attempts int       `json:"attempts"`
-	Error    string    `json:"error"`
-	Last     time.Time `json:"last"`
-}
-
 // outboxBackoff doubles from two seconds on.
 func outboxBackoff(attempts int) time.Duration {
 	return min(2*time.Second<<min(attempts-1, 20), outboxSlowest)
@@ -95,6 +85,14 @@ func (s *Store) deliver(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// wakeDelivery says that there is something in the outbox.
+func (s *Store) wakeDelivery() {
+	select {
+	case s.posted <- struct{}{}:
+	default: // it is awake
 	}
 }
 
@@ -167,47 +165,6 @@ func (s *Store) delivered(ctx context.Context, tx conn, letters []*letter) error
 		}
 	}
 	return nil
-}
-
-// DeadLetters are the events that are not delivered any more, the oldest first.
-func (s *Store) DeadLetters(ctx context.Context) ([]DeadLetter, error) {
-	list := []DeadLetter{}
-	err := s.db.read().query(ctx, `SELECT id, sink, entry_id, attempts, error, due FROM outbox WHERE state = 'dead' ORDER BY id LIMIT 1000`, nil,
-		func(scan func(...any) error) error {
-			var l DeadLetter
-			var due int64
-			if err := scan(&l.ID, &l.Sink, &l.Entry, &l.Attempts, &l.Error, &due); err != nil {
-				return err
-			}
-			l.Last = fromMicros(due).Add(-outboxBackoff(l.Attempts))
-			list = append(list, l)
-			return nil
-		})
-	if err != nil {
-		return nil, fmt.Errorf("list dead letters: %w", err)
-	}
-	return list, nil
-}
-
-// Redeliver has dead letters delivered again: those with the numbers given, or
-// all where there is none. It returns how many there were.
-func (s *Store) Redeliver(ctx context.Context, ids ...int64) (int64, error) {
-	where, args := ``, []any{micros(s.now())}
-	if len(ids) > 0 {
-		where = ` AND id IN (` + values(len(ids), "?") + `)`
-		for _, id := range ids {
-			args = append(args, id)
-		}
-	}
-	var n int64
-	err := s.db.write(ctx, func(ctx context.Context, tx conn) (err error) {
-		n, err = tx.exec(ctx, `UPDATE outbox SET state = 'waiting', attempts = 0, due = ? WHERE state = 'dead'`+where, args...)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("redeliver events: %w", advise(err))
-	}
-	return n, nil
 }
 
 // checkSinks refuses names that would be lost in a log or a table.

@@ -79,14 +79,30 @@ func TestAnEventThatIsRefusedComesAgainAndDiesInTheEnd(t *testing.T) {
 			deliver(0) // not due any more
 			now = now.Add(outboxBackoff(attempt + 1))
 		}
-		dead, err := s.DeadLetters(t.Context())
+		dead, err := s.DeadLetters(t.Context(), "ci", 0, 10)
 		if err != nil || len(dead) != 1 || dead[0].Sink != "ci" || dead[0].Attempts != outboxAttempts || dead[0].Error != "503 Service Unavailable" {
 			t.Fatalf("dead letters = %+v, error %v", dead, err)
 		}
 		deliver(0)
+		for name, none := range map[string]func() ([]DeadLetter, error){
+			"of another sink": func() ([]DeadLetter, error) { return s.DeadLetters(t.Context(), "other", 0, 10) },
+			"after the last":  func() ([]DeadLetter, error) { return s.DeadLetters(t.Context(), "", dead[0].ID, 10) },
+		} {
+			if list, err := none(); err != nil || len(list) != 0 {
+				t.Errorf("%d dead letters %s, error %v", len(list), name, err)
+			}
+		}
 
 		box.refuse = nil
-		if n, err := s.Redeliver(t.Context(), dead[0].ID); err != nil || n != 1 {
+		if _, err := s.Redeliver(t.Context(), LetterSelection{}); err == nil {
+			t.Error("an empty selection was taken for all")
+		}
+		for _, other := range []LetterSelection{{IDs: []int64{dead[0].ID + 1}}, {Sink: "other"}, {IDs: []int64{dead[0].ID}, Sink: "other"}} {
+			if n, err := s.Redeliver(t.Context(), other); err != nil || n != 0 {
+				t.Errorf("redelivers %d of %+v, error %v", n, other, err)
+			}
+		}
+		if n, err := s.Redeliver(t.Context(), LetterSelection{IDs: []int64{dead[0].ID}}); err != nil || n != 1 {
 			t.Fatalf("redelivers %d, error %v", n, err)
 		}
 		deliver(1)

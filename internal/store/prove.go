@@ -14,7 +14,8 @@ const maxProofs = 100
 
 // Prove makes a proof for each of the newest rows that have the digest, the
 // newest first: up to a hundred. Rows that are not sealed yet are sealed first.
-// No row with the digest is no error, and no proof.
+// No row with the digest is no error, and no proof. The digest may be given by
+// its beginning, as to [Store.Entries].
 func (s *Store) Prove(ctx context.Context, digest string) ([]ledger.Proof, error) {
 	proofs, err := s.prove(ctx, digest)
 	if err != nil {
@@ -24,6 +25,10 @@ func (s *Store) Prove(ctx context.Context, digest string) ([]ledger.Proof, error
 }
 
 func (s *Store) prove(ctx context.Context, digest string) ([]ledger.Proof, error) {
+	digest, err := s.wholeDigest(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := s.Seal(ctx); err != nil {
 		return nil, err
 	}

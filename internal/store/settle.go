@@ -69,10 +69,7 @@ func (s *Store) announce(entries []ledger.Entry) {
 		s.changes.tell(e.InvocationID)
 	}
 	if len(entries) > 0 {
-		select {
-		case s.posted <- struct{}{}:
-		default: // it is awake
-		}
+		s.wakeDelivery()
 	}
 }
 

@@ -1,17 +1,29 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
 )
 
 // badQuery answers a request whose parameters are not right.
 func badQuery(w http.ResponseWriter, err error) {
 	problem(w, http.StatusBadRequest, "The query is not right", err.Error())
+}
+
+// failed answers a question to the ledger that failed: whose fault it is shows
+// in the error.
+func (h *handler) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if several, ok := errors.AsType[*ledger.AmbiguousError](err); ok {
+		badQuery(w, several)
+		return
+	}
+	h.broken(w, r, err)
 }
 
 // broken answers a request that failed for reasons that are not the client's,

@@ -2,7 +2,9 @@ package web_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	_ "modernc.org/sqlite" // the database in which events are given up
 
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
@@ -38,7 +41,14 @@ func (worker) Work(_ context.Context, job store.Job, _ store.Attempt) (ledger.En
 // daemon serves the API over a store of its own.
 func daemon(t *testing.T) (*store.Store, *operator.Client, string) {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "drayage.db"), store.Options{Logger: zerolog.Nop()})
+	return daemonAt(t, filepath.Join(t.TempDir(), "drayage.db"), store.Options{})
+}
+
+// daemonAt serves the API over a store of this kind.
+func daemonAt(t *testing.T, path string, options store.Options) (*store.Store, *operator.Client, string) {
+	t.Helper()
+	options.Logger = zerolog.Nop()
+	s, err := store.Open(t.Context(), path, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,8 +217,29 @@ func TestLogIsVerifiedAndProves(t *testing.T) {
 	if _, err := client.Prove(t.Context(), "sha256:"+strings.Repeat("f", 64)); !errors.As(err, &unknown) {
 		t.Errorf("a proof of what was not pushed: %v", err)
 	}
-	if _, err := client.Prove(t.Context(), "sha256:abc"); err == nil || !strings.Contains(err.Error(), "not a whole digest") {
-		t.Errorf("a proof of half a digest: %v", err)
+	if _, err := client.Prove(t.Context(), "sha256:abc"); err == nil || !strings.Contains(err.Error(), "the first 6 digits") {
+		t.Errorf("a proof of too little of a digest: %v", err)
+	}
+	if proofs, err := client.Prove(t.Context(), "bbbbbb"); err != nil || len(proofs) != 1 {
+		t.Errorf("%d proofs of a digest by its beginning, %v", len(proofs), err)
+	}
+}
+
+func TestABeginningOfSeveralDigestsIsTheClientsMistake(t *testing.T) {
+	s, client, base := daemon(t)
+	for _, end := range []string{"1", "2"} {
+		hash := strings.Repeat("a", 63) + end
+		enqueue(t, s, store.Job{Invocation: "i", Target: "//" + end + ":good", Spec: store.SpecRef{Function: "sha256", Hash: hash, Size: 1}})
+	}
+	work(t, s, "i")
+	for _, path := range []string{operator.LedgerPath, operator.ProofsPath, "/"} {
+		status, body := get(t, base+path+"?digest=sha256:aaaaaa")
+		if status != http.StatusBadRequest || !strings.Contains(body, "several begin with sha256:aaaaaa") || !strings.Contains(body, "give more of it") {
+			t.Errorf("%s answers %d %s", path, status, body)
+		}
+	}
+	if page, err := client.Ledger(t.Context(), ledger.Query{Digest: strings.Repeat("a", 63) + "2"}); err != nil || len(page.Entries) != 1 {
+		t.Errorf("%d rows of the whole digest, %v", len(page.Entries), err)
 	}
 }
 
@@ -247,6 +278,60 @@ func TestJobsAreListedCancelledAndBegunAnew(t *testing.T) {
 	}
 }
 
+// heard is a sink that passes events on.
+type heard chan store.Event
+
+func (h heard) Deliver(_ context.Context, event store.Event) error {
+	h <- event
+	return nil
+}
+
+func TestEventsThatWereGivenUpAreListedAndRedelivered(t *testing.T) {
+	events := make(heard, 10)
+	path := filepath.Join(t.TempDir(), "drayage.db")
+	s, client, _ := daemonAt(t, path, store.Options{Sinks: map[string]store.Sink{"ci": events}})
+	enqueue(t, s, store.Job{Invocation: "i", Target: "//:good", Spec: spec("a")})
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, worker{}, 1) }()
+	first := <-events
+	giveUp(t, path, first.Entry.ID)
+
+	page, err := client.DeadLetters(ctx, "ci", 0, 1)
+	if err != nil || len(page.DeadLetters) != 1 || page.DeadLetters[0].Error != "503 Service Unavailable" || page.DeadLetters[0].Entry != first.Entry.ID {
+		t.Fatalf("dead letters are %+v, %v", page, err)
+	}
+	if rest, err := client.DeadLetters(ctx, "", page.Next, 1); err != nil || len(rest.DeadLetters) != 0 || rest.Next != 0 {
+		t.Errorf("the page after the last is %+v, %v", rest, err)
+	}
+	redelivered, err := client.Redeliver(ctx, operator.Redelivery{Events: []int64{page.DeadLetters[0].Event}})
+	if err != nil || redelivered.Events != 1 {
+		t.Fatalf("redelivered %+v, %v", redelivered, err)
+	}
+	if again := <-events; again.Entry.Target != "//:good" || !strings.HasSuffix(again.ID, fmt.Sprintf("-%d", page.DeadLetters[0].Event)) {
+		t.Errorf("the event that came is %+v", again)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// giveUp leaves in the outbox what fifty refusals do.
+func giveUp(t *testing.T, path string, entry int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), `INSERT INTO outbox (sink, entry_id, due, attempts, state, error)
+		VALUES ('ci', ?, 1772443800000000, 50, 'dead', '503 Service Unavailable')`, entry); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRequestsThatChangeSomethingAreGuarded(t *testing.T) {
 	s, _, base := daemon(t)
 	enqueue(t, s, store.Job{Invocation: "i", Target: "//:good", Spec: spec("a")})
@@ -264,6 +349,8 @@ func TestRequestsThatChangeSomethingAreGuarded(t *testing.T) {
 		{"two documents", "POST", operator.CancelPath, `{"all":true}{}`, nil, 400},
 		{"no selection", "POST", operator.CancelPath, `{}`, nil, 400},
 		{"a selection of nothing", "POST", operator.RequeuePath, `{"job":-1}`, nil, 400},
+		{"no selection of events", "POST", operator.RedeliverPath, `{}`, nil, 400},
+		{"too many events", "POST", operator.RedeliverPath, `{"events":[` + strings.Repeat("1,", operator.MaxEvents) + `1]}`, nil, 400},
 		{"a body without end", "POST", operator.CancelPath, `{"target":"` + strings.Repeat("x", operator.MaxBody) + `"}`, nil, 413},
 		{"a path that is not there", "POST", "/api/v2/jobs", `{}`, nil, 404},
 		{"a list with an unknown parameter", "GET", operator.JobsPath + "?invocaton=i", "", nil, 400},

@@ -20,7 +20,7 @@ func (h *handler) ledger(w http.ResponseWriter, r *http.Request) {
 	}
 	page, err := h.page(r.Context(), query)
 	if err != nil {
-		h.broken(w, r, err)
+		h.failed(w, r, err)
 		return
 	}
 	found(w, page)

@@ -13,8 +13,8 @@ import (
 	"github.com/drayage/drayage/internal/store"
 )
 
-// digestForm is what a digest in the ledger looks like.
-var digestForm = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+// digestForm is what a digest in the ledger looks like, or enough of one.
+var digestForm = regexp.MustCompile(`^((sha256:)?[0-9a-f]{6,64}|sha512:[0-9a-f]{6,128})$`)
 
 // checkpoint answers with the latest signed checkpoint, as it is.
 func (h *handler) checkpoint(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +118,7 @@ func logReport(report store.Report) operator.LogReport {
 func (h *handler) proofs(w http.ResponseWriter, r *http.Request) {
 	parameters, err := operator.RequireParameters(r.URL.Query(), "digest")
 	if err == nil && !digestForm.MatchString(parameters[0]) {
-		err = errors.New("digest: is not a whole digest such as sha256: and 64 digits")
+		err = errors.New("digest: is neither a digest such as sha256: and 64 digits nor the first 6 digits of one, or more")
 	}
 	if err != nil {
 		badQuery(w, err)
@@ -127,7 +127,7 @@ func (h *handler) proofs(w http.ResponseWriter, r *http.Request) {
 	proofs, err := h.Source.Prove(r.Context(), parameters[0])
 	switch {
 	case err != nil:
-		h.broken(w, r, err)
+		h.failed(w, r, err)
 	case len(proofs) == 0:
 		problem(w, http.StatusNotFound, "No such digest", fmt.Sprintf("no row of the ledger has %s", parameters[0]))
 	default:

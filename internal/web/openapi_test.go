@@ -69,7 +69,9 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"ExpectedSet": operator.ExpectedSet{}, "Comparison": operator.Comparison{}, "VerifyRequest": operator.VerifyRequest{},
 		"LogReport": operator.LogReport{}, "LogProblem": operator.LogProblem{}, "Proofs": operator.Proofs{},
 		"Job": operator.Job{}, "JobPage": operator.JobPage{}, "Selection": operator.Selection{}, "Acted": operator.Acted{},
-		"Problem": operator.Problem{}, "Invocation": operator.Invocation{},
+		"DeadLetter": operator.DeadLetter{}, "DeadLetterPage": operator.DeadLetterPage{}, "Redelivery": operator.Redelivery{},
+		"Redelivered": operator.Redelivered{},
+		"Problem":     operator.Problem{}, "Invocation": operator.Invocation{},
 	} {
 		described := schemas[name]
 		for _, part := range described.AllOf {

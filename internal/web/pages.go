@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -57,6 +58,10 @@ func (h *handler) ledgerPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page, err := h.page(r.Context(), query)
+	if several, ok := errors.AsType[*ledger.AmbiguousError](err); ok {
+		http.Error(w, several.Error(), http.StatusBadRequest)
+		return
+	}
 	if err != nil {
 		h.broken(w, r, err)
 		return

@@ -12,6 +12,7 @@ type Source interface {
 	LedgerSource
 	LogSource
 	JobSource
+	LetterSource
 }
 
 // LedgerSource knows what was pushed, and what should have been.
@@ -53,4 +54,12 @@ type JobSource interface {
 	RetryNow(ctx context.Context, selection store.Selection) (int, error)
 	// Requeue begins jobs anew, and counts those that it cannot.
 	Requeue(ctx context.Context, selection store.Selection) (begun, gone int, err error)
+}
+
+// LetterSource holds the events that webhooks did not take.
+type LetterSource interface {
+	// DeadLetters lists those of a sink, or all, that come after a number.
+	DeadLetters(ctx context.Context, sink string, after int64, limit int) ([]store.DeadLetter, error)
+	// Redeliver has them delivered again, and counts them.
+	Redeliver(ctx context.Context, selection store.LetterSelection) (int, error)
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drayage/drayage/internal/operator"
+)
+
+func newWebhooksCommand() *cobra.Command {
+	var daemon, webhook, format string
+	command := &cobra.Command{
+		Use:   "webhooks",
+		Short: "Show and redeliver the events that webhooks did not take",
+		Long: `Show the events about outcomes that a webhook did not take, however often they were
+sent. They are kept for a while, and delivered again on request.`,
+		Example: `  drayage webhooks
+  drayage webhooks redeliver --webhook ci
+  drayage webhooks redeliver --event 17`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := tableOrJSON(format); err != nil {
+				return err
+			}
+			client, err := operator.NewClient(daemon)
+			if err != nil {
+				return err
+			}
+			letters, err := fetchDeadLetters(command.Context(), client, webhook)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return writeIndented(command.OutOrStdout(), letters)
+			}
+			return writeDeadLetters(command.OutOrStdout(), letters)
+		},
+	}
+	command.Flags().SortFlags = false
+	addDaemonFlag(command, &daemon)
+	addFormatFlag(command, &format)
+	command.Flags().StringVar(&webhook, "webhook", "", "only this webhook, by its name in the daemon's configuration")
+	command.AddCommand(newRedeliverCommand())
+	return command
+}
+
+// fetchDeadLetters asks page by page until the end.
+func fetchDeadLetters(ctx context.Context, client *operator.Client, webhook string) ([]operator.DeadLetter, error) {
+	letters := []operator.DeadLetter{}
+	for after := int64(0); ; {
+		page, err := client.DeadLetters(ctx, webhook, after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, page.DeadLetters...)
+		if after = page.Next; after == 0 {
+			return letters, nil
+		}
+	}
+}
+
+func writeDeadLetters(w io.Writer, letters []operator.DeadLetter) error {
+	if len(letters) == 0 {
+		_, err := fmt.Fprintln(w, "No event was given up.")
+		return err
+	}
+	rows := [][]string{{"EVENT", "WEBHOOK", "ROW", "ATTEMPTS", "LAST", "ERROR"}}
+	for _, l := range letters {
+		rows = append(rows, []string{
+			strconv.FormatInt(l.Event, 10), l.Webhook, strconv.FormatInt(l.Entry, 10), strconv.Itoa(l.Attempts),
+			l.Last.In(time.Local).Format(time.DateTime), l.Error,
+		})
+	}
+	return writeRows(w, rows)
+}
+
+func newRedeliverCommand() *cobra.Command {
+	var daemon string
+	var redelivery operator.Redelivery
+	command := &cobra.Command{
+		Use:     "redeliver",
+		Short:   "Deliver events again, from the first attempt on",
+		Example: "  drayage webhooks redeliver --all",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if redelivery.Empty() {
+				return errors.New("say which events: --event, --webhook, or --all")
+			}
+			client, err := operator.NewClient(daemon)
+			if err != nil {
+				return err
+			}
+			redelivered, err := client.Redeliver(command.Context(), redelivery)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(command.OutOrStdout(), "redeliver: %s\n", counted(redelivered.Events, "event", "events"))
+			return err
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	addDaemonFlag(command, &daemon)
+	flags.Int64SliceVar(&redelivery.Events, "event", nil, "this event; may be given more than once")
+	flags.StringVar(&redelivery.Webhook, "webhook", "", "those of this webhook")
+	flags.BoolVar(&redelivery.All, "all", false, "all of them")
+	return command
+}
