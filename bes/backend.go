@@ -62,6 +62,15 @@ type Backend struct {
 	// RetryDelay is the delay before the first retry; each further one is 1.6
 	// times as long. Defaults to [DefaultRetryDelay].
 	RetryDelay time.Duration
+
+	// Keepalive is after how long a silence the backend is asked whether it is still
+	// there, at least 10 s. Defaults to [DefaultKeepalive].
+	Keepalive time.Duration
+
+	// KeepaliveTimeout is how long it may take to answer, and to take in what was
+	// sent. Beyond that its connection is broken, as are the streams on it. Defaults to
+	// [DefaultKeepaliveTimeout].
+	KeepaliveTimeout time.Duration
 }
 
 const (
@@ -69,6 +78,13 @@ const (
 	DefaultRetries = 4
 	// DefaultRetryDelay is Bazel's first delay.
 	DefaultRetryDelay = time.Second
+	// DefaultKeepalive is as often as a gRPC server that was not told otherwise lets
+	// itself be asked: one that is asked more often ends the connection.
+	DefaultKeepalive = 5*time.Minute + 10*time.Second
+	// DefaultKeepaliveTimeout is gRPC's.
+	DefaultKeepaliveTimeout = 20 * time.Second
+	// shortestKeepalive is gRPC's.
+	shortestKeepalive = 10 * time.Second
 	// retryGrowth is by how much Bazel lengthens each delay.
 	retryGrowth = 1.6
 )
@@ -102,6 +118,11 @@ func (b Backend) withDefaults() (Backend, error) {
 	}
 	b.Retries = orDefault(b.Retries, DefaultRetries)
 	b.RetryDelay = orDefault(b.RetryDelay, DefaultRetryDelay)
+	b.Keepalive = orDefault(b.Keepalive, DefaultKeepalive)
+	b.KeepaliveTimeout = orDefault(b.KeepaliveTimeout, DefaultKeepaliveTimeout)
+	if b.Keepalive < shortestKeepalive {
+		return b, fmt.Errorf("keepalive %v is too short: servers end connections for less; give %v or more", b.Keepalive, shortestKeepalive)
+	}
 	return b, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -82,6 +83,11 @@ func (s *Service) dial(c Backend) (*backend, error) {
 		// A connection is shared by many streams: its buffers can be large.
 		grpc.WithReadBufferSize(64 << 10),
 		grpc.WithWriteBufferSize(64 << 10),
+		grpc.WithStaticStreamWindowSize(streamWindow),
+		grpc.WithStaticConnWindowSize(connWindow),
+		// A backend whose machine vanished says nothing more: without this a stream to
+		// it would stand still for as long as the system sends again, some 15 minutes.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: c.Keepalive, Timeout: c.KeepaliveTimeout}),
 		// Bazel's patience is some 10 s: a backend that is back must be seen at once.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: retryGrowth, Jitter: 0.2, MaxDelay: time.Second},

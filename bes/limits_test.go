@@ -121,8 +121,18 @@ func TestSpoolHoldsWhatABestEffortBackendIsBehindWith(t *testing.T) {
 func TestBackendThatAcknowledgesAtTheEndGetsMoreThanMemoryMayHold(t *testing.T) {
 	b := startBackend(t, bestest.Script{Acknowledge: bestest.AtEnd})
 	r := startRelay(t, bes.Config{ReplayBytes: 2 << 20, Backends: []bes.Backend{{Address: b.Address}}})
-	bazel, outcome := upload(t, r, bigEvents(8000))
-	wantExit(t, outcome, bestest.ExitOK)
+	bazel := &bestest.Bazel{
+		Target: r.target, BuildID: "build", InvocationID: "invocation", Events: bigEvents(8000),
+		// The backend takes everything in as it comes: it is to have its turn now and
+		// then, on however slow a machine.
+		BeforeSend: func(_ int, sequence int64) error {
+			if sequence%500 == 0 {
+				eventually(t, "the backend keeps up", func() bool { return len(b.Stored("invocation")) == int(sequence-1) })
+			}
+			return nil
+		},
+	}
+	wantExit(t, bazel.Run(testContext(t)), bestest.ExitOK)
 	eventually(t, "everything is delivered", func() bool { return len(b.Stored("invocation")) == 8001 })
 	wantStored(t, b, bazel)
 }

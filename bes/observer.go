@@ -2,7 +2,6 @@ package bes
 
 import (
 	"context"
-	"time"
 )
 
 // StreamID says which invocation a stream belongs to.
@@ -82,8 +81,6 @@ type Observation interface {
 type Event struct {
 	// Sequence starts at 1.
 	Sequence int64
-	// Time is when the client says that the event happened.
-	Time time.Time
 	// BazelEvent is the encoded build_event_stream.BuildEvent, nil in a message
 	// that holds none. It is valid until Observe returns.
 	BazelEvent []byte

@@ -104,6 +104,16 @@ func (s *Service) spoolBytes() int64 {
 	return s.spool.used.Load()
 }
 
+// The windows do not grow: what gRPC does to find out by how much they might is a
+// ping and its answer for every few events, and more system calls than the events.
+const (
+	// streamWindow is how many bytes of one stream can wait here to be read. It is
+	// what a stream costs whose backend stands still.
+	streamWindow = 256 << 10
+	// connWindow is the same for the streams that share a connection.
+	connWindow = 1 << 20
+)
+
 // ServerOptions are what a gRPC server that serves a [Service] needs: the codec that
 // leaves events as they are, messages of 64 MiB, keepalive as Bazel does it.
 func ServerOptions() []grpc.ServerOption {
@@ -113,6 +123,8 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.MaxSendMsgSize(MaxMessageBytes),
 		// Bazel with --grpc_keepalive_time is cut off after 31 s otherwise.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		// A client that vanished without a word is noticed within two minutes.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 30 * time.Second}),
 	}

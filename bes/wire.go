@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/drayage/drayage/bes/wire"
 )
 
 // message is what the relay reads of a PublishBuildToolEventStreamRequest or a
@@ -32,7 +33,6 @@ const (
 	streamComponent  = 3
 	streamInvocation = 6
 
-	eventTime     = 1
 	eventFinished = 59
 	eventBazel    = 60
 
@@ -42,60 +42,35 @@ const (
 	responseSequence = 2
 )
 
-// fields calls visit with each length-delimited or varint field of b.
-func fields(b []byte, visit func(num protowire.Number, value []byte, varint uint64)) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		var value []byte
-		var varint uint64
-		switch typ {
-		case protowire.BytesType:
-			value, n = protowire.ConsumeBytes(b)
-		case protowire.VarintType:
-			varint, n = protowire.ConsumeVarint(b)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		visit(num, value, varint)
-		b = b[n:]
-	}
-	return nil
-}
-
 // readMessage reads a request whose OrderedBuildEvent is in the given field.
 func readMessage(b []byte, eventField protowire.Number) (message, error) {
 	var m message
 	var ordered []byte
-	err := fields(b, func(num protowire.Number, value []byte, _ uint64) {
-		switch num {
+	request := wire.Walk(b)
+	for request.Next() {
+		switch request.Num {
 		case eventField:
-			ordered = value
+			ordered = request.Bytes
 		case requestProject:
-			m.projectID = value
+			m.projectID = request.Bytes
 		}
-	})
-	if err != nil {
-		return message{}, fmt.Errorf("read request: %w", err)
 	}
-	err = fields(ordered, func(num protowire.Number, value []byte, varint uint64) {
-		switch num {
+	if request.Err != nil {
+		return message{}, fmt.Errorf("read request: %w", request.Err)
+	}
+	event := wire.Walk(ordered)
+	for event.Next() {
+		switch event.Num {
 		case orderedStreamID:
-			m.streamID = value
+			m.streamID = event.Bytes
 		case orderedSequence:
-			m.sequence = int64(varint)
+			m.sequence = int64(event.Varint)
 		case orderedEvent:
-			m.event = value
+			m.event = event.Bytes
 		}
-	})
-	if err != nil {
-		return message{}, fmt.Errorf("read ordered build event: %w", err)
+	}
+	if event.Err != nil {
+		return message{}, fmt.Errorf("read ordered build event: %w", event.Err)
 	}
 	return m, nil
 }
@@ -103,18 +78,19 @@ func readMessage(b []byte, eventField protowire.Number) (message, error) {
 // id decodes which stream the message belongs to.
 func (m *message) id() (StreamID, error) {
 	id := StreamID{ProjectID: string(m.projectID)}
-	err := fields(m.streamID, func(num protowire.Number, value []byte, varint uint64) {
-		switch num {
+	f := wire.Walk(m.streamID)
+	for f.Next() {
+		switch f.Num {
 		case streamBuild:
-			id.BuildID = string(value)
+			id.BuildID = string(f.Bytes)
 		case streamInvocation:
-			id.InvocationID = string(value)
+			id.InvocationID = string(f.Bytes)
 		case streamComponent:
-			id.Component = int32(varint)
+			id.Component = int32(f.Varint)
 		}
-	})
-	if err != nil {
-		return StreamID{}, fmt.Errorf("read stream id: %w", err)
+	}
+	if f.Err != nil {
+		return StreamID{}, fmt.Errorf("read stream id: %w", f.Err)
 	}
 	return id, nil
 }
@@ -122,46 +98,29 @@ func (m *message) id() (StreamID, error) {
 // observed decodes what an observer sees of the message.
 func (m *message) observed() (Event, error) {
 	e := Event{Sequence: m.sequence}
-	var stamp, bazel []byte
-	err := fields(m.event, func(num protowire.Number, value []byte, _ uint64) {
-		switch num {
-		case eventTime:
-			stamp = value
+	var bazel []byte
+	f := wire.Walk(m.event)
+	for f.Next() {
+		switch f.Num {
 		case eventFinished:
 			e.Finished = true
 		case eventBazel:
-			bazel = value
+			bazel = f.Bytes
 		}
-	})
-	if err != nil {
-		return Event{}, fmt.Errorf("read build event: %w", err)
+	}
+	if f.Err != nil {
+		return Event{}, fmt.Errorf("read build event: %w", f.Err)
 	}
 	if bazel != nil {
-		// An event with neither type nor value is an event still.
-		e.BazelEvent = []byte{}
-		err = fields(bazel, func(num protowire.Number, value []byte, _ uint64) {
-			if num == anyValue {
-				e.BazelEvent = value
-			}
-		})
+		value, err := wire.Sub(bazel, anyValue)
 		if err != nil {
 			return Event{}, fmt.Errorf("read Bazel event: %w", err)
 		}
-	}
-	var seconds, nanos int64
-	err = fields(stamp, func(num protowire.Number, _ []byte, varint uint64) {
-		switch num {
-		case 1:
-			seconds = int64(varint)
-		case 2:
-			nanos = int64(int32(varint))
+		if value == nil {
+			// An event with neither type nor value is an event still.
+			value = []byte{}
 		}
-	})
-	if err != nil {
-		return Event{}, fmt.Errorf("read event time: %w", err)
-	}
-	if stamp != nil {
-		e.Time = time.Unix(seconds, nanos)
+		e.BazelEvent = value
 	}
 	return e, nil
 }
@@ -171,11 +130,13 @@ var errNoSequence = errors.New("it has no sequence number")
 // readAcknowledgement returns the sequence number of a response.
 func readAcknowledgement(b []byte) (int64, error) {
 	var sequence int64
-	err := fields(b, func(num protowire.Number, _ []byte, varint uint64) {
-		if num == responseSequence {
-			sequence = int64(varint)
+	f := wire.Walk(b)
+	for f.Next() {
+		if f.Num == responseSequence {
+			sequence = int64(f.Varint)
 		}
-	})
+	}
+	err := f.Err
 	if err == nil && sequence <= 0 {
 		err = errNoSequence
 	}

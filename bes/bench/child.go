@@ -20,6 +20,7 @@ import (
 
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/bes/bep"
+	"github.com/drayage/drayage/internal/heap"
 )
 
 // childFlag comes before the role of a process that the benchmark starts: "relay@" and
@@ -52,6 +53,7 @@ func runChild(role string) error {
 			buildv1.RegisterPublishBuildEventServer(server, &decoding{client: buildv1.NewPublishBuildEventClient(conn)})
 		}
 	case "relay", "relay-be":
+		defer heap.Floor(heap.DaemonFloor)() // as the daemon does
 		mode := bes.Required
 		if name == "relay-be" {
 			mode = bes.BestEffort

@@ -193,10 +193,11 @@ func (s *stream) send(until time.Time, l load, n int) error {
 			}
 		}
 	} else {
-		// The streams' turns are spread over the tick, so that they do not all come at
-		// once.
+		// What Bazel says of one target comes together. The streams' turns are spread
+		// over the tick, so that they do not all come at once.
 		perSecond := float64(l.rate) / float64(l.streams)
-		tick := max(time.Millisecond, time.Duration(float64(time.Second)/perSecond))
+		target := float64(len(s.prefixes) - 1)
+		tick := max(time.Millisecond, time.Duration(target/perSecond*float64(time.Second)))
 		time.Sleep(tick * time.Duration(n) / time.Duration(l.streams))
 		ticker := time.NewTicker(tick)
 		defer ticker.Stop()

@@ -3,6 +3,8 @@ package bep
 import (
 	"bytes"
 	"strings"
+
+	"github.com/drayage/drayage/bes/wire"
 )
 
 // File is one file that a build event names.
@@ -45,29 +47,29 @@ func (f *File) size() int64 {
 }
 
 // fileName returns the name field of an encoded File without decoding the rest.
-func fileName(b []byte) ([]byte, error) { return sub(b, 1) }
+func fileName(b []byte) ([]byte, error) { return wire.Sub(b, 1) }
 
 // readFile decodes a File. ok is false for one without bytes to read: a symlink.
 func readFile(b []byte) (f File, ok bool, err error) {
-	m := walk(b)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(b)
+	for m.Next() {
+		switch m.Num {
 		case 1:
-			f.Name = text(m.bytes)
+			f.Name = text(m.Bytes)
 		case 2:
-			f.URI, f.Contents, ok = text(m.bytes), nil, true
+			f.URI, f.Contents, ok = text(m.Bytes), nil, true
 		case 3:
-			f.URI, f.Contents, ok = "", bytes.Clone(m.bytes), true
+			f.URI, f.Contents, ok = "", bytes.Clone(m.Bytes), true
 		case 5:
-			f.Digest = text(m.bytes)
+			f.Digest = text(m.Bytes)
 		case 6:
-			f.Length = int64(m.varint)
+			f.Length = int64(m.Varint)
 		case 7:
 			f.URI, f.Contents, ok = "", nil, false
 		}
 	}
-	if m.err != nil || !ok {
-		return File{}, false, m.err
+	if m.Err != nil || !ok {
+		return File{}, false, m.Err
 	}
 	f.complete()
 	return f, true, nil

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"time"
+
+	"github.com/drayage/drayage/bes/wire"
 )
 
 // Invocation is what a stream says about the Bazel command that sends it. Its maps
@@ -60,20 +62,20 @@ func (s *Scanner) started(b []byte) (remember [][]byte, err error) {
 	var reduced []byte // b, less the command line
 	var millis int64
 	var start time.Time
-	m := walk(b)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(b)
+	for m.Next() {
+		switch m.Num {
 		case 1:
-			inv.ID = text(m.bytes)
+			inv.ID = text(m.Bytes)
 		case 2:
-			millis = int64(m.varint)
-			reduced = appendVarint(reduced, m.num, m.varint)
+			millis = int64(m.Varint)
+			reduced = appendVarint(reduced, m.Num, m.Varint)
 		case 3:
-			inv.ToolVersion = text(m.bytes)
+			inv.ToolVersion = text(m.Bytes)
 		case 5:
-			inv.Command = text(m.bytes)
+			inv.Command = text(m.Bytes)
 		case 9:
-			t, err := readTimestamp(m.bytes)
+			t, err := readTimestamp(m.Bytes)
 			if err != nil {
 				return nil, fmt.Errorf("read start time: %w", err)
 			}
@@ -81,38 +83,38 @@ func (s *Scanner) started(b []byte) (remember [][]byte, err error) {
 		default:
 			continue
 		}
-		if m.bytes != nil {
-			reduced = appendField(reduced, m.num, m.bytes)
+		if m.Bytes != nil {
+			reduced = appendField(reduced, m.Num, m.Bytes)
 		}
 	}
 	inv.Started = orMillis(start, millis)
-	return record(eventStarted, nil, reduced), m.err
+	return record(eventStarted, nil, reduced), m.Err
 }
 
 func (s *Scanner) finished(b []byte) error {
 	inv := &s.invocation
 	var millis int64
 	var finish time.Time
-	m := walk(b)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(b)
+	for m.Next() {
+		switch m.Num {
 		case 2:
-			millis = int64(m.varint)
+			millis = int64(m.Varint)
 		case 3:
-			code := walk(m.bytes)
-			for code.next() {
-				switch code.num {
+			code := wire.Walk(m.Bytes)
+			for code.Next() {
+				switch code.Num {
 				case 1:
-					inv.ExitName = text(code.bytes)
+					inv.ExitName = text(code.Bytes)
 				case 2:
-					inv.ExitCode = int(int32(code.varint))
+					inv.ExitCode = int(int32(code.Varint))
 				}
 			}
-			if code.err != nil {
-				return fmt.Errorf("read exit code: %w", code.err)
+			if code.Err != nil {
+				return fmt.Errorf("read exit code: %w", code.Err)
 			}
 		case 5:
-			t, err := readTimestamp(m.bytes)
+			t, err := readTimestamp(m.Bytes)
 			if err != nil {
 				return fmt.Errorf("read finish time: %w", err)
 			}
@@ -121,7 +123,7 @@ func (s *Scanner) finished(b []byte) error {
 	}
 	inv.Finished = true
 	inv.FinishedAt = orMillis(finish, millis)
-	return m.err
+	return m.Err
 }
 
 // pairs reads a repeated {key 1, value 2} in field 1: a WorkspaceStatus, or the
@@ -131,42 +133,42 @@ func pairs(b []byte, budget int64) (map[string]string, error) {
 		return nil, fmt.Errorf("%d bytes of key and value pairs are more than the %d that may still be kept", len(b), budget)
 	}
 	values := make(map[string]string)
-	m := walk(b)
-	for m.next() {
-		if m.num != 1 {
+	m := wire.Walk(b)
+	for m.Next() {
+		if m.Num != 1 {
 			continue
 		}
 		var key, value string
-		item := walk(m.bytes)
-		for item.next() {
-			switch item.num {
+		item := wire.Walk(m.Bytes)
+		for item.Next() {
+			switch item.Num {
 			case 1:
-				key = text(item.bytes)
+				key = text(item.Bytes)
 			case 2:
-				value = text(item.bytes)
+				value = text(item.Bytes)
 			}
 		}
-		if item.err != nil {
-			return nil, item.err
+		if item.Err != nil {
+			return nil, item.Err
 		}
 		values[key] = value
 	}
-	return values, m.err
+	return values, m.Err
 }
 
 func (s *Scanner) aborted(id targetID, b []byte) error {
 	a := Aborted{Label: id.label, Aspect: id.aspect, Configuration: id.configuration}
-	m := walk(b)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(b)
+	for m.Next() {
+		switch m.Num {
 		case 1:
-			a.Reason = int(int32(m.varint))
+			a.Reason = int(int32(m.Varint))
 		case 2:
-			a.Description = text(bytes.TrimSpace(m.bytes[:min(len(m.bytes), maxDescription)]))
+			a.Description = text(bytes.TrimSpace(m.Bytes[:min(len(m.Bytes), maxDescription)]))
 		}
 	}
-	if m.err != nil {
-		return m.err
+	if m.Err != nil {
+		return m.Err
 	}
 	inv := &s.invocation
 	inv.AbortedCount++
@@ -179,16 +181,16 @@ func (s *Scanner) aborted(id targetID, b []byte) error {
 
 func readTimestamp(b []byte) (time.Time, error) {
 	var seconds, nanos int64
-	m := walk(b)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(b)
+	for m.Next() {
+		switch m.Num {
 		case 1:
-			seconds = int64(m.varint)
+			seconds = int64(m.Varint)
 		case 2:
-			nanos = int64(int32(m.varint))
+			nanos = int64(int32(m.Varint))
 		}
 	}
-	return time.Unix(seconds, nanos).UTC(), m.err
+	return time.Unix(seconds, nanos).UTC(), m.Err
 }
 
 // orMillis prefers the timestamp to the milliseconds that older versions of Bazel

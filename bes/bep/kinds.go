@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
+
+	"github.com/drayage/drayage/bes/wire"
 )
 
 // kinds remembers what Bazel calls each target's rule, in a few bytes a target:
@@ -25,24 +27,24 @@ const kindShare = 4
 // configured notes the kind of a target.
 func (s *Scanner) configured(id, payload []byte) error {
 	const targetConfigured = 16
-	inner, err := sub(id, targetConfigured)
+	inner, err := wire.Sub(id, targetConfigured)
 	if err != nil {
 		return err
 	}
 	var label, aspect []byte
-	m := walk(inner)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(inner)
+	for m.Next() {
+		switch m.Num {
 		case 1:
-			label = m.bytes
+			label = m.Bytes
 		case 2:
-			aspect = m.bytes
+			aspect = m.Bytes
 		}
 	}
-	if m.err != nil {
-		return m.err
+	if m.Err != nil {
+		return m.Err
 	}
-	kind, err := sub(payload, 1)
+	kind, err := wire.Sub(payload, 1)
 	if err != nil || len(kind) == 0 || len(label) == 0 {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/drayage/drayage/bes/wire"
 )
 
 // Scanner reads the events of one stream. It is not safe for concurrent use.
@@ -20,6 +22,8 @@ type Scanner struct {
 
 	kept int64
 	full bool
+	// found is what Scan is about to return: it lies here to cost no allocation an event.
+	found Found
 }
 
 // Found is what one event said.
@@ -111,29 +115,29 @@ const (
 func (s *Scanner) Scan(event []byte) (Found, error) {
 	var id, payload []byte
 	var kind protowire.Number
-	m := walk(event)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(event)
+	for m.Next() {
+		switch m.Num {
 		case eventID:
-			id = m.bytes
+			id = m.Bytes
 		case eventAborted, eventStarted, eventCompleted, eventFinished, eventNamedSet,
 			eventWorkspaceStatus, eventConfigured, eventBuildMetadata:
-			kind, payload = m.num, m.bytes
+			kind, payload = m.Num, m.Bytes
 		}
 	}
-	if m.err != nil {
-		return Found{}, fmt.Errorf("read build event: %w", m.err)
+	if m.Err != nil {
+		return Found{}, fmt.Errorf("read build event: %w", m.Err)
 	}
 	if kind == 0 {
 		return Found{}, nil
 	}
-	var found Found
+	s.found = Found{}
 	wasFull := s.full
-	if err := s.payload(kind, id, payload, &found); err != nil {
+	if err := s.payload(kind, id, payload, &s.found); err != nil {
 		return Found{}, err
 	}
-	found.Full = s.full && !wasFull
-	return found, nil
+	s.found.Full = s.full && !wasFull
+	return s.found, nil
 }
 
 func (s *Scanner) payload(kind protowire.Number, id, payload []byte, found *Found) error {

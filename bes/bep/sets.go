@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/drayage/drayage/bes/wire"
 )
 
 // set is what is kept of one named set: it holds push specs by name, or leads to a
@@ -32,35 +34,35 @@ func (s *Scanner) namedSet(id, payload []byte) (remember [][]byte, err error) {
 	var kept *set
 	var reduced []byte             // payload, less what is not kept
 	size := int64(len(name)) + 160 // the set, and its place in the map
-	m := walk(payload)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(payload)
+	for m.Next() {
+		switch m.Num {
 		case setFiles:
-			file, ok, err := s.matching(m.bytes)
+			file, ok, err := s.matching(m.Bytes)
 			if err != nil {
 				return nil, err
 			}
 			if ok {
 				kept = orNew(kept)
 				kept.files = append(kept.files, file)
-				reduced = appendField(reduced, setFiles, m.bytes)
+				reduced = appendField(reduced, setFiles, m.Bytes)
 				size += file.size()
 			}
 		case setLinks:
-			link, err := sub(m.bytes, 1)
+			link, err := wire.Sub(m.Bytes, 1)
 			if err != nil {
 				return nil, err
 			}
 			if target := s.sets[string(link)]; target != nil {
 				kept = orNew(kept)
 				kept.links = append(kept.links, target)
-				reduced = appendField(reduced, setLinks, m.bytes)
+				reduced = appendField(reduced, setLinks, m.Bytes)
 				size += 8
 			}
 		}
 	}
-	if m.err != nil {
-		return nil, m.err
+	if m.Err != nil {
+		return nil, m.Err
 	}
 	s.window.add(name, payload)
 	if kept == nil || s.sets[string(name)] != nil || !s.keep(size) {
@@ -92,11 +94,11 @@ func (s *Scanner) matching(b []byte) (File, bool, error) {
 // setID reads the id of a named set out of a BuildEventId.
 func setID(id []byte) ([]byte, error) {
 	const namedSet protowire.Number = 13
-	inner, err := sub(id, namedSet)
+	inner, err := wire.Sub(id, namedSet)
 	if err != nil {
 		return nil, err
 	}
-	name, err := sub(inner, 1)
+	name, err := wire.Sub(inner, 1)
 	if err == nil && len(name) == 0 {
 		err = errNoSetID
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/drayage/drayage/bes/wire"
 )
 
 // targetID names a target, or an aspect on one, in one configuration.
@@ -14,22 +16,22 @@ type targetID struct{ label, aspect, configuration string }
 // same fields less the configuration.
 func readTargetID(b []byte) (targetID, error) {
 	var id targetID
-	m := walk(b)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(b)
+	for m.Next() {
+		switch m.Num {
 		case 1:
-			id.label = text(m.bytes)
+			id.label = text(m.Bytes)
 		case 2:
-			id.aspect = text(m.bytes)
+			id.aspect = text(m.Bytes)
 		case 3:
-			configuration, err := sub(m.bytes, 1)
+			configuration, err := wire.Sub(m.Bytes, 1)
 			if err != nil {
 				return targetID{}, err
 			}
 			id.configuration = text(configuration)
 		}
 	}
-	return id, m.err
+	return id, m.Err
 }
 
 // abortedID reads which target an aborted event stands in for. The label is empty
@@ -41,17 +43,17 @@ func abortedID(id []byte) (targetID, error) {
 		unconfiguredLabel = 19
 		configuredLabel   = 21
 	)
-	m := walk(id)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(id)
+	for m.Next() {
+		switch m.Num {
 		case targetCompleted, targetConfigured:
-			return readTargetID(m.bytes)
+			return readTargetID(m.Bytes)
 		case unconfiguredLabel, configuredLabel:
-			label, err := sub(m.bytes, 1)
+			label, err := wire.Sub(m.Bytes, 1)
 			return targetID{label: text(label)}, err
 		}
 	}
-	return targetID{}, m.err
+	return targetID{}, m.Err
 }
 
 // Fields of TargetComplete and OutputGroup.
@@ -69,19 +71,19 @@ const (
 func (s *Scanner) completed(id, payload []byte, found *Found) error {
 	const targetCompleted protowire.Number = 5
 	success, groups := false, 0
-	m := walk(payload)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(payload)
+	for m.Next() {
+		switch m.Num {
 		case completeSuccess:
-			success = m.varint != 0
+			success = m.Varint != 0
 		case completeGroup:
 			groups++
 		}
 	}
-	if m.err != nil || groups == 0 {
-		return m.err
+	if m.Err != nil || groups == 0 {
+		return m.Err
 	}
-	inner, err := sub(id, targetCompleted)
+	inner, err := wire.Sub(id, targetCompleted)
 	if err != nil {
 		return err
 	}
@@ -89,12 +91,12 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 	// The push spec group goes first: a file that the default group holds as well
 	// is reported as one of the former.
 	for _, wanted := range [...]bool{true, false} {
-		m = walk(payload)
-		for m.next() {
-			if m.num != completeGroup {
+		m = wire.Walk(payload)
+		for m.Next() {
+			if m.Num != completeGroup {
 				continue
 			}
-			if err := c.group(m.bytes, wanted); err != nil {
+			if err := c.group(m.Bytes, wanted); err != nil {
 				return err
 			}
 		}
@@ -123,7 +125,7 @@ type completion struct {
 // group walks one output group: the push spec group if wanted, and if not the
 // default group.
 func (c *completion) group(b []byte, wanted bool) error {
-	name, err := sub(b, groupName)
+	name, err := wire.Sub(b, groupName)
 	if err != nil {
 		return err
 	}
@@ -139,20 +141,20 @@ func (c *completion) group(b []byte, wanted bool) error {
 	if wanted {
 		c.name = c.scanner.options.OutputGroup
 	}
-	m := walk(b)
-	for m.next() {
-		if m.num == groupIncomplete {
-			c.incomplete = m.varint != 0
+	m := wire.Walk(b)
+	for m.Next() {
+		if m.Num == groupIncomplete {
+			c.incomplete = m.Varint != 0
 		}
 	}
-	if m.err != nil {
-		return m.err
+	if m.Err != nil {
+		return m.Err
 	}
-	m = walk(b)
-	for m.next() {
-		switch m.num {
+	m = wire.Walk(b)
+	for m.Next() {
+		switch m.Num {
 		case groupSets:
-			link, err := sub(m.bytes, 1)
+			link, err := wire.Sub(m.Bytes, 1)
 			if err != nil {
 				return err
 			}
@@ -160,7 +162,7 @@ func (c *completion) group(b []byte, wanted bool) error {
 				return err
 			}
 		case groupInline:
-			if err := c.encoded(m.bytes); err != nil {
+			if err := c.encoded(m.Bytes); err != nil {
 				return err
 			}
 		}
@@ -202,15 +204,15 @@ func (c *completion) rawSet(id, raw []byte) error {
 		c.raw = make(map[string]bool)
 	}
 	c.raw[string(id)] = true
-	m := walk(raw)
-	for m.next() {
-		switch m.num {
+	m := wire.Walk(raw)
+	for m.Next() {
+		switch m.Num {
 		case setFiles:
-			if err := c.encoded(m.bytes); err != nil {
+			if err := c.encoded(m.Bytes); err != nil {
 				return err
 			}
 		case setLinks:
-			link, err := sub(m.bytes, 1)
+			link, err := wire.Sub(m.Bytes, 1)
 			if err != nil {
 				return err
 			}
@@ -219,7 +221,7 @@ func (c *completion) rawSet(id, raw []byte) error {
 			}
 		}
 	}
-	return m.err
+	return m.Err
 }
 
 // keptSet takes the files of a set and of all that it leads to. It uses a list and

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/drayage/drayage/internal/heap"
 	"github.com/drayage/drayage/internal/server"
 	"github.com/drayage/drayage/internal/version"
 )
@@ -153,6 +154,7 @@ func run(ctx context.Context, config server.Config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer heap.Floor(heap.DaemonFloor)()
 	config.Version = version.String()
 	daemon, err := server.Start(ctx, config, logger)
 	if err != nil {

@@ -118,6 +118,9 @@ type Backend struct {
 	// CredentialHelper is a program that speaks Bazel's credential helper protocol;
 	// the headers that it gives are sent with every call.
 	CredentialHelper string `yaml:"credential_helper"`
+	// Keepalive is after how long a silence the backend is asked whether it is still
+	// there, at least 10 s. Defaults to 5m10s.
+	Keepalive time.Duration `yaml:"keepalive"`
 	// TLS is how a grpcs:// address is reached.
 	TLS BackendTLS `yaml:"tls"`
 }

@@ -183,7 +183,7 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 		}
 		backends = append(backends, bes.Backend{
 			Name: b.Name, Address: b.Address, Mode: mode,
-			Headers: b.Headers, PassHeaders: b.PassHeaders, CredentialHelper: b.CredentialHelper,
+			Headers: b.Headers, PassHeaders: b.PassHeaders, CredentialHelper: b.CredentialHelper, Keepalive: b.Keepalive,
 			TLS: bes.TLS{CAFile: b.TLS.CA, CertFile: b.TLS.Cert, KeyFile: b.TLS.Key, ServerName: b.TLS.ServerName},
 		})
 	}

@@ -1,0 +1,102 @@
+// Package wire walks the fields of encoded protobuf messages without decoding them
+// and without allocating. The relay reads every event so; its source is the encoding
+// at https://protobuf.dev/programming-guides/encoding/.
+package wire
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Message is one encoded message that is being walked. It is a value on the caller's
+// stack.
+type Message struct {
+	// Num is the current field's number.
+	Num protowire.Number
+	// Bytes is the current field's value where it is length-delimited, nil
+	// otherwise. It lies in the message.
+	Bytes []byte
+	// Varint is the current field's value where it is a varint.
+	Varint uint64
+	// Err is why there is no next field, nil at the message's end.
+	Err error
+
+	rest []byte
+}
+
+// Walk begins before the first field.
+func Walk(b []byte) Message { return Message{rest: b} }
+
+// Next moves on to the next field, and says whether there is one. After false, Err
+// tells the end from a malformed message.
+func (m *Message) Next() bool {
+	b := m.rest
+	if len(b) == 0 || m.Err != nil {
+		return false
+	}
+	// Nearly every field has a tag of one byte, and a value of up to 127 bytes or
+	// one whose length takes two: those are read here.
+	if tag := b[0]; tag < 0x80 && tag >= 8 && len(b) > 2 {
+		switch protowire.Type(tag & 7) {
+		case protowire.BytesType:
+			n, at := int(b[1]), 2
+			if n >= 0x80 {
+				n, at = n&0x7f|int(b[2])<<7, 3
+			}
+			if n < 1<<14 && len(b)-at >= n {
+				m.Num, m.Bytes, m.Varint = protowire.Number(tag>>3), b[at:at+n:at+n], 0
+				m.rest = b[at+n:]
+				return true
+			}
+		case protowire.VarintType:
+			if b[1] < 0x80 {
+				m.Num, m.Bytes, m.Varint = protowire.Number(tag>>3), nil, uint64(b[1])
+				m.rest = b[2:]
+				return true
+			}
+		}
+	}
+	return m.next()
+}
+
+// next is Next for whatever field there may be.
+func (m *Message) next() bool {
+	num, typ, n := protowire.ConsumeTag(m.rest)
+	if n < 0 {
+		m.Err = fmt.Errorf("read tag: %w", protowire.ParseError(n))
+		return false
+	}
+	b := m.rest[n:]
+	m.Num, m.Bytes, m.Varint = num, nil, 0
+	switch typ {
+	case protowire.BytesType:
+		m.Bytes, n = protowire.ConsumeBytes(b)
+		if n >= 0 && m.Bytes == nil {
+			m.Bytes = []byte{}
+		}
+	case protowire.VarintType:
+		m.Varint, n = protowire.ConsumeVarint(b)
+	default:
+		n = protowire.ConsumeFieldValue(num, typ, b)
+	}
+	if n < 0 {
+		m.Err = fmt.Errorf("read field %d: %w", num, protowire.ParseError(n))
+		return false
+	}
+	m.rest = b[n:]
+	return true
+}
+
+// Sub returns the last length-delimited value of field num in b, as messages that
+// occur once are read. It is nil where there is none.
+func Sub(b []byte, num protowire.Number) ([]byte, error) {
+	var found []byte
+	m := Walk(b)
+	for m.Next() {
+		if m.Num == num && m.Bytes != nil {
+			found = m.Bytes
+		}
+	}
+	return found, m.Err
+}
