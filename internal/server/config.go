@@ -15,6 +15,7 @@ import (
 
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/store"
 )
 
 // Config is everything that can be set about the daemon. The keys of the
@@ -41,6 +42,13 @@ type Config struct {
 	Store string `yaml:"store"`
 
 	Ledger Ledger `yaml:"ledger"`
+
+	// StallLimit is how long a daemon that shares a PostgreSQL store may say
+	// nothing before the others take its jobs. One that has died loses them at
+	// once. Defaults to 30s.
+	StallLimit time.Duration `yaml:"stall_limit"`
+
+	Retention Retention `yaml:"retention"`
 
 	// Webhooks are told of every outcome.
 	Webhooks []Webhook `yaml:"webhooks"`
@@ -144,6 +152,21 @@ type Ledger struct {
 	KeyFile string `yaml:"key_file"`
 }
 
+// Retention says how long what surrounds the ledger is kept; its rows and its log
+// always are. Below zero is for ever.
+type Retention struct {
+	// Jobs that have ended can be requeued for so long. Defaults to 72h.
+	Jobs time.Duration `yaml:"jobs"`
+	// Invocations, and what each expected, are kept for so long. Defaults to 9600h,
+	// which is 400 days.
+	Invocations time.Duration `yaml:"invocations"`
+	// Checkpoints other than each day's last are kept for so long. Defaults to 720h.
+	Checkpoints time.Duration `yaml:"checkpoints"`
+	// DeadLetters, events that webhooks did not take, are kept for so long. Defaults
+	// to 720h.
+	DeadLetters time.Duration `yaml:"dead_letters"`
+}
+
 // Webhook is told of outcomes, as signed CloudEvents.
 type Webhook struct {
 	// Name tells it from the others; events wait in the database under it.
@@ -212,6 +235,8 @@ func Defaults() Config {
 		Listen:        "127.0.0.1:9090",
 		HTTP:          "127.0.0.1:9091",
 		Store:         "drayage.db",
+		StallLimit:    store.DefaultStallLimit,
+		Retention:     Retention(store.DefaultRetention()),
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
 		Relay: Relay{
@@ -269,6 +294,10 @@ func plainYAMLError(err error) error {
 	return errors.New(strings.Join(lines, "; "))
 }
 
+// minStallLimit is a few times the interval at which daemons say that they are
+// alive.
+const minStallLimit = 3 * time.Second
+
 // Check says what of the configuration cannot be, by its key.
 func (c *Config) Check() error {
 	for _, listener := range []struct{ key, address string }{{"listen", c.Listen}, {"http", c.HTTP}} {
@@ -292,6 +321,12 @@ func (c *Config) Check() error {
 	}
 	if c.Store == "" {
 		return errors.New("store: is empty: name a file, or a postgres:// URL")
+	}
+	if c.StallLimit < minStallLimit {
+		return fmt.Errorf("stall_limit: %s is less than %s: a daemon that is well would seem to have stalled", c.StallLimit, minStallLimit)
+	}
+	if r := c.Retention; r.Jobs == 0 || r.Invocations == 0 || r.Checkpoints == 0 || r.DeadLetters == 0 {
+		return errors.New("retention: jobs, invocations, checkpoints and dead_letters are not zero; below zero is for ever")
 	}
 	if c.Workers < 1 {
 		return fmt.Errorf("workers: %d is less than 1", c.Workers)

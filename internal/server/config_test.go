@@ -42,6 +42,8 @@ tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
 store: postgres://db/drayage
 ledger: {key_file: log.key}
+stall_limit: 4s
+retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h}
 webhooks: [{name: chat, url: "https://chat", secret_file: s}]
 cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h}
 registry_credential_helper: /bin/r
@@ -68,6 +70,8 @@ log: {level: debug, format: console}
 		AllowPlaintext:           true,
 		Store:                    "postgres://db/drayage",
 		Ledger:                   Ledger{KeyFile: "log.key"},
+		StallLimit:               4 * time.Second,
+		Retention:                Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h"},
 		RegistryCredentialHelper: "/bin/r",
@@ -119,6 +123,8 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"tls: client_ca needs cert", func(c *Config) { c.TLS.ClientCA = "ca.pem" }},
 		{"cas.address: is missing", func(c *Config) { c.CAS.Address = "" }},
 		{"store: is empty", func(c *Config) { c.Store = "" }},
+		{"stall_limit: 1s is less than 3s", func(c *Config) { c.StallLimit = time.Second }},
+		{"retention: jobs, invocations", func(c *Config) { c.Retention.Jobs = 0 }},
 		{"workers: 0 is less than 1", func(c *Config) { c.Workers = 0 }},
 		{"shutdown_grace: -1s is less", func(c *Config) { c.ShutdownGrace = -time.Second }},
 		{"backends[0].address: is missing", func(c *Config) { c.Backends = []Backend{{}} }},

@@ -13,7 +13,10 @@ import (
 
 // openStore opens the store with the keys and the webhooks that files hold.
 func (d *Daemon) openStore(ctx context.Context) error {
-	options := store.Options{Logger: d.logger, DrainTimeout: d.config.ShutdownGrace}
+	options := store.Options{
+		Logger: d.logger, DrainTimeout: d.config.ShutdownGrace,
+		StallLimit: d.config.StallLimit, Retention: store.Retention(d.config.Retention),
+	}
 	if name := d.config.Ledger.KeyFile; name != "" {
 		key, err := os.ReadFile(name)
 		if err != nil {

@@ -32,11 +32,20 @@ type Retention struct {
 
 const day = 24 * time.Hour
 
+// DefaultRetention holds where nothing else is said.
+func DefaultRetention() Retention {
+	return Retention{Jobs: 3 * day, Invocations: 400 * day, Checkpoints: 30 * day, DeadLetters: 30 * day}
+}
+
 func (r *Retention) setDefaults() {
+	standard := DefaultRetention()
 	for _, field := range []struct {
 		value    *time.Duration
 		standard time.Duration
-	}{{&r.Jobs, 3 * day}, {&r.Invocations, 400 * day}, {&r.Checkpoints, 30 * day}, {&r.DeadLetters, 30 * day}} {
+	}{
+		{&r.Jobs, standard.Jobs}, {&r.Invocations, standard.Invocations},
+		{&r.Checkpoints, standard.Checkpoints}, {&r.DeadLetters, standard.DeadLetters},
+	} {
 		if *field.value == 0 {
 			*field.value = field.standard
 		}
