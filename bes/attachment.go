@@ -196,7 +196,7 @@ func (a *attachment) begin(m *frame) error {
 	}
 	a.received, a.acknowledged = msg.sequence-1, msg.sequence-1
 	begin := i.observation == nil && !i.complete()
-	description.FirstSequence = i.observed + 1
+	description.FirstSequence = i.observed.Load() + 1
 	i.mu.Unlock()
 
 	if gap || !known && msg.sequence > 1 {
@@ -247,7 +247,7 @@ func (a *attachment) take(m *frame) error {
 	}
 	isNew := msg.sequence > i.received
 	var observation Observation
-	if msg.sequence > i.observed {
+	if msg.sequence > i.observed.Load() {
 		observation = i.observation
 	}
 	a.received = msg.sequence
@@ -259,28 +259,25 @@ func (a *attachment) take(m *frame) error {
 	i.mu.Unlock()
 
 	a.events.message(len(b), isNew)
+	// Before it is forwarded: a backend may acknowledge it at once, and whoever takes
+	// that acknowledgement passes it on.
+	waits := observation != nil && i.observe(msg.sequence, observation.Observe(event))
 	if isNew {
 		for _, c := range i.couriers {
 			c.add(msg.sequence, b, event.Finished)
 		}
 	}
+	awaited := false // by a required backend's receiver
 	for _, r := range a.required {
-		if err := r.send(msg.sequence, m); err != nil {
+		sent, err := r.send(msg.sequence, m)
+		if err != nil {
 			return err
 		}
+		awaited = awaited || sent
 	}
-	var until func(context.Context) error
-	if observation != nil {
-		until = observation.Observe(event)
+	if waits || !awaited {
+		a.pump()
 	}
-	i.mu.Lock()
-	if observation != nil {
-		i.observed = msg.sequence
-		if until != nil {
-			i.waits = append(i.waits, wait{msg.sequence, until})
-		}
-	}
-	a.pumpLocked()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,8 +28,9 @@ type invocation struct {
 	known bool
 	// received is the highest sequence number taken in.
 	received int64
-	// observed is the highest sequence number that the observation was handed.
-	observed int64
+	// observed is the highest sequence number that the observation was handed. The
+	// attached connection's reader raises it, without mu.
+	observed atomic.Int64
 	// waits are what must be durable before its event is acknowledged, in order.
 	waits []wait
 	// acknowledged is the highest sequence number that Bazel was sent the
@@ -64,7 +66,21 @@ func (i *invocation) durable() int64 {
 	if len(i.waits) > 0 {
 		return i.waits[0].sequence - 1
 	}
-	return i.observed
+	return i.observed.Load()
+}
+
+// observe notes that the observation was handed an event and what has to be waited for
+// before the event is acknowledged, and says whether there is anything.
+func (i *invocation) observe(sequence int64, until func(context.Context) error) bool {
+	if until == nil {
+		i.observed.Store(sequence)
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.observed.Store(sequence)
+	i.waits = append(i.waits, wait{sequence, until})
+	return true
 }
 
 // due is the highest sequence number that may be acknowledged. Called with mu held.
@@ -81,7 +97,8 @@ func (i *invocation) due() int64 {
 func (i *invocation) begin(first int64) {
 	i.known = true
 	before := first - 1
-	i.received, i.observed, i.acknowledged = before, before, max(i.acknowledged, before)
+	i.received, i.acknowledged = before, max(i.acknowledged, before)
+	i.observed.Store(before)
 	i.waits = nil
 	for n := range i.required {
 		i.required[n] = before
@@ -94,7 +111,7 @@ func (i *invocation) forget() Observation {
 	observation := i.observation
 	i.observation = nil
 	i.waits = nil
-	i.observed = i.acknowledged
+	i.observed.Store(i.acknowledged)
 	return observation
 }
 

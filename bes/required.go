@@ -53,17 +53,17 @@ func (a *attachment) openRequired() error {
 
 // send forwards a message, unless the backend has acknowledged it before. It blocks
 // while the backend's flow control does.
-func (r *requiredStream) send(sequence int64, m *frame) error {
+func (r *requiredStream) send(sequence int64, m *frame) (sent bool, err error) {
 	if sequence < r.resume {
-		return nil
+		return false, nil
 	}
 	if err := r.stream.SendMsg(m); err != nil {
 		if errors.Is(err, io.EOF) {
-			return errBackendEnded
+			return false, errBackendEnded
 		}
-		return err
+		return false, err
 	}
-	return nil
+	return true, nil
 }
 
 func (r *requiredStream) closeSend() {

@@ -38,7 +38,8 @@ func runChild(role string) error {
 	var server *grpc.Server
 	switch name {
 	case "backend":
-		server = grpc.NewServer(grpc.ForceServerCodecV2(newCodec()))
+		defer heap.Floor(quietFloor)()
+		server = grpc.NewServer(grpc.ForceServerCodecV2(newCodec()), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window))
 		server.RegisterService(describe(acknowledgeEach), nil)
 	case "raw", "decode":
 		conn, err := grpc.NewClient(backend, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -22,9 +22,9 @@ import (
 
 const streamMethod = "/google.devtools.build.v1.PublishBuildEvent/PublishBuildToolEventStream"
 
-// window is how many messages a saturated stream has under way. Bazel has no bound;
+// underWay is how many messages a saturated stream has under way. Bazel has no bound;
 // without one a latency would say how long the test ran.
-const window = 256
+const underWay = 1024
 
 // events are what builds are made of, in the proportion in which they come; some 300
 // bytes each.
@@ -157,6 +157,7 @@ func drive(ctx context.Context, address string, l load, duration time.Duration) 
 
 func openStream(ctx context.Context, address string) (*stream, func(), error) {
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newCodec())))
 	if err != nil {
 		return nil, nil, fmt.Errorf("dial: %w", err)
@@ -167,7 +168,7 @@ func openStream(ctx context.Context, address string) (*stream, func(), error) {
 		closing()
 		return nil, nil, fmt.Errorf("open stream: %w", err)
 	}
-	s := &stream{ClientStream: client, room: make(chan struct{}, window), acknowledged: make(chan struct{}, 1)}
+	s := &stream{ClientStream: client, room: make(chan struct{}, underWay), acknowledged: make(chan struct{}, 1)}
 	s.templates()
 	return s, closing, nil
 }

@@ -35,29 +35,37 @@ func (m *Message) Next() bool {
 	if len(b) == 0 || m.Err != nil {
 		return false
 	}
-	// Nearly every field has a tag of one byte, and a value of up to 127 bytes or
-	// one whose length takes two: those are read here.
-	if tag := b[0]; tag < 0x80 && tag >= 8 && len(b) > 2 {
-		switch protowire.Type(tag & 7) {
-		case protowire.BytesType:
-			n, at := int(b[1]), 2
-			if n >= 0x80 {
-				n, at = n&0x7f|int(b[2])<<7, 3
-			}
-			if n < 1<<14 && len(b)-at >= n {
-				m.Num, m.Bytes, m.Varint = protowire.Number(tag>>3), b[at:at+n:at+n], 0
-				m.rest = b[at+n:]
-				return true
-			}
-		case protowire.VarintType:
-			if b[1] < 0x80 {
-				m.Num, m.Bytes, m.Varint = protowire.Number(tag>>3), nil, uint64(b[1])
-				m.rest = b[2:]
-				return true
-			}
-		}
+	// Nearly every field's tag takes one byte or two, and so does its value or the
+	// value's length: those are read here.
+	if len(b) < 4 {
+		return m.next()
 	}
-	return m.next()
+	tag, at := int(b[0]), 1
+	if tag >= 0x80 {
+		tag, at = tag&0x7f|int(b[1])<<7, 2
+	}
+	value := int(b[at])
+	at++
+	if value >= 0x80 {
+		value, at = value&0x7f|int(b[at])<<7, at+1
+	}
+	if tag < 8 || tag >= 1<<14 || value >= 1<<14 {
+		return m.next()
+	}
+	switch protowire.Type(tag & 7) {
+	case protowire.BytesType:
+		if len(b)-at < value {
+			return m.next()
+		}
+		m.Bytes, m.Varint = b[at:at+value:at+value], 0
+		at += value
+	case protowire.VarintType:
+		m.Bytes, m.Varint = nil, uint64(value)
+	default:
+		return m.next()
+	}
+	m.Num, m.rest = protowire.Number(tag>>3), b[at:]
+	return true
 }
 
 // next is Next for whatever field there may be.
