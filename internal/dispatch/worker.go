@@ -37,6 +37,7 @@ type WorkerOptions struct {
 	Hauler      Hauler
 	Invocations Invocations
 	Tags        Tags
+	Blobs       Blobs
 	// Version is the daemon's, for the ledger.
 	Version string
 	// Now is the clock. Defaults to time.Now.
@@ -50,6 +51,7 @@ type Worker struct {
 	hauler      Hauler
 	invocations Invocations
 	tags        Tags
+	blobs       Blobs
 	version     string
 	now         func() time.Time
 	logger      zerolog.Logger
@@ -65,6 +67,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		hauler:      options.Hauler,
 		invocations: options.Invocations,
 		tags:        options.Tags,
+		blobs:       options.Blobs,
 		version:     options.Version,
 		now:         options.Now,
 		logger:      options.Logger,
@@ -138,6 +141,10 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag})
 	}
 
+	release, err := w.claimBlobs(ctx, spec, destination.Repository)
+	if err != nil {
+		return err
+	}
 	fence := w.fence(attempt, invocation, entry)
 	result, err := w.hauler.Haul(ctx, haul.Request{
 		Spec:       spec,
@@ -147,6 +154,7 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		Invocation: job.Invocation,
 		ClaimTags:  fence.claim,
 	})
+	release(err == nil)
 	entry.Uploaded = ledger.Count(result.Uploaded)
 	entry.Mounted = ledger.Count(result.Mounted)
 	entry.Present = ledger.Count(result.Present)

@@ -36,6 +36,25 @@ type world struct {
 	// newer are tags that a newer build has written.
 	newer    []store.SupersededTag
 	claimErr error
+	// busy is how often another daemon is at the blobs, elsewhere where they went.
+	busy      int
+	elsewhere map[string]string
+	claimed   []string
+	released  *string
+}
+
+func (w *world) ClaimBlobs(_ context.Context, _ string, digests []string) (store.BlobGrant, error) {
+	w.claimed = digests
+	if w.busy > 0 {
+		w.busy--
+		return store.BlobGrant{Busy: true}, nil
+	}
+	return store.BlobGrant{Elsewhere: w.elsewhere}, nil
+}
+
+func (w *world) ReleaseBlobs(_ context.Context, _, repository string, _ []string) error {
+	w.released = &repository
+	return nil
 }
 
 func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
@@ -67,7 +86,7 @@ func (w *world) Invocation(context.Context, string) (store.Invocation, bool, err
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Tags: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
@@ -283,7 +302,7 @@ func TestJobWaitsForTheWorkspaceStatusOfAStreamThatGoesOn(t *testing.T) {
 func TestStopOfTheDaemonIsNoFailure(t *testing.T) {
 	w, _ := newWorld(t, "latest")
 	w.haulErr = context.Canceled
-	worker := dispatch.NewWorker(dispatch.WorkerOptions{Specs: w, Hauler: w, Invocations: w, Tags: w, Logger: zerolog.Nop()})
+	worker := dispatch.NewWorker(dispatch.WorkerOptions{Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := worker.Work(ctx, store.Job{Spec: store.SpecRef{Inline: w.spec}}, store.Attempt{Number: 10, Max: 10})

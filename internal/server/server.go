@@ -119,7 +119,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		TLSConfig:         security.http(),
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Version: d.config.Version, Logger: d.logger,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Version: d.config.Version, Logger: d.logger,
 	})
 
 	closeListeners = nil // theirs now

@@ -80,6 +80,8 @@ type dialect struct {
 	// it does not tell of them.
 	fetchPoll time.Duration
 	pollOnly  bool
+	// shared says that other daemons may work on the same database.
+	shared bool
 }
 
 // queryRow reads one row, if there is one.

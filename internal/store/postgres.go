@@ -83,7 +83,7 @@ func openPostgres(ctx context.Context, location string, options Options) (databa
 			return joinPostgres(ctx, config.ConnConfig.Copy(), name, options.StallLimit)
 		},
 		reader: pgConn{reader, texts},
-		kind:   dialect{name: "postgres", forUpdate: " FOR UPDATE", intakes: 2, settles: 4, fetchPoll: postgresPoll},
+		kind:   dialect{name: "postgres", forUpdate: " FOR UPDATE", intakes: 2, settles: 4, fetchPoll: postgresPoll, shared: true},
 		shut: func() {
 			reader.Close()
 			writer.Close()

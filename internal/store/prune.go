@@ -74,6 +74,8 @@ func (s *Store) Prune(ctx context.Context) error {
 			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.invocation_id = i.id)` + limit + `)`},
 		{"checkpoints", keep.Checkpoints, `DELETE FROM log_checkpoint WHERE size IN (SELECT c.size FROM log_checkpoint c WHERE c.time < ?
 			AND EXISTS (SELECT 1 FROM log_checkpoint n WHERE n.size > c.size AND n.time / 86400000000 = c.time / 86400000000)` + limit + `)`},
+		{"claims on blobs", blobClaimLife, `DELETE FROM blob_claim WHERE (registry, digest) IN (SELECT registry, digest FROM blob_claim
+			WHERE time < ? ORDER BY time` + limit + `)`},
 		{"dead letters", keep.DeadLetters, `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE state = 'dead' AND due < ?` + limit + `)`},
 	} {
 		if step.age < 0 {

@@ -22,8 +22,7 @@ const fetchCooldown = 10 * time.Millisecond
 // Jobs that a daemon left behind when it died are given back: at once where the
 // database is this daemon's alone, else within seconds.
 func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
-	name := daemonName()
-	session, err := s.db.session(ctx, name)
+	session, err := s.db.session(ctx, s.name)
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
@@ -35,7 +34,7 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 	kinds := river.NewWorkers()
 	river.AddWorker(kinds, &adapter{store: s, worker: worker})
 	client, err := s.db.runner(&river.Config{
-		ID:                   name,
+		ID:                   s.name,
 		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers:              kinds,
 		FetchCooldown:        fetchCooldown,

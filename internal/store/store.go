@@ -111,6 +111,9 @@ type Store struct {
 	keeping atomic.Bool
 
 	underWay underWay
+	blobs    heldBlobs
+	// name is this daemon's among those that share the database.
+	name string
 	// refusing says that the last intake failed.
 	refusing atomic.Bool
 
@@ -142,6 +145,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 		now:     func() time.Time { return options.Clock().UTC().Truncate(time.Microsecond) },
 		changes: newChanges(),
 		posted:  make(chan struct{}, 1),
+		name:    daemonName(),
 	}
 	if err := s.prepareKey(ctx); err != nil {
 		db.close()

@@ -1,0 +1,115 @@
+package e2e_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/drayage/drayage/bes/bestest"
+	"github.com/drayage/drayage/e2e/rig"
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+func TestTwoDaemonsThatHaulOneBuildTakeNoBlobTwice(t *testing.T) {
+	cache, registry := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host)
+	config := rig.DaemonConfig{CAS: cache.GRPC, Store: rig.StartPostgres(t)}
+	first, second := rig.StartDrayaged(t, config), rig.StartDrayaged(t, config)
+	f := newFleet(t, cache, fleetPlan{
+		invocation: "shared", registry: registry.Host, images: 100, repositories: 100, shared: 2 << 20, own: 32 << 10, ownEvery: 1,
+	})
+	// Slow enough that the layer that all share is under way when the second daemon
+	// needs it.
+	registry.Break(rig.Slow(8 << 20))
+	send(t, f, first)
+	second.WaitPushed(t, f.invocation, pushLimit)
+
+	taken := map[string]int{}
+	for _, r := range registry.Requests() {
+		if digest := r.URL.Query().Get("digest"); digest != "" && r.Status == http.StatusCreated && r.Sent > 0 {
+			taken[digest]++
+		}
+	}
+	for digest, n := range taken {
+		if n > 1 {
+			t.Errorf("%s was sent %d times", digest, n)
+		}
+	}
+	if want := 1 + 2*len(f.images); len(taken) != want { // a layer for all, and a layer and a config for each
+		t.Errorf("%d blobs were sent, want %d", len(taken), want)
+	}
+	var bytes int64
+	for _, row := range allRows(t, second, ledger.Query{Invocation: f.invocation}) {
+		if !row.Outcome.Good() {
+			t.Errorf("%s: %s %s", row.Target, row.Outcome, row.Error)
+		}
+		bytes += row.Uploaded.Bytes
+	}
+	if limit := int64(2<<20 + 100*(33<<10)); bytes > limit {
+		t.Errorf("the ledger counts %d bytes, want at most %d", bytes, limit)
+	}
+	for name, d := range map[string]*rig.Daemon{"first": first, "second": second} {
+		if !strings.Contains(d.Output(), "image is in the registry") {
+			t.Errorf("the %s daemon hauled nothing", name)
+		}
+	}
+}
+
+func TestAStalledDaemonThatComesBackWritesNoRowAndMovesNoTag(t *testing.T) {
+	cache, registry := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host)
+	config := rig.DaemonConfig{CAS: cache.GRPC, Store: rig.StartPostgres(t), More: map[string]any{"stall_limit": "3s"}}
+	stalled := rig.StartDrayaged(t, config)
+	plan := fleetPlan{invocation: "older", registry: registry.Host, images: 2, repositories: 2, shared: 1024, own: 1024, ownEvery: 1}
+	older := newFleet(t, cache, plan)
+	plan.invocation = "newer"
+	newer := newFleet(t, cache, plan)
+
+	inTheMiddle, gone := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(gone) })
+	t.Cleanup(letGo)
+	registry.Break(stuckUploads(inTheMiddle, gone))
+	send(t, older, stalled)
+	select {
+	case <-inTheMiddle:
+	case <-time.After(pushLimit):
+		t.Fatal("nothing is being uploaded")
+	}
+	signal(t, stalled, syscall.SIGSTOP)
+	registry.Break(nil)
+	letGo()
+
+	healthy := rig.StartDrayaged(t, config)
+	healthy.WaitPushed(t, older.invocation, pushLimit)
+	older.check(t, registry.Host, allRows(t, healthy, ledger.Query{Invocation: older.invocation}))
+	// A newer build moves the tags on before the stalled daemon comes back.
+	send(t, newer, healthy)
+	healthy.WaitPushed(t, newer.invocation, pushLimit)
+
+	signal(t, stalled, syscall.SIGCONT)
+	rig.WaitFor(t, pushLimit, "the stalled daemon to end its jobs", func() error {
+		if n := strings.Count(stalled.Output(), "the job was given to another worker in the meantime"); n < len(older.images) {
+			return errors.New("it has not noticed that it has lost them")
+		}
+		return nil
+	})
+	if rows := allRows(t, healthy, ledger.Query{Invocation: older.invocation}); len(rows) != len(older.images) {
+		t.Errorf("the older build has %d rows, want %d", len(rows), len(older.images))
+	}
+	newer.check(t, registry.Host, allRows(t, healthy, ledger.Query{Invocation: newer.invocation}))
+}
+
+// send has Bazel send a fleet's stream to a daemon, to the end.
+func send(t *testing.T, f *fleet, d *rig.Daemon) {
+	t.Helper()
+	if outcome := f.upload(d).Run(t.Context()); outcome.Exit != bestest.ExitOK {
+		t.Fatalf("Bazel ends with %d: %v", outcome.Exit, outcome.Err)
+	}
+}
+
+func signal(t *testing.T, d *rig.Daemon, s syscall.Signal) {
+	t.Helper()
+	check(t, syscall.Kill(d.PID(), s))
+}

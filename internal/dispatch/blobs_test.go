@@ -1,0 +1,64 @@
+package dispatch_test
+
+import (
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// layered is a world whose spec has a layer in the cache.
+func layered(t *testing.T) (w *world, layer string) {
+	t.Helper()
+	w, _ = newWorld(t, "latest")
+	config, blob := describe(types.OCIConfigJSON, "{}"), describe(types.OCILayer, "layer")
+	blob.Data = nil
+	layer = blob.Digest.String()
+	manifest := describe(types.OCIManifestSchema1, `{"schemaVersion":2,"mediaType":"`+string(types.OCIManifestSchema1)+
+		`","config":{"mediaType":"`+string(types.OCIConfigJSON)+`","size":2,"digest":"`+config.Digest.String()+
+		`"},"layers":[{"mediaType":"`+string(types.OCILayer)+`","size":5,"digest":"`+layer+`"}]}`)
+	data, err := (&pushspec.Spec{
+		SchemaVersion: 1, MediaType: pushspec.MediaType, Target: "@@//app:push",
+		Destination: pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"latest"}},
+		Root:        manifest.Digest,
+		Manifests:   []v1.Descriptor{manifest},
+		Blobs:       []pushspec.Blob{{Descriptor: config}, {Descriptor: blob, Sources: []pushspec.Source{{CAS: layer}}}},
+	}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.spec = data
+	return w, layer
+}
+
+func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
+	w, layer := layered(t)
+	w.busy, w.elsewhere = 2, map[string]string{layer: "acme/base"}
+	if _, err := w.work(t, 1); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.claimed) != 1 || w.claimed[0] != layer || w.busy != 0 {
+		t.Errorf("claimed %q, with %d refusals left; want the layer alone, until it is granted", w.claimed, w.busy)
+	}
+	sources := w.request.Spec.Blobs[1].Sources
+	if len(sources) != 2 || sources[1].Repository != "ghcr.io/acme/base" {
+		t.Errorf("the layer's sources are %+v, want the other daemon's repository among them", sources)
+	}
+	if w.released == nil || *w.released != "acme/app" {
+		t.Errorf("the claim ended with %v, want the repository that has the blobs", w.released)
+	}
+}
+
+func TestBlobsThatDidNotArriveAreAnybodysAgain(t *testing.T) {
+	w, _ := layered(t)
+	w.haulErr = &haul.Error{Class: haul.Unavailable, Text: "the registry is away"}
+	if _, err := w.work(t, 1); err == nil {
+		t.Fatal("the attempt did not fail")
+	}
+	if w.released == nil || *w.released != "" {
+		t.Errorf("the claim ended with %v, want no repository", w.released)
+	}
+}
