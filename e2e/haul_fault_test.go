@@ -132,9 +132,14 @@ func faultyImage(t *testing.T, cache *rig.BazelRemote, host, repository, tag str
 
 func faultyHauler(t *testing.T, cache string) *haul.Hauler {
 	t.Helper()
+	return hauler(t, cache, authn.NewMultiKeychain())
+}
+
+func hauler(t *testing.T, cache string, keychain authn.Keychain) *haul.Hauler {
+	t.Helper()
 	client, err := cas.Dial(cache, cas.Options{})
 	check(t, err)
-	registries := registry.New(registry.Options{Keychain: authn.NewMultiKeychain()})
+	registries := registry.New(registry.Options{Keychain: keychain})
 	t.Cleanup(func() {
 		registries.Close()
 		check(t, client.Close())
@@ -235,8 +240,10 @@ func TestImagesArriveOverConnectionsThatAreCut(t *testing.T) {
 }
 
 func TestImagesArriveThroughServerErrorsAndAnOutage(t *testing.T) {
+	t.Parallel()
 	for name, start := range realRegistries {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cache, target := rig.StartBazelRemote(t), start(t)
 			proxy := rig.StartProxy(t, target.Host)
 			wire := startWire(t, proxy.Host)
@@ -252,12 +259,14 @@ func TestImagesArriveThroughServerErrorsAndAnOutage(t *testing.T) {
 				case roll < 13:
 					w.Header().Set("Retry-After", "1")
 					w.WriteHeader(http.StatusTooManyRequests)
+				case roll < 16:
+					w.WriteHeader(http.StatusTooManyRequests)
 				default:
 					next.ServeHTTP(w, r)
 				}
 			})
 			wire.down.Store(true)
-			back := time.AfterFunc(6*time.Second, func() { wire.down.Store(false) })
+			back := time.AfterFunc(30*time.Second, func() { wire.down.Store(false) })
 			defer back.Stop()
 			var specs []*pushspec.Spec
 			base := faultyNoise(2, 10<<20)

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/drayage/drayage/internal/clock"
 )
 
 const (
@@ -100,7 +102,7 @@ func Dial(address string, opts Options) (*Client, error) {
 		opts.Attempts = DefaultAttempts
 	}
 	if opts.Wait == nil {
-		opts.Wait = waitTimer
+		opts.Wait = clock.Wait
 	}
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
@@ -164,17 +166,6 @@ func (c *Client) pause(ctx context.Context, attempt int, asked time.Duration) er
 	delay := min(100*time.Millisecond<<min(attempt-1, 6), 5*time.Second)
 	delay = max(asked, delay/2+rand.N(delay/2))
 	return c.opts.Wait(ctx, delay)
-}
-
-func waitTimer(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // headerCredentials sends fixed headers, also over plain text: whoever

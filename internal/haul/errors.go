@@ -118,6 +118,11 @@ func (e *Error) judge(err error) {
 		e.Text += "; push to the registry under its own name"
 		return
 	}
+	if _, ok := errors.AsType[*registry.RealmError](err); ok {
+		e.Class = Rejected
+		e.Text += "; have the registry name its token service by a host name, and by HTTPS if it is itself spoken to so"
+		return
+	}
 	if call, ok := errors.AsType[*cas.CallError](err); ok {
 		e.RetryAfter = call.RetryAfter
 		switch {

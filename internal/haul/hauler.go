@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/clock"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
 )
@@ -80,7 +81,7 @@ func New(opts Options) (*Hauler, error) {
 		opts.Now = time.Now
 	}
 	if opts.Wait == nil {
-		opts.Wait = waitTimer
+		opts.Wait = clock.Wait
 	}
 	return &Hauler{
 		opts:    opts,
@@ -138,15 +139,4 @@ type Count struct {
 func (c *Count) add(bytes int64) {
 	c.Blobs++
 	c.Bytes += bytes
-}
-
-func waitTimer(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -272,6 +272,10 @@ func (a *auth) tokenError(ctx context.Context, err error, cred *authn.AuthConfig
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return fmt.Errorf("get a token for registry %s: %w", a.registry, context.Cause(ctx))
 	}
+	// The library has no type for it.
+	if strings.Contains(err.Error(), "www-authenticate") {
+		return &RealmError{Registry: a.registry.RegistryStr(), Err: err}
+	}
 	e := &Error{Op: "get a token", Registry: a.registry.RegistryStr(), Credential: tokenKind(cred), Err: err}
 	if answered, ok := errors.AsType[*transport.Error](err); ok {
 		e.Status, e.Err = answered.StatusCode, nil

@@ -13,10 +13,20 @@ import (
 // maxRedirects bounds the hops from a registry to where it stores a blob.
 const maxRedirects = 5
 
-// ReadBlob streams a blob from offset on. Its bytes are not verified: the caller
-// knows the digest. Registries send readers on to their storage; credentials do
-// not go along.
+// ReadBlob streams a blob from offset on. A stream that breaks or stands still goes
+// on where it was, as long as that makes progress. Its bytes are not verified: the
+// caller knows the digest. Registries send readers on to their storage; credentials
+// do not go along.
 func (r *Repository) ReadBlob(ctx context.Context, digest v1.Hash, offset int64) (io.ReadCloser, error) {
+	b := &blobBody{ctx: ctx, repository: r, digest: digest, at: offset}
+	if err := b.open(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// openBlob begins one stream.
+func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64) (io.ReadCloser, error) {
 	c := call{
 		op:     "read blob " + r.name + "@" + digest.String(),
 		method: http.MethodGet,

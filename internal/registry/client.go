@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rs/zerolog"
+
+	"github.com/drayage/drayage/internal/clock"
 )
 
 const (
@@ -113,7 +115,7 @@ func New(opts Options) *Client {
 		opts.Now = time.Now
 	}
 	if opts.Wait == nil {
-		opts.Wait = waitTimer
+		opts.Wait = clock.Wait
 	}
 	opts.Pace = opts.Pace.withDefaults()
 	c := &Client{
@@ -227,17 +229,6 @@ func trimBrackets(host string) string {
 		return host[1 : len(host)-1]
 	}
 	return host
-}
-
-func waitTimer(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // hashOf is the digest in a header, or the zero hash.

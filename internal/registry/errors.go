@@ -83,6 +83,20 @@ func (e *Error) Has(code string) bool {
 	return slices.Contains(e.Codes, code)
 }
 
+// RealmError says that a registry sends its clients for tokens to where credentials are
+// not taken: to an address of a private network, or from HTTPS to plain HTTP.
+type RealmError struct {
+	Registry string
+	Err      error
+}
+
+func (e *RealmError) Error() string {
+	return fmt.Sprintf("get a token: registry %s names a token service that is not asked: %v", e.Registry, e.Err)
+}
+
+// Unwrap returns what is wrong with the service.
+func (e *RealmError) Unwrap() error { return e.Err }
+
 // MismatchError says that the bytes of a blob are not those that its digest
 // names. The upload was not finished.
 type MismatchError struct {

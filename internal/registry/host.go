@@ -113,12 +113,11 @@ func (h *host) pause(ctx context.Context, attempt int, asked time.Duration) erro
 // try makes a request, once again if the first answer is a challenge.
 func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, error) {
 	if !h.met.Load() {
-		select {
-		case h.first <- struct{}{}:
-			defer func() { <-h.first }()
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%s: %w", c.op, context.Cause(ctx))
+		ended, err := h.introduce(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.op, err)
 		}
+		defer ended()
 	}
 	for challenged := 0; ; challenged++ {
 		release, err := h.enter(ctx, by, c)
@@ -148,6 +147,24 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 			return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(locationHost(resp))}
 		}
 		return nil, answerError(c.op, h.name.RegistryStr(), used.kind, resp, h.client.opts.Now())
+	}
+}
+
+// firstPatience is how long the first request may keep the others waiting: one that
+// hangs is not to hold them up.
+const firstPatience = 3 * time.Second
+
+// introduce waits its turn to be the first request, or until that takes too long.
+func (h *host) introduce(ctx context.Context) (ended func(), err error) {
+	timer := time.NewTimer(firstPatience)
+	defer timer.Stop()
+	select {
+	case h.first <- struct{}{}:
+		return func() { <-h.first }, nil
+	case <-timer.C:
+		return func() {}, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// clock is a clock that moves when somebody waits for it.
-type clock struct {
+// fakeClock is a clock that moves when somebody waits for it.
+type fakeClock struct {
 	mu    sync.Mutex
 	at    time.Time
 	waits []time.Duration
 }
 
-func newClock() *clock { return &clock{at: time.Unix(1_000_000, 0)} }
+func newClock() *fakeClock { return &fakeClock{at: time.Unix(1_000_000, 0)} }
 
-func (c *clock) now() time.Time {
+func (c *fakeClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.at
 }
 
-func (c *clock) wait(ctx context.Context, d time.Duration) error {
+func (c *fakeClock) wait(ctx context.Context, d time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = c.at.Add(d)
@@ -31,7 +31,7 @@ func (c *clock) wait(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-func testPacer(c *clock, smallMost int) *pacer {
+func testPacer(c *fakeClock, smallMost int) *pacer {
 	opts := Options{Now: c.now, Wait: c.wait, MaxWait: 20 * time.Second, Pace: Pace{Small: smallMost, Large: 1}}
 	return newPacer(opts, 0)
 }

@@ -330,3 +330,100 @@ func TestABlobIsReadFromAnOffset(t *testing.T) {
 		t.Errorf("read %d bytes, %v", len(got), err)
 	}
 }
+
+func TestABlobThatIsReadGoesOnWhereItBroke(t *testing.T) {
+	var reads, from []string
+	fake := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
+		reads = append(reads, r.Method)
+		from = append(from, r.Header.Get("Range"))
+		if len(reads) <= 2 {
+			return &registrytest.Fault{Answer: 30_000}
+		}
+		return nil
+	}})
+	data, digest := noise(8, 100_000)
+	fake.PutBlob("acme/app", data)
+	r, err := repository(t, fake, registry.Options{}).ReadBlob(t.Context(), digest, 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data[10_000:]) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+	if len(from) != 3 || from[0] != "bytes=10000-" || from[1] == from[0] || from[2] == from[1] {
+		t.Errorf("the streams began at %q, want three, each further on", from)
+	}
+}
+
+func TestABlobThatCannotBeReadEndsWithAnError(t *testing.T) {
+	var reads atomic.Int64
+	fake := registrytest.Start(t, registrytest.Rules{Fault: func(*http.Request) *registrytest.Fault {
+		if reads.Add(1) > 1 {
+			return &registrytest.Fault{}
+		}
+		return &registrytest.Fault{Answer: 30_000}
+	}})
+	data, digest := noise(8, 100_000)
+	fake.PutBlob("acme/app", data)
+	r, err := repository(t, fake, registry.Options{}).ReadBlob(t.Context(), digest, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err == nil || !strings.Contains(err.Error(), digest.String()) {
+		t.Errorf("read %d bytes, %v; want an error that names the blob", len(got), err)
+	}
+}
+
+func TestAnUploadThatTheRegistryMixedUpStartsAgain(t *testing.T) {
+	var first atomic.Bool
+	fake := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
+		if r.Method == http.MethodPut && first.CompareAndSwap(false, true) {
+			return &registrytest.Fault{Status: http.StatusBadRequest, Code: "DIGEST_INVALID", After: 1000}
+		}
+		return nil
+	}})
+	data, digest := noise(8, 100_000)
+	if _, err := push(t, repository(t, fake, registry.Options{}), digest, &at{data: data}); err != nil {
+		t.Fatal(err)
+	}
+	if !fake.HasBlob("acme/app", digest.String()) || fake.Requests()["POST uploads"] != 2 {
+		t.Errorf("want the blob, after a second session: %v", fake.Requests())
+	}
+}
+
+func TestAFirstRequestThatHangsHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	hanging, release := make(chan struct{}), make(chan struct{})
+	var first atomic.Bool
+	fake := registrytest.Start(t, registrytest.Rules{Fault: func(*http.Request) *registrytest.Fault {
+		if first.CompareAndSwap(false, true) {
+			close(hanging)
+			<-release
+		}
+		return nil
+	}})
+	repo := repository(t, fake, registry.Options{})
+	var hung sync.WaitGroup
+	hung.Go(func() { _, _, _ = repo.Head(t.Context(), "v1") })
+	<-hanging
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, _, err := repo.Head(ctx, "v1"); err != nil {
+		t.Errorf("behind a request that hangs: %v", err)
+	}
+	close(release)
+	hung.Wait()
+}
+
+func TestATokenServiceInAPrivateNetworkIsNotAsked(t *testing.T) {
+	fake := registrytest.Start(t, registrytest.Rules{Fault: func(*http.Request) *registrytest.Fault {
+		return &registrytest.Fault{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://169.254.169.254/token",service="x"`}}}
+	}})
+	_, _, err := repository(t, fake, registry.Options{}).Head(t.Context(), "v1")
+	var realm *registry.RealmError
+	if !errors.As(err, &realm) || !strings.Contains(err.Error(), "169.254.169.254") || fake.Total() != 1 {
+		t.Errorf("got error %v after %d requests, want one at once that names the service", err, fake.Total())
+	}
+}

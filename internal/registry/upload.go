@@ -135,7 +135,10 @@ func (u *Upload) Put(ctx context.Context, content Content) (sent int64, err erro
 		if ctx.Err() != nil {
 			return sent, fmt.Errorf("upload blob %s: %w", u.digest, context.Cause(ctx))
 		}
-		lost := failed != nil && (failed.Status == http.StatusNotFound || failed.Status == http.StatusRequestedRangeNotSatisfiable || failed.Has("BLOB_UPLOAD_INVALID"))
+		// The bytes that left had the right digest, or they would not all have left: a
+		// registry that finds another one has mixed up what came before a break.
+		lost := failed != nil && (failed.Status == http.StatusNotFound || failed.Status == http.StatusRequestedRangeNotSatisfiable ||
+			failed.Has("BLOB_UPLOAD_INVALID") || failed.Has("DIGEST_INVALID"))
 		again := failed != nil && (failed.Passing() || lost || failed.Status == http.StatusUnauthorized)
 		if !again || attempt >= h.client.opts.Attempts || failed.RetryAfter > h.client.opts.MaxWait {
 			return sent, err

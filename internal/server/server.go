@@ -22,6 +22,7 @@ import (
 	"github.com/drayage/drayage/internal/credhelper"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/keychain"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/internal/web"
@@ -168,7 +169,7 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 		helper = append(helper, credhelper.Keychain{Helper: credhelper.New(path, nil)})
 	}
 	registries := registry.New(registry.Options{
-		Keychain: registry.DefaultKeychain(helper...),
+		Keychain: keychain.New(helper...),
 		Insecure: plain, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
 	return haul.New(haul.Options{CAS: d.cas, Registries: registries, Logger: d.logger})

@@ -15,10 +15,20 @@ import (
 	"github.com/drayage/drayage/internal/cas"
 )
 
-// prepareGGCR makes the work for go-containerregistry's remote.Write, eight
-// images at once. It is told what the hauler finds out: that the shared layers can
-// be mounted from the first repository, whose image is written first.
+// prepareGGCR makes the work for go-containerregistry's remote.Write, image after
+// image: the layers of one go four at once, as it does by itself.
 func prepareGGCR(_ context.Context, p *plan) (func(context.Context) error, error) {
+	return writeGGCR(p, 1)
+}
+
+// prepareGGCR8 is the same with eight images at once, each call a writer of its own.
+func prepareGGCR8(_ context.Context, p *plan) (func(context.Context) error, error) {
+	return writeGGCR(p, 8)
+}
+
+// writeGGCR tells remote.Write what the hauler finds out: that the shared layers can be
+// mounted from the first repository, whose image is written first.
+func writeGGCR(p *plan, atOnce int) (func(context.Context) error, error) {
 	images, repository := p.images()
 	type task struct {
 		image     v1.Image
@@ -55,7 +65,7 @@ func prepareGGCR(_ context.Context, p *plan) (func(context.Context) error, error
 		if err := write(ctx, 0); err != nil {
 			return err
 		}
-		return each(ctx, len(tasks)-1, 8, func(ctx context.Context, i int) error { return write(ctx, i+1) })
+		return each(ctx, len(tasks)-1, atOnce, func(ctx context.Context, i int) error { return write(ctx, i+1) })
 	}, nil
 }
 

@@ -1,7 +1,8 @@
 // Command bench measures hauls on loopback: a real bazel-remote, a real
 // distribution registry behind a proxy that counts, and three uploaders that do
 // the same work, each in a process of its own: the hauler, go-containerregistry's
-// remote.Write, and a floor that knows everything beforehand.
+// remote.Write, image after image and eight images at once, and a floor that knows
+// everything beforehand.
 package main
 
 import (
@@ -35,7 +36,7 @@ func main() {
 	flag.IntVar(&o.bigImages, "big-images", 10, "number of images of 200 MiB")
 	flag.IntVar(&o.workers, "workers", 32, "hauls at once")
 	flag.StringVar(&o.dir, "dir", memory(), "where the servers keep their data; in memory by default, so that no disk is measured")
-	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul or ggcr")
+	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul, ggcr or ggcr-8")
 	flag.Parse()
 	exit(run(ctx, o))
 }
@@ -78,7 +79,7 @@ func run(ctx context.Context, o options) (err error) {
 	plan.Workers = o.workers
 
 	var measured []measurement
-	for _, uploader := range []string{"floor", "haul", "ggcr"} {
+	for _, uploader := range []string{"floor", "haul", "ggcr", "ggcr-8"} {
 		if o.uploader != "" && o.uploader != uploader {
 			continue
 		}

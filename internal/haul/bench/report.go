@@ -21,7 +21,7 @@ func (m measurement) print(w io.Writer) {
 	for _, kind := range slices.Sorted(maps.Keys(m.traffic.requests)) {
 		kinds = append(kinds, fmt.Sprintf("%s %d", kind, m.traffic.requests[kind]))
 	}
-	fmt.Fprintf(w, "%-5s  %-24s  %6.2f s  cpu %6.2f s  rss %5.1f MiB  up %8.1f MiB  %6d requests (%s)", m.uploader, m.name,
+	fmt.Fprintf(w, "%-6s  %-24s  %6.2f s  cpu %6.2f s  rss %5.1f MiB  up %8.1f MiB  %6d requests (%s)", m.uploader, m.name,
 		m.outcome.Wall.Seconds(), m.outcome.CPU.Seconds(), mib(m.outcome.RSS), mib(m.traffic.bytesUp), m.traffic.total(), strings.Join(kinds, ", "))
 	if m.traffic.failed > 0 {
 		fmt.Fprintf(w, "  %d failed", m.traffic.failed)
@@ -50,7 +50,7 @@ func report(w io.Writer, p *plan, all []measurement) {
 			images = len(p.Big)
 		}
 		fmt.Fprintf(w, "haul, %s: %.0f images/s", m.name, float64(images)/m.outcome.Wall.Seconds())
-		for _, other := range []string{"floor", "ggcr"} {
+		for _, other := range []string{"floor", "ggcr", "ggcr-8"} {
 			if o, found := find(other, m.name); found {
 				fmt.Fprintf(w, ", wall %.2f of %s's, cpu %.2f", ratio(m.outcome.Wall, o.outcome.Wall), other, ratio(m.outcome.CPU, o.outcome.CPU))
 			}

@@ -27,7 +27,7 @@ func upload(ctx context.Context, args []string) error {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
-	work := map[string]func(context.Context, *plan) (func(context.Context) error, error){"haul": prepareHaul, "ggcr": prepareGGCR, "floor": prepareFloor}[p.Uploader]
+	work := map[string]func(context.Context, *plan) (func(context.Context) error, error){"haul": prepareHaul, "ggcr": prepareGGCR, "ggcr-8": prepareGGCR8, "floor": prepareFloor}[p.Uploader]
 	if work == nil {
 		return fmt.Errorf("no uploader is called %q", p.Uploader)
 	}

@@ -83,8 +83,13 @@ type Fault struct {
 	// that no answer is given: the connection is cut.
 	Status int
 	Header http.Header
+	// Code is the answer's error code. Defaults to "FAULT".
+	Code string
 	// After is how many bytes of the body are taken before that.
 	After int64
+	// Answer, where it is set, is after how many bytes of an answer that is
+	// otherwise right the connection is cut.
+	Answer int64
 }
 
 // Start runs a registry until the test ends.

@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,8 +30,11 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 
 	if rules.Fault != nil {
 		if fault := rules.Fault(req); fault != nil {
-			r.fail(w, req, fault)
-			return
+			if fault.Answer == 0 {
+				r.fail(w, req, fault)
+				return
+			}
+			w = &cutAnswer{ResponseWriter: w, left: fault.Answer}
 		}
 	}
 	if !r.authorized(w, req, rules) {
@@ -75,7 +79,22 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, fault *Fault) 
 		return
 	}
 	maps.Copy(w.Header(), fault.Header)
-	refuse(w, fault.Status, "FAULT", "made by the test")
+	refuse(w, fault.Status, cmp.Or(fault.Code, "FAULT"), "made by the test")
+}
+
+// cutAnswer cuts the connection in the middle of an answer.
+type cutAnswer struct {
+	http.ResponseWriter
+	left int64
+}
+
+func (c *cutAnswer) Write(p []byte) (int, error) {
+	if int64(len(p)) <= c.left {
+		c.left -= int64(len(p))
+		return c.ResponseWriter.Write(p)
+	}
+	_, _ = c.ResponseWriter.Write(p[:c.left])
+	panic(http.ErrAbortHandler) // net/http's way to cut a connection
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {
