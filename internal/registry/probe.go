@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -168,20 +170,41 @@ func (p *probe) resume(ctx context.Context) {
 		p.note(name, false, err, yes, no)
 		return
 	}
-	const part = 100 << 10
-	if p.patch(ctx, upload, data[:part]) != nil {
-		p.note(name, false, nil, yes, no)
-		return
-	}
-	offset, err := upload.resume(ctx, false)
-	if err != nil || offset != part {
+	// The connection breaks in the middle of the upload, as they do: some registries
+	// keep what a request brought that ended well, and nothing else.
+	var sent int64
+	_ = upload.send(ctx, brokenContent(data[:100<<10]), newCheckpoints(digest, int64(len(data))), 0, &sent)
+	// The registry has to notice.
+	if err := p.repo.host.client.opts.Wait(ctx, breakPause); err != nil {
 		p.note(name, false, err, yes, no)
 		return
 	}
-	var sent int64
+	offset, err := upload.resume(ctx, false)
+	if err != nil || offset <= 0 {
+		p.note(name, false, err, yes, no)
+		return
+	}
 	err = upload.send(ctx, bytesContent(data), newCheckpoints(digest, int64(len(data))), offset, &sent)
 	p.note(name, err == nil, nil, yes, no)
 }
+
+// breakPause is how long a registry is given to notice that a connection broke.
+const breakPause = 500 * time.Millisecond
+
+// brokenContent is content whose source fails after its bytes.
+type brokenContent []byte
+
+var errBroken = errors.New("broken off on purpose")
+
+// Open implements [Content].
+func (b brokenContent) Open(context.Context, int64) (io.ReadCloser, error) {
+	return io.NopCloser(io.MultiReader(bytes.NewReader(b), broken{})), nil
+}
+
+// broken is a source that fails.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errBroken }
 
 func (p *probe) chunk(ctx context.Context) {
 	data, digest := noisy(probeChunk)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -30,6 +31,35 @@ func (m measurement) print(w io.Writer) {
 }
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// medians keeps of each uploader's runs of a case the one whose wall time is the
+// median, with the most requests and the most memory of all of them.
+func medians(all []measurement) []measurement {
+	type key struct{ uploader, name string }
+	var order []key
+	runs := map[key][]measurement{}
+	for _, m := range all {
+		k := key{m.uploader, m.name}
+		if runs[k] == nil {
+			order = append(order, k)
+		}
+		runs[k] = append(runs[k], m)
+	}
+	var kept []measurement
+	for _, k := range order {
+		of := runs[k]
+		slices.SortFunc(of, func(a, b measurement) int { return cmp.Compare(a.outcome.Wall, b.outcome.Wall) })
+		median := of[len(of)/2]
+		for _, m := range of {
+			median.outcome.RSS = max(median.outcome.RSS, m.outcome.RSS)
+			if m.traffic.total() > median.traffic.total() {
+				median.traffic = m.traffic
+			}
+		}
+		kept = append(kept, median)
+	}
+	return kept
+}
 
 // report prints the ratios and the goals.
 func report(w io.Writer, p *plan, all []measurement) {

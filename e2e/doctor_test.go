@@ -1,0 +1,45 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"testing"
+
+	"github.com/drayage/drayage/e2e/rig"
+)
+
+func TestDoctorTellsWhatRealRegistriesCan(t *testing.T) {
+	// What the two do differently is what makes the one cheaper to push to.
+	for name, want := range map[string]map[string]bool{
+		"distribution 3":   {"resume": true, "mount": true},
+		"distribution 2.8": {"resume": false, "mount": true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := realRegistries[name](t)
+			out, err := exec.CommandContext(t.Context(), rig.Drayage(t), "doctor", "--json", target.Host).Output()
+			check(t, err)
+			t.Logf("%s", out)
+			var findings []struct {
+				Name  string
+				Works bool
+			}
+			check(t, json.Unmarshal(out, &findings))
+			got := map[string]bool{}
+			for _, f := range findings {
+				got[f.Name] = f.Works
+			}
+			if len(findings) < 8 || !got["auth"] || !got["upload"] || !got["manifest"] {
+				t.Errorf("the findings are %+v", findings)
+			}
+			for name, ok := range want {
+				if got[name] != ok {
+					t.Errorf("%s is %t, want %t", name, got[name], ok)
+				}
+			}
+		})
+	}
+	target := rig.StartRegistry(t)
+	out, err := exec.CommandContext(t.Context(), rig.Drayage(t), "doctor", target.Host).CombinedOutput()
+	t.Logf("%s", out)
+	check(t, err)
+}
