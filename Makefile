@@ -50,7 +50,7 @@ e2e: ## the end-to-end tests alone: real Bazel, cache and registries
 	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
 
 .PHONY: soak
-soak: ## kill the store's owner a hundred times on each database, and the daemon in mid-haul ten times
+soak: ## kill the daemon, and the store's owner, a hundred times on each database
 	@$(SETUP) $(TEST_TOOLS)
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 60m -run Kill ./internal/store -kills 100
 	go test -timeout 60m -run Killed -count 10 ./e2e

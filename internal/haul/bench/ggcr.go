@@ -18,17 +18,17 @@ import (
 // prepareGGCR makes the work for go-containerregistry's remote.Write, image after
 // image: the layers of one go four at once, as it does by itself.
 func prepareGGCR(_ context.Context, p *plan) (func(context.Context) error, error) {
-	return writeGGCR(p, 1)
+	return writeGGCR(p, 1, false)
 }
 
-// prepareGGCR8 is the same with eight images at once, each call a writer of its own.
+// prepareGGCR8 makes eight calls at once, and tells them what the hauler finds out: that
+// the shared layers can be mounted from the first repository, whose image is written
+// first.
 func prepareGGCR8(_ context.Context, p *plan) (func(context.Context) error, error) {
-	return writeGGCR(p, 8)
+	return writeGGCR(p, 8, true)
 }
 
-// writeGGCR tells remote.Write what the hauler finds out: that the shared layers can be
-// mounted from the first repository, whose image is written first.
-func writeGGCR(p *plan, atOnce int) (func(context.Context) error, error) {
+func writeGGCR(p *plan, atOnce int, told bool) (func(context.Context) error, error) {
 	images, repository := p.images()
 	type task struct {
 		image     v1.Image
@@ -52,7 +52,7 @@ func writeGGCR(p *plan, atOnce int) (func(context.Context) error, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make image: %w", err)
 		}
-		if i > 0 && repository(i) != repository(0) {
+		if told && i > 0 && repository(i) != repository(0) {
 			img = mountingImage{Image: img, from: first, shared: sharedLayers}
 		}
 		tasks[i] = task{img, reference}

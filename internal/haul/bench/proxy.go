@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,8 @@ type proxy struct {
 	address string
 	server  *http.Server
 	shared  map[string]bool
+
+	bytesUp atomic.Int64
 
 	mu   sync.Mutex
 	seen traffic
@@ -85,6 +88,7 @@ func (p *proxy) reset() traffic {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seen := p.seen
+	seen.bytesUp = p.bytesUp.Swap(0)
 	p.seen = traffic{requests: map[string]int{}, shared: map[string]int{}}
 	seen.requests = maps.Clone(seen.requests)
 	return seen
@@ -126,8 +130,6 @@ type countedBody struct {
 
 func (b *countedBody) Read(data []byte) (int, error) {
 	n, err := b.ReadCloser.Read(data)
-	b.proxy.mu.Lock()
-	b.proxy.seen.bytesUp += int64(n)
-	b.proxy.mu.Unlock()
+	b.proxy.bytesUp.Add(int64(n))
 	return n, err
 }

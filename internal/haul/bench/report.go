@@ -70,19 +70,21 @@ func report(w io.Writer, p *plan, all []measurement) {
 		}
 		return all[i], true
 	}
+	// Ratios are those of the time for an image.
+	each := func(m measurement, d time.Duration) time.Duration {
+		return d / time.Duration(p.count(m.uploader, m.name))
+	}
+	wall := func(a, b measurement) float64 { return ratio(each(a, a.outcome.Wall), each(b, b.outcome.Wall)) }
+	cpu := func(a, b measurement) float64 { return ratio(each(a, a.outcome.CPU), each(b, b.outcome.CPU)) }
 	fmt.Fprintln(w)
 	for _, m := range all {
 		if m.uploader != "haul" {
 			continue
 		}
-		images := len(p.Small)
-		if m.name == "large layers" {
-			images = len(p.Big)
-		}
-		fmt.Fprintf(w, "haul, %s: %.0f images/s", m.name, float64(images)/m.outcome.Wall.Seconds())
+		fmt.Fprintf(w, "haul, %s: %.0f images/s", m.name, float64(p.count(m.uploader, m.name))/m.outcome.Wall.Seconds())
 		for _, other := range []string{"floor", "ggcr", "ggcr-8"} {
 			if o, found := find(other, m.name); found {
-				fmt.Fprintf(w, ", wall %.2f of %s's, cpu %.2f", ratio(m.outcome.Wall, o.outcome.Wall), other, ratio(m.outcome.CPU, o.outcome.CPU))
+				fmt.Fprintf(w, ", wall %.2f of %s's, cpu %.2f", wall(m, o), other, cpu(m, o))
 			}
 		}
 		fmt.Fprintln(w)
@@ -115,18 +117,18 @@ func report(w io.Writer, p *plan, all []measurement) {
 			goal(w, slug+"-again-requests-per-tag", float64(again.traffic.total())/float64(len(p.Small)), 1)
 		}
 		if o, found := find("ggcr", name); found {
-			goal(w, slug+"-wall-of-ggcr", ratio(m.outcome.Wall, o.outcome.Wall), 0.4)
+			goal(w, slug+"-wall-of-ggcr", wall(m, o), 0.4)
 		}
 		if o, found := find("floor", name); found {
-			goal(w, slug+"-wall-of-floor", ratio(m.outcome.Wall, o.outcome.Wall), 1.25)
+			goal(w, slug+"-wall-of-floor", wall(m, o), 1.25)
 		}
 	}
 	if m, found := find("haul", "large layers"); found {
 		if o, found := find("floor", "large layers"); found {
-			goal(w, "large-layers-wall-of-floor", ratio(m.outcome.Wall, o.outcome.Wall), 1.25)
+			goal(w, "large-layers-wall-of-floor", wall(m, o), 1.25)
 		}
 		if o, found := find("ggcr", "large layers"); found {
-			fmt.Fprintf(w, "large layers: wall %.2f of ggcr's\n", ratio(m.outcome.Wall, o.outcome.Wall))
+			fmt.Fprintf(w, "large layers: wall %.2f of ggcr's\n", wall(m, o))
 		}
 	}
 	for _, m := range all {
