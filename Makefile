@@ -53,7 +53,7 @@ e2e: ## the end-to-end tests alone: real Bazel, cache and registries
 soak: ## kill the daemon, and the store's owner, a hundred times on each database
 	@$(SETUP) $(TEST_TOOLS)
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 60m -run Kill ./internal/store -kills 100
-	go test -timeout 60m -run Killed -count 10 ./e2e
+	go test -timeout 120m -run TestKills ./e2e -v -kills 100
 
 .PHONY: lint
 lint: ## golangci-lint, and buildifier over the Starlark files
