@@ -17,6 +17,8 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/rs/zerolog"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/drayage/drayage/internal/clock"
 )
 
 // sqlitePoll is how often an SQLite file is asked for jobs.
@@ -95,7 +97,7 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 		kind:   dialect{name: "sqlite", intakes: 1, settles: 1, fetchPoll: sqlitePoll, pollOnly: true},
 		shut: func() {
 			for _, db := range []*sql.DB{reader, writer} {
-				if err := db.Close(); err != nil {
+				if err := closeSQLite(db); err != nil {
 					logger.Error().Err(err).Msg("database cannot be closed")
 				}
 			}
@@ -104,6 +106,32 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 	b.copies = func(ctx context.Context, target string) error { return copySQLite(ctx, path, target) }
 	b.join = func(context.Context, string) (session, error) { return &soleSession{db: b}, nil }
 	return b, nil
+}
+
+const (
+	// letGoLimit bounds the wait for a database's last connection, letGoPoll is how
+	// often it is looked for.
+	letGoLimit = 10 * time.Second
+	letGoPoll  = time.Millisecond
+)
+
+var errStillOpen = errors.New("a connection is still in use")
+
+// closeSQLite closes a database and waits until it is closed. database/sql lets go of
+// a connection later where a transaction was called off: the file would be nobody's
+// while somebody still writes to it.
+func closeSQLite(db *sql.DB) error {
+	if err := db.Close(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), letGoLimit, errStillOpen)
+	defer cancel()
+	for db.Stats().OpenConnections > 0 {
+		if err := clock.Wait(ctx, letGoPoll); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makePrivate makes the file if there is none, for its owner alone: what builds
