@@ -37,12 +37,20 @@ test: ## everything that a change must pass: vet, Starlark style, unit and end-t
 	@$(MAKE) starlark
 	go vet ./...
 	@$(MAKE) test-unit
+	@$(MAKE) race
 	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
 
 .PHONY: test-unit
 test-unit: ## the tests without Bazel
 	@$(SETUP) postgresql
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 15m $(GOTEST) $(UNIT)
+
+# Two images that share a layer, a thousand times. The race detector needs a C
+# compiler.
+.PHONY: race
+race: ## the haul's shared layers under the race detector
+	@if command -v cc >/dev/null; then go test -race -timeout 10m -run AThousandTimes ./internal/haul; \
+	else echo "race: no C compiler, so no race detector: install gcc to have it"; fi
 
 .PHONY: e2e
 e2e: ## the end-to-end tests alone: real Bazel, cache and registries
