@@ -114,7 +114,7 @@ func (s *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": int(s.Life.Seconds()), "issued_at": now.UTC().Format(time.RFC3339)})
+	fmt.Fprintf(w, `{"token":%q,"expires_in":%d,"issued_at":%q}`, token, int(s.Life.Seconds()), now.UTC().Format(time.RFC3339))
 }
 
 // sign makes a JSON Web Token (RFC 7519) with ES256 (RFC 7518, section 3.4).
