@@ -90,7 +90,8 @@ func TestAStalledDaemonThatComesBackWritesNoRowAndMovesNoTag(t *testing.T) {
 
 	signal(t, stalled, syscall.SIGCONT)
 	rig.WaitFor(t, pushLimit, "the stalled daemon to end its jobs", func() error {
-		if n := strings.Count(stalled.Output(), "the job was given to another worker in the meantime"); n < len(older.images) {
+		// It had begun one upload at least.
+		if !strings.Contains(stalled.Output(), "the job was given to another worker in the meantime") {
 			return errors.New("it has not noticed that it has lost them")
 		}
 		return nil

@@ -28,8 +28,9 @@ func (e *stampError) Unwrap() error { return e.err }
 // stamp fills in the destination's variables from what the stream said. The
 // build's metadata wins over the workspace status: it was given for this very
 // build, on its command line. While the stream may yet bring what is missing,
-// the error is a [*store.PostponeError].
-func (w *Worker) stamp(destination pushspec.Destination, invocation store.Invocation) (pushspec.Destination, error) {
+// the error is a [*store.PostponeError]. The time for that begins with the build, or
+// with the job: a job can be looked at before anything of its build is stored.
+func (w *Worker) stamp(destination pushspec.Destination, invocation store.Invocation, enqueued time.Time) (pushspec.Destination, error) {
 	vars := make(map[string]string, len(invocation.Status)+len(invocation.Metadata))
 	maps.Copy(vars, invocation.Status)
 	maps.Copy(vars, invocation.Metadata)
@@ -37,7 +38,11 @@ func (w *Worker) stamp(destination pushspec.Destination, invocation store.Invoca
 	if err == nil {
 		return stamped, nil
 	}
-	if !invocation.Finished && invocation.Status == nil && w.now().Sub(invocation.Started) < stampLimit {
+	began := invocation.Started
+	if enqueued.After(began) {
+		began = enqueued
+	}
+	if !invocation.Finished && invocation.Status == nil && w.now().Sub(began) < stampLimit {
 		return pushspec.Destination{}, &store.PostponeError{After: stampPoll}
 	}
 	return pushspec.Destination{}, &stampError{err: fmt.Errorf("fill in the destination: %w", err)}

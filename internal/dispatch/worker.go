@@ -132,7 +132,7 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		entry.Manifests = append(entry.Manifests, manifest)
 	}
 
-	destination, err := w.stamp(spec.Destination, invocation)
+	destination, err := w.stamp(spec.Destination, invocation, attempt.Created)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (a *adapter) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 
 // attempt does one run of a job and writes down how it ended.
 func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRow, job Job) {
-	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, job: row.ID, run: row.Attempt}
+	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, Created: row.CreatedAt, job: row.ID, run: row.Attempt}
 	if row.Attempt >= maxRuns {
 		attempt.Max = attempt.Number
 	}

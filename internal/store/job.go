@@ -65,6 +65,8 @@ type Attempt struct {
 	// Max is the Number of the last attempt. Whoever works on it returns a row,
 	// whatever happens.
 	Max int
+	// Created is when the job was enqueued.
+	Created time.Time
 	// Failures are the attempts before this one, the latest last.
 	Failures []Failure
 
