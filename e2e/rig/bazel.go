@@ -51,6 +51,9 @@ func (w *Workspace) TryBazel(t T, command string, args ...string) BazelResult {
 	result := BazelResult{Invocation: uuid.NewString()}
 	if takesInvocation(command) {
 		args = slices.Insert(slices.Clone(args), 0, "--invocation_id="+result.Invocation, "--color=no", "--curses=no", "--noshow_progress")
+		if w.noLinks {
+			args = slices.Insert(args, 0, "--symlink_prefix=/")
+		}
 	}
 	cmd := w.command(ctx, t, append([]string{command}, args...)...)
 	var stdout, stderr strings.Builder

@@ -20,6 +20,8 @@ type Workspace struct {
 	Progress func(io.Writer) io.Writer
 
 	outputBase string
+	// noLinks leaves Bazel's links to its outputs out of the folder.
+	noLinks bool
 }
 
 // NewWorkspace copies e2e/workspace into a temporary folder.

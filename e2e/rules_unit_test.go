@@ -1,0 +1,14 @@
+package e2e_test
+
+import (
+	"testing"
+
+	"github.com/drayage/drayage/e2e/rig"
+)
+
+// Drayage is the root module here, as its developers have it.
+func TestTheRulesPassTheirOwnTests(t *testing.T) {
+	w := rig.Checkout(t)
+	w.Bazel(t, "test", "--test_output=errors", "//rules/tests/...")
+	w.Bazel(t, "build", "//...")
+}

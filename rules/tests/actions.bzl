@@ -1,0 +1,70 @@
+"""What the analysis tests ask about actions."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+
+def action_of(env, mnemonic):
+    """Finds the one action of a kind of the target under test.
+
+    Args:
+      env: the test's environment.
+      mnemonic: the kind.
+
+    Returns:
+      The Action.
+    """
+    found = [a for a in analysistest.target_actions(env) if a.mnemonic == mnemonic]
+    asserts.equals(env, 1, len(found), "number of actions " + mnemonic)
+    return found[0]
+
+def names(files):
+    """The names of files without their folders, in order.
+
+    Args:
+      files: depset of File.
+
+    Returns:
+      A sorted list of strings.
+    """
+    return sorted([file.basename for file in files.to_list()])
+
+def read_by(action):
+    """What an action reads besides the tool.
+
+    Args:
+      action: the Action.
+
+    Returns:
+      The sorted list of the files' names.
+    """
+    tool = action.argv[0]
+    return sorted([file.basename for file in action.inputs.to_list() if file.path != tool])
+
+def flags(action, name):
+    """The values of a flag in an action's command line, in order.
+
+    Args:
+      action: the Action.
+      name: the flag: "--layer".
+
+    Returns:
+      A list of strings. Of files of this package, the names without their folders.
+    """
+    values = []
+    for i, arg in enumerate(action.argv):
+        if arg == name:
+            values.append(action.argv[i + 1].rpartition("/rules/tests/")[2])
+        elif arg.startswith(name + "="):
+            values.append(arg[len(name) + 1:])
+    return values
+
+def _refusal_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, ctx.attr.says)
+    return analysistest.end(env)
+
+# A target that must not be built, and a part of what is said then.
+refusal_test = analysistest.make(
+    _refusal_impl,
+    attrs = {"says": attr.string(mandatory = True)},
+    expect_failure = True,
+)

@@ -1,0 +1,359 @@
+"""Tests of the rules that make layers: what they hand to their action, and what they refuse."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//rules:layer.bzl", "image_layer", "layer_from_tar")
+load("//rules:providers.bzl", "LayerInfo")
+load(":actions.bzl", "action_of", "flags", "names", "read_by", "refusal_test")
+load(":subjects.bzl", "files", "program", "tree")
+
+_COMPRESS = str(Label("//rules/settings:compress"))
+_ESTARGZ = str(Label("//rules/settings:estargz"))
+_DIGEST_FUNCTION = str(Label("//rules/settings:digest_function"))
+
+def _providers_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[LayerInfo]
+    action = action_of(env, "ImageLayer")
+    asserts.equals(env, ["everything.layer.json"], names(target[DefaultInfo].files), "default outputs")
+    asserts.equals(env, [info.blob], target[OutputGroupInfo].blob.to_list(), "output group blob")
+    asserts.equals(env, ["everything.layer.json", "everything.tar.gz"], names(action.outputs), "one action makes both")
+    return analysistest.end(env)
+
+providers_test = analysistest.make(_providers_impl)
+
+def _list_impl(ctx):
+    env = analysistest.begin(ctx)
+    listed = [
+        a.content
+        for a in analysistest.target_actions(env)
+        if a.outputs.to_list()[0].basename == ctx.attr.of + ".list"
+    ][0]
+    listed = listed.replace(analysistest.target_bin_dir_path(env) + "/rules/tests", "OUT")
+    lines = listed.rstrip("\n").split("\n")
+    for line in ctx.attr.lines:
+        asserts.true(env, line in lines, "no line {} in\n{}".format(repr(line), listed))
+    if ctx.attr.whole:
+        asserts.equals(env, "\n".join(ctx.attr.lines), "\n".join(lines))
+    return analysistest.end(env)
+
+list_test = analysistest.make(
+    _list_impl,
+    attrs = {
+        "lines": attr.string_list(),
+        "of": attr.string(),
+        "whole": attr.bool(default = True),
+    },
+)
+
+def _inputs_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.equals(env, sorted(ctx.attr.files), read_by(action_of(env, "ImageLayer")))
+    return analysistest.end(env)
+
+inputs_test = analysistest.make(
+    _inputs_impl,
+    attrs = {"files": attr.string_list()},
+)
+
+def _command_impl(ctx):
+    env = analysistest.begin(ctx)
+    action = action_of(env, "ImageLayer")
+    blob = analysistest.target_under_test(env)[LayerInfo].blob
+    asserts.equals(env, ctx.attr.blob, blob.basename)
+    asserts.equals(env, ctx.attr.compress, flags(action, "--compress"))
+    asserts.equals(env, ctx.attr.estargz, "--estargz" in action.argv)
+    asserts.equals(env, [ctx.attr.digest_function], flags(action, "--digest-function"))
+    asserts.equals(env, ctx.attr.level, flags(action, "--level"))
+    asserts.equals(env, ctx.attr.copies, "--copies" in action.argv)
+    return analysistest.end(env)
+
+_COMMAND_ATTRS = {
+    "blob": attr.string(),
+    "compress": attr.string_list(),
+    "copies": attr.bool(),
+    "digest_function": attr.string(default = "sha256"),
+    "estargz": attr.bool(),
+    "level": attr.string_list(),
+}
+
+command_test = analysistest.make(_command_impl, attrs = _COMMAND_ATTRS)
+
+# Under settings that are not the default ones.
+other_settings_test = analysistest.make(
+    _command_impl,
+    attrs = _COMMAND_ATTRS,
+    config_settings = {
+        _COMPRESS: "zstd",
+        _DIGEST_FUNCTION: "blake3",
+        _ESTARGZ: "enabled",
+    },
+)
+
+estargz_setting_test = analysistest.make(
+    _command_impl,
+    attrs = _COMMAND_ATTRS,
+    config_settings = {_ESTARGZ: "enabled"},
+)
+
+def _subjects():
+    files(
+        name = "one",
+        outs = ["one.txt"],
+        tags = ["manual"],
+    )
+    files(
+        name = "two",
+        outs = ["a.txt", "b.txt"],
+        tags = ["manual"],
+    )
+    tree(
+        name = "directory",
+        tags = ["manual"],
+    )
+    program(
+        name = "prog",
+        data = [":one", "BUILD.bazel", ":directory"],
+        tags = ["manual"],
+    )
+
+def _lists():
+    image_layer(
+        name = "everything",
+        srcs = {
+            "/data/": ":one",
+            "/etc/config": ":one",
+            "/several": ":two",
+            "/source": "BUILD.bazel",
+            "/tree": ":directory",
+        },
+        directories = {
+            "/tmp": "1777",
+            "/var/empty": "",
+        },
+        modes = {
+            "/etc/config": "0600",
+            "/several": "0755",
+        },
+        mtime = "1700000000",
+        mtimes = {"/source": "2026-01-02T03:04:05Z"},
+        owner = "7:8",
+        owners = {
+            "/tmp": "0:0",
+            "/tree": "1000",
+        },
+        symlinks = {"/bin/sh": "busybox"},
+        tags = ["manual"],
+        xattrs = {"/etc/config": ["user.a=100%", "user.b=0x00ff"]},
+    )
+    providers_test(
+        name = "providers_test",
+        target_under_test = ":everything",
+    )
+    usual = "\tuid=7\tgid=8\tmtime=1700000000"
+    list_test(
+        name = "list_test",
+        lines = [
+            "file\t0644\t/data/one.txt\tOUT/one.txt" + usual,
+            "file\t0600\t/etc/config\tOUT/one.txt" + usual + "\txattr:user.a=100%\txattr:user.b=0x00ff",
+            "file\t0755\t/several/a.txt\tOUT/a.txt" + usual,
+            "file\t0755\t/several/b.txt\tOUT/b.txt" + usual,
+            "file\t0644\t/source\trules/tests/BUILD.bazel\tuid=7\tgid=8\tmtime=2026-01-02T03:04:05Z",
+            "file\t0644\t/tree\tOUT/directory\tuid=1000\tgid=1000\tmtime=1700000000",
+            "link\t/bin/sh\tbusybox" + usual,
+            "dir\t1777\t/tmp\tuid=0\tgid=0\tmtime=1700000000",
+            "dir\t0755\t/var/empty" + usual,
+        ],
+        of = "everything",
+        target_under_test = ":everything",
+    )
+    inputs_test(
+        name = "inputs_test",
+        files = ["BUILD.bazel", "a.txt", "b.txt", "directory", "everything.list", "one.txt"],
+        target_under_test = ":everything",
+    )
+
+    image_layer(
+        name = "with_program",
+        srcs = {"/bin/prog": ":prog"},
+        owner = "5",
+        tags = ["manual"],
+    )
+    list_test(
+        name = "runfiles_test",
+        lines = [
+            "file\t0755\t/bin/prog\tOUT/prog\tuid=5\tgid=5",
+            "file\t0755\t/bin/prog.runfiles/_main/rules/tests/one.txt\tOUT/one.txt\tuid=5\tgid=5",
+            "file\t0755\t/bin/prog.runfiles/_main/rules/tests/BUILD.bazel\trules/tests/BUILD.bazel\tuid=5\tgid=5",
+            "file\t0755\t/bin/prog.runfiles/_main/rules/tests/directory\tOUT/directory\tuid=5\tgid=5",
+            "file\t0755\t/bin/prog.runfiles/_main/below/link\tOUT/prog.target\tuid=5\tgid=5",
+            "file\t0755\t/bin/prog.runfiles/root/link\tOUT/prog.target\tuid=5\tgid=5",
+        ],
+        of = "with_program",
+        target_under_test = ":with_program",
+        # Bazel adds a file of its own, of another name in each version.
+        whole = False,
+    )
+    image_layer(
+        name = "program_alone",
+        srcs = {"/bin/prog": ":prog"},
+        include_runfiles = False,
+        tags = ["manual"],
+    )
+    list_test(
+        name = "no_runfiles_test",
+        lines = ["file\t0755\t/bin/prog\tOUT/prog"],
+        of = "program_alone",
+        target_under_test = ":program_alone",
+    )
+    inputs_test(
+        name = "no_runfiles_inputs_test",
+        files = ["prog", "program_alone.list"],
+        target_under_test = ":program_alone",
+    )
+
+def _commands():
+    image_layer(
+        name = "plain",
+        srcs = {"/one": ":one"},
+        tags = ["manual"],
+    )
+    command_test(
+        name = "default_command_test",
+        blob = "plain.tar.gz",
+        compress = ["gzip"],
+        target_under_test = ":plain",
+    )
+    other_settings_test(
+        name = "settings_test",
+        blob = "plain.tar.zst",
+        compress = ["zstd"],
+        digest_function = "blake3",
+        # The setting is for layers that can have it.
+        estargz = False,
+        target_under_test = ":plain",
+    )
+    estargz_setting_test(
+        name = "estargz_setting_test",
+        blob = "plain.tar.gz",
+        compress = ["gzip"],
+        estargz = True,
+        target_under_test = ":plain",
+    )
+    image_layer(
+        name = "particular",
+        srcs = {"/one": ":one"},
+        compress = "gzip",
+        estargz = "disabled",
+        hard_links = False,
+        level = 9,
+        tags = ["manual"],
+    )
+    other_settings_test(
+        name = "attributes_win_test",
+        blob = "particular.tar.gz",
+        compress = ["gzip"],
+        copies = True,
+        digest_function = "blake3",
+        level = ["9"],
+        target_under_test = ":particular",
+    )
+
+def _archives():
+    layer_from_tar(
+        name = "taken",
+        src = ":one",
+        tags = ["manual"],
+    )
+    other_settings_test(
+        name = "archive_as_it_is_test",
+        blob = "taken.blob",
+        compress = [],
+        digest_function = "blake3",
+        target_under_test = ":taken",
+    )
+    inputs_test(
+        name = "archive_inputs_test",
+        files = ["one.txt"],
+        target_under_test = ":taken",
+    )
+    layer_from_tar(
+        name = "compressed_anew",
+        src = ":one",
+        compress = "zstd",
+        tags = ["manual"],
+    )
+    command_test(
+        name = "archive_anew_test",
+        blob = "compressed_anew.tar.zst",
+        compress = ["zstd"],
+        target_under_test = ":compressed_anew",
+    )
+
+def _refusals():
+    image_layer(
+        name = "mode_of_nothing",
+        srcs = {"/one": ":one"},
+        modes = {"/two": "0755"},
+        tags = ["manual"],
+    )
+    refusal_test(
+        name = "mode_of_nothing_test",
+        says = "//rules/tests:mode_of_nothing: modes names \"/two\", which is not in srcs, symlinks or directories",
+        target_under_test = ":mode_of_nothing",
+    )
+    image_layer(
+        name = "tab_in_path",
+        srcs = {"/one\ttwo": ":one"},
+        tags = ["manual"],
+    )
+    refusal_test(
+        name = "tab_in_path_test",
+        says = "the path \"/one\\ttwo\" holds a tab or a line break",
+        target_under_test = ":tab_in_path",
+    )
+    image_layer(
+        name = "zstd_estargz",
+        srcs = {"/one": ":one"},
+        compress = "zstd",
+        estargz = "enabled",
+        tags = ["manual"],
+    )
+    refusal_test(
+        name = "zstd_estargz_test",
+        says = "eStargz is a form of gzip, and compress is zstd",
+        target_under_test = ":zstd_estargz",
+    )
+
+def layer_tests(name):
+    """All tests of this file.
+
+    Args:
+      name: the suite's.
+    """
+    _subjects()
+    _lists()
+    _commands()
+    _archives()
+    _refusals()
+    native.test_suite(
+        name = name,
+        tests = [
+            ":archive_anew_test",
+            ":archive_as_it_is_test",
+            ":archive_inputs_test",
+            ":attributes_win_test",
+            ":default_command_test",
+            ":estargz_setting_test",
+            ":inputs_test",
+            ":list_test",
+            ":mode_of_nothing_test",
+            ":no_runfiles_inputs_test",
+            ":no_runfiles_test",
+            ":providers_test",
+            ":runfiles_test",
+            ":settings_test",
+            ":tab_in_path_test",
+            ":zstd_estargz_test",
+        ],
+    )

@@ -1,0 +1,130 @@
+"""Tests of the names of platforms."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts", "unittest")
+load("//rules:image.bzl", "image_manifest")
+load("//rules/private:platform.bzl", "ARCHITECTURES", "constraints_of")
+load(":actions.bzl", "action_of", "flags")
+
+def _constraints_impl(ctx):
+    env = unittest.begin(ctx)
+    for oci, constraints in {
+        ("linux", "386", ""): ["@platforms//cpu:x86_32"],
+        ("linux", "amd64", ""): ["@platforms//cpu:x86_64"],
+        ("linux", "arm", "v7"): ["@platforms//cpu:armv7"],
+        ("linux", "arm64", ""): ["@platforms//cpu:aarch64"],
+        # What registries say of all arm64 images, with and without the variant.
+        ("linux", "arm64", "v8"): ["@platforms//cpu:aarch64"],
+        ("linux", "riscv64", ""): ["@platforms//cpu:riscv64"],
+        ("windows", "amd64", ""): ["@platforms//cpu:x86_64", "@platforms//os:windows"],
+    }.items():
+        asserts.equals(env, constraints, constraints_of(*oci), "constraints of {}".format(oci))
+    return unittest.end(env)
+
+constraints_test = unittest.make(_constraints_impl)
+
+def _no_constraints_impl(ctx):
+    env = unittest.begin(ctx)
+    for oci in [
+        ("linux", "arm", "v5"),
+        ("linux", "arm", "v6"),
+        ("linux", "arm", ""),
+        # A plain amd64 machine need not be able to run it.
+        ("linux", "amd64", "v3"),
+        ("linux", "mips64le", ""),
+        ("unknown", "unknown", ""),
+    ]:
+        asserts.equals(env, None, constraints_of(*oci), "constraints of {}".format(oci))
+    return unittest.end(env)
+
+no_constraints_test = unittest.make(_no_constraints_impl)
+
+def _there_and_back_impl(ctx):
+    env = unittest.begin(ctx)
+    for cpu, name in ARCHITECTURES.items():
+        architecture, _, variant = name.partition("/")
+        asserts.equals(env, ["@platforms//cpu:" + cpu], constraints_of("linux", architecture, variant))
+    return unittest.end(env)
+
+there_and_back_test = unittest.make(_there_and_back_impl)
+
+def _named_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.equals(env, [ctx.attr.oci], flags(action_of(env, "ImageManifest"), "--platform"))
+    return analysistest.end(env)
+
+def _named_test(platform):
+    return analysistest.make(
+        _named_impl,
+        attrs = {"oci": attr.string()},
+        config_settings = {"//command_line_option:platforms": str(Label("//rules/tests:" + platform))},
+    )
+
+arm64_test = _named_test("linux_aarch64")
+armv7_test = _named_test("linux_armv7")
+windows_test = _named_test("windows_x86_64")
+
+# An image that is built on a Mac, for no platform in particular, is for linux.
+macos_test = _named_test("macos_aarch64")
+
+def _unknown_cpu_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, "none of the CPUs that an image can be for: aarch64, ")
+    return analysistest.end(env)
+
+unknown_cpu_test = analysistest.make(
+    _unknown_cpu_impl,
+    config_settings = {"//command_line_option:platforms": str(Label("//rules/tests:linux_mips64"))},
+    expect_failure = True,
+)
+
+def platform_tests(name):
+    """All tests of this file.
+
+    Args:
+      name: the suite's.
+    """
+    unittest.suite(
+        name,
+        constraints_test,
+        no_constraints_test,
+        there_and_back_test,
+    )
+    for platform, (os, cpu) in {
+        "linux_aarch64": ("linux", "aarch64"),
+        "linux_armv7": ("linux", "armv7"),
+        "linux_mips64": ("linux", "mips64"),
+        "macos_aarch64": ("macos", "aarch64"),
+        "windows_x86_64": ("windows", "x86_64"),
+    }.items():
+        native.platform(
+            name = platform,
+            constraint_values = ["@platforms//os:" + os, "@platforms//cpu:" + cpu],
+        )
+    image_manifest(
+        name = "empty_image",
+        tags = ["manual"],
+    )
+    arm64_test(
+        name = "arm64_test",
+        oci = "linux/arm64",
+        target_under_test = ":empty_image",
+    )
+    armv7_test(
+        name = "armv7_test",
+        oci = "linux/arm/v7",
+        target_under_test = ":empty_image",
+    )
+    windows_test(
+        name = "windows_test",
+        oci = "windows/amd64",
+        target_under_test = ":empty_image",
+    )
+    macos_test(
+        name = "macos_test",
+        oci = "linux/arm64",
+        target_under_test = ":empty_image",
+    )
+    unknown_cpu_test(
+        name = "unknown_cpu_test",
+        target_under_test = ":empty_image",
+    )

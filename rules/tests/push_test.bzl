@@ -1,0 +1,237 @@
+"""Tests of the rules that push: what their specs are made of, and what bazel run executes."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//rules:providers.bzl", "PushSpecInfo")
+load("//rules:push.bzl", "image_push", "multi_push")
+load(":actions.bzl", "flags", "names", "read_by", "refusal_test")
+
+_REGISTRY = str(Label("//rules/settings:registry"))
+_REMOTE_CACHE = str(Label("//rules/settings:remote_cache"))
+_STRATEGY = str(Label("//rules/settings:push_strategy"))
+
+def _specs(env):
+    """The actions that write specs, in the order of their outputs' names."""
+    actions = {a.outputs.to_list()[0].basename: a for a in analysistest.target_actions(env) if a.mnemonic == "PushSpec"}
+    return [actions[name] for name in sorted(actions)]
+
+def _launcher(env):
+    """The program that bazel run executes, as text."""
+    executable = analysistest.target_under_test(env)[DefaultInfo].files_to_run.executable
+    return [a.content for a in analysistest.target_actions(env) if executable in a.outputs.to_list()][0]
+
+def _runfiles(env):
+    return names(analysistest.target_under_test(env)[DefaultInfo].default_runfiles.files)
+
+def _push_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    specs = ["push.2.pushspec.json", "push.pushspec.json"]
+    asserts.equals(env, specs, names(target[DefaultInfo].files))
+    asserts.equals(env, specs, names(target[OutputGroupInfo].push_spec))
+    asserts.equals(env, specs, names(target[PushSpecInfo].specs))
+
+    second, first = _specs(env)
+    for action, registry, repository in [(first, "registry.example:5000", "acme/app"), (second, "other.example", "mirror/of/app")]:
+        asserts.equals(env, [registry], flags(action, "--registry"))
+        asserts.equals(env, [repository], flags(action, "--repository"))
+        asserts.equals(env, ["latest", "git-{BUILD_SCM_REVISION}"], flags(action, "--tag"))
+        asserts.equals(env, ["tags.txt"], flags(action, "--tag-file"))
+        asserts.equals(env, [str(Label("//rules/tests:push"))], flags(action, "--target"))
+
+        # Every layer is described, and none is read.
+        asserts.equals(env, [
+            "everything.layer.json",
+            "image.config.json",
+            "image.manifest.json",
+            "plain.layer.json",
+            "tags.txt",
+            "two.txt",
+        ], read_by(action))
+    return analysistest.end(env)
+
+push_test = analysistest.make(_push_impl)
+
+def _push_index_impl(ctx):
+    env = analysistest.begin(ctx)
+    action = _specs(env)[0]
+    asserts.equals(env, ["index.index.json"], flags(action, "--index"))
+    asserts.equals(env, 4, len(flags(action, "--manifest")))
+    asserts.equals(env, 4, len(flags(action, "--config")))
+    asserts.equals(env, [], [name for name in read_by(action) if ".tar" in name], "blobs among the inputs")
+    return analysistest.end(env)
+
+push_index_test = analysistest.make(_push_index_impl)
+
+def _registry_setting_impl(ctx):
+    env = analysistest.begin(ctx)
+    for action in _specs(env):
+        asserts.equals(env, ["staging.example"], flags(action, "--registry"))
+    return analysistest.end(env)
+
+registry_setting_test = analysistest.make(
+    _registry_setting_impl,
+    config_settings = {_REGISTRY: "staging.example"},
+)
+
+def _lazy_impl(ctx):
+    env = analysistest.begin(ctx)
+    launcher = _launcher(env)
+    for part in ["drayage", "push ", "/push.pushspec.json'", "/push.2.pushspec.json'", "--status="]:
+        asserts.true(env, part in launcher, "no {} in\n{}".format(part, launcher))
+    asserts.equals(env, [], [name for name in _runfiles(env) if ".tar" in name], "layers on this machine")
+    return analysistest.end(env)
+
+lazy_test = analysistest.make(_lazy_impl)
+
+def _quoting_impl(ctx):
+    env = analysistest.begin(ctx)
+    launcher = _launcher(env)
+    quoted = "'grpc://it'\\''s a $(cache)'"
+    asserts.true(env, "--cas=" + quoted in launcher, "no {} in\n{}".format(quoted, launcher))
+    return analysistest.end(env)
+
+quoting_test = analysistest.make(
+    _quoting_impl,
+    config_settings = {_REMOTE_CACHE: "grpc://it's a $(cache)"},
+)
+
+def _eager_impl(ctx):
+    env = analysistest.begin(ctx)
+    layers = [name for name in _runfiles(env) if ".tar" in name]
+    asserts.equals(env, ["everything.tar.gz", "plain.tar.gz"], layers)
+    launcher = _launcher(env)
+    for layer in layers:
+        asserts.true(env, "/" + layer in launcher, "no {} in\n{}".format(layer, launcher))
+    return analysistest.end(env)
+
+eager_test = analysistest.make(_eager_impl)
+eager_setting_test = analysistest.make(
+    _eager_impl,
+    config_settings = {_STRATEGY: "eager"},
+)
+
+def _bes_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.false(env, "exec " in _launcher(env), "bazel run pushes:\n" + _launcher(env))
+    asserts.equals(env, [], [name for name in _runfiles(env) if ".tar" in name], "layers on this machine")
+    return analysistest.end(env)
+
+bes_test = analysistest.make(_bes_impl)
+
+def _multi_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    specs = ["push.2.pushspec.json", "push.pushspec.json", "push_index.pushspec.json"]
+    asserts.equals(env, specs, names(target[DefaultInfo].files))
+    asserts.equals(env, specs, names(target[OutputGroupInfo].push_spec))
+    asserts.equals(env, specs, names(target[PushSpecInfo].specs))
+    asserts.equals(env, [], _specs(env), "specs are written once, by their own targets")
+    for spec in specs:
+        asserts.true(env, spec in _launcher(env), "no {} in\n{}".format(spec, _launcher(env)))
+    return analysistest.end(env)
+
+multi_test = analysistest.make(_multi_impl)
+
+def _push(name, **kwargs):
+    image_push(
+        name = name,
+        registry = "registry.example:5000",
+        repository = "acme/app",
+        tags = ["manual"],
+        **kwargs
+    )
+
+def push_tests(name):
+    """All tests of this file; they need the targets of image_tests.
+
+    Args:
+      name: the suite's.
+    """
+    _push(
+        name = "push",
+        also_to = ["other.example/mirror/of/app"],
+        image = ":image",
+        tag = "latest",
+        tag_file = "tags.txt",
+        tag_list = ["git-{BUILD_SCM_REVISION}", "latest"],
+    )
+    push_test(
+        name = "push_test",
+        target_under_test = ":push",
+    )
+    registry_setting_test(
+        name = "registry_setting_test",
+        target_under_test = ":push",
+    )
+    lazy_test(
+        name = "lazy_test",
+        target_under_test = ":push",
+    )
+    quoting_test(
+        name = "quoting_test",
+        target_under_test = ":push",
+    )
+    eager_setting_test(
+        name = "eager_setting_test",
+        target_under_test = ":push",
+    )
+    _push(
+        name = "push_index",
+        image = ":index",
+    )
+    push_index_test(
+        name = "push_index_test",
+        target_under_test = ":push_index",
+    )
+    _push(
+        name = "push_eagerly",
+        image = ":image",
+        strategy = "eager",
+    )
+    eager_test(
+        name = "eager_test",
+        target_under_test = ":push_eagerly",
+    )
+    _push(
+        name = "push_by_daemon",
+        image = ":image",
+        strategy = "bes",
+    )
+    bes_test(
+        name = "bes_test",
+        target_under_test = ":push_by_daemon",
+    )
+    multi_push(
+        name = "push_all",
+        pushes = [":push", ":push_index"],
+        tags = ["manual"],
+    )
+    multi_test(
+        name = "multi_test",
+        target_under_test = ":push_all",
+    )
+    _push(
+        name = "push_nowhere",
+        also_to = ["registry.example"],
+        image = ":image",
+    )
+    refusal_test(
+        name = "push_nowhere_test",
+        says = "//rules/tests:push_nowhere: \"registry.example\" in also_to is not of the form HOST/REPOSITORY",
+        target_under_test = ":push_nowhere",
+    )
+    native.test_suite(
+        name = name,
+        tests = [
+            ":bes_test",
+            ":eager_setting_test",
+            ":eager_test",
+            ":lazy_test",
+            ":multi_test",
+            ":push_index_test",
+            ":push_nowhere_test",
+            ":push_test",
+            ":quoting_test",
+            ":registry_setting_test",
+        ],
+    )
