@@ -80,9 +80,10 @@ fmt: ## format Go and Starlark
 	@e2e/setup/starlark fix
 
 .PHONY: generate
-generate: ## write the generated Go again
-	@$(SETUP) buf
+generate: ## write the generated Go, and the reference of the rules, again
+	@$(SETUP) buf bazel
 	cd proto && $(BIN)/buf lint && $(BIN)/buf generate
+	go run ./e2e/rulesdoc/generate
 
 .PHONY: bench
 bench: bench-relay bench-haul bench-store bench-layer ## all benches, one after another
