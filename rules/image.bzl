@@ -1,10 +1,12 @@
 """Images: `load("@drayage//rules:image.bzl", "image_manifest", "image_index", "image_from_binary")`."""
 
+load("//rules/private:artifact.bzl", _image_artifact = "image_artifact")
 load("//rules/private:binary.bzl", _image_from_binary = "image_from_binary")
 load("//rules/private:import.bzl", _image_import = "image_import")
 load("//rules/private:index.bzl", _image_index = "image_index")
 load("//rules/private:manifest.bzl", _image_manifest = "image_manifest")
 
+image_artifact = _image_artifact
 image_from_binary = _image_from_binary
 image_import = _image_import
 image_index = _image_index

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/zeebo/blake3"
 
@@ -24,6 +25,8 @@ type blobFiles struct {
 	// paths by the name of a blob in the cache: "sha256:…".
 	paths     map[string]string
 	otherwise haul.CAS
+	// read counts the bytes of what was read so far.
+	read atomic.Int64
 }
 
 // openBlobFiles finds out which blob each file is, under the digest functions
@@ -66,6 +69,7 @@ func hashFile(path string, h hash.Hash) (string, error) {
 
 // ReadAll implements [haul.CAS].
 func (b *blobFiles) ReadAll(ctx context.Context, blob cas.Blob) ([]byte, error) {
+	b.read.Add(blob.Size)
 	if path, here := b.paths[blob.String()]; here {
 		return os.ReadFile(path)
 	}
@@ -77,6 +81,27 @@ func (b *blobFiles) ReadAll(ctx context.Context, blob cas.Blob) ([]byte, error) 
 
 // Stream implements [haul.CAS].
 func (b *blobFiles) Stream(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error) {
+	stream, err := b.open(ctx, blob, offset)
+	if err != nil {
+		return nil, err
+	}
+	return countedStream{stream, &b.read}, nil
+}
+
+// countedStream counts what is read.
+type countedStream struct {
+	io.ReadCloser
+
+	bytes *atomic.Int64
+}
+
+func (c countedStream) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.bytes.Add(int64(n))
+	return n, err
+}
+
+func (b *blobFiles) open(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error) {
 	path, here := b.paths[blob.String()]
 	if !here && b.otherwise == nil {
 		return nil, errNoCAS

@@ -8,11 +8,15 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/clock"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/version"
@@ -26,6 +30,7 @@ type pushFlags struct {
 	blobs         []string
 	statusFiles   []string
 	vars          []string
+	casRegistry   bool
 	verbose       bool
 }
 
@@ -55,6 +60,7 @@ in from --var, and from workspace status files.`,
 	f.StringArrayVar(&flags.blobs, "blob", nil, "file with the bytes of a layer")
 	f.StringArrayVar(&flags.statusFiles, "status", nil, "workspace status file with stamp variables; later ones win")
 	f.StringArrayVar(&flags.vars, "var", nil, "NAME=value of a stamp variable; wins over files")
+	f.BoolVar(&flags.casRegistry, "cas-registry", false, "the registry reads the remote cache itself: send manifests and configs, and no layer")
 	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log each request")
 	return command
 }
@@ -91,23 +97,50 @@ func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []st
 	if err != nil {
 		return err
 	}
-	var failures []error
-	for _, spec := range specs {
-		if err := f.pushOne(ctx, out, hauler, spec, vars); err != nil {
-			failures = append(failures, err)
-		}
+	p := pushes{flags: f, hauler: hauler, vars: vars, out: out}
+	stop := p.report(ctx, progress, blobs, len(specs))
+	defer stop()
+	return p.all(ctx, specs)
+}
+
+// pushes are images that are pushed together, so that what they share is sent once.
+type pushes struct {
+	flags  pushFlags
+	hauler *haul.Hauler
+	vars   map[string]string
+
+	mu   sync.Mutex // of out and done
+	out  io.Writer
+	done int
+}
+
+// pushesAtOnce bounds the images that are pushed at the same time.
+const pushesAtOnce = 8
+
+// all pushes every spec, whatever comes of the others.
+func (p *pushes) all(ctx context.Context, specs []*pushspec.Spec) error {
+	failures := make([]error, len(specs))
+	var g errgroup.Group
+	g.SetLimit(pushesAtOnce)
+	for i, spec := range specs {
+		g.Go(func() error {
+			failures[i] = p.one(ctx, spec)
+			return nil
+		})
 	}
+	_ = g.Wait() // the failures are in their order
 	return errors.Join(failures...)
 }
 
-func (f pushFlags) pushOne(ctx context.Context, out io.Writer, hauler *haul.Hauler, spec *pushspec.Spec, vars map[string]string) error {
-	destination, err := spec.Destination.Stamp(vars)
+func (p *pushes) one(ctx context.Context, spec *pushspec.Spec) error {
+	destination, err := spec.Destination.Stamp(p.vars)
 	if err != nil {
 		return fmt.Errorf("push %s: %w", spec.Target, err)
 	}
 	where := destination.Registry + "/" + destination.Repository
-	result, err := hauler.Haul(ctx, haul.Request{
-		Spec: spec, Repository: destination.Repository, Tags: destination.Tags, Instance: f.instance, Invocation: "drayage push",
+	result, err := p.hauler.Haul(ctx, haul.Request{
+		Spec: spec, Repository: destination.Repository, Tags: destination.Tags, Instance: p.flags.instance, Invocation: "drayage push",
+		LayersInPlace: p.flags.casRegistry,
 	})
 	if err != nil {
 		return fmt.Errorf("push %s to %s: %w", spec.Target, where, err)
@@ -116,12 +149,34 @@ func (f pushFlags) pushOne(ctx context.Context, out io.Writer, hauler *haul.Haul
 	if result.AlreadyThere {
 		did = "there already"
 	}
-	_, err = fmt.Fprintf(out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), did)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done++
+	_, err = fmt.Fprintf(p.out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), did)
 	return err
 }
 
+// report says now and then how far a long push is, until stop is called.
+func (p *pushes) report(ctx context.Context, to io.Writer, blobs *blobFiles, images int) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for clock.Wait(ctx, reportEvery) == nil {
+			p.mu.Lock()
+			fmt.Fprintf(to, "drayage: %d of %d images pushed, %d MiB of layers read so far\n", p.done, images, blobs.read.Load()>>20)
+			p.mu.Unlock()
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+const reportEvery = 5 * time.Second
+
 // openBlobs is where layers are read from: files first, then the remote cache.
-func (f pushFlags) openBlobs(specs []*pushspec.Spec, logger zerolog.Logger) (haul.CAS, func(), error) {
+func (f pushFlags) openBlobs(specs []*pushspec.Spec, logger zerolog.Logger) (*blobFiles, func(), error) {
 	files, err := openBlobFiles(f.blobs, specs)
 	if err != nil {
 		return nil, nil, err

@@ -15,7 +15,7 @@ import (
 
 func newPushSpecCommand() *cobra.Command {
 	var out, index, tagFile string
-	var manifests, configs, layers []string
+	var manifests, configs, layers, referrers []string
 	var push image.Push
 
 	command := &cobra.Command{
@@ -26,7 +26,7 @@ needs to know to push it. The repository and the tags may hold stamp variables, 
 in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			data, err := makePushSpec(push, index, tagFile, manifests, configs, layers)
+			data, err := makePushSpec(push, index, tagFile, manifests, configs, layers, referrers)
 			if _, ok := errors.AsType[*pushspec.Error](err); ok {
 				return err // it names the target itself
 			}
@@ -46,7 +46,8 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 	flags.StringVar(&index, "index", "", "index over the images")
 	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
 	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
-	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer; those of the base too")
+	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer or of an artifact's file; those of the base too")
+	flags.StringArrayVar(&referrers, "referrer", nil, "manifest of an artifact about the image, as drayage referrer writes it")
 	flags.StringVar(&push.Destination.Registry, "registry", "", "host of the registry")
 	flags.StringVar(&push.Destination.Repository, "repository", "", "name of the repository")
 	flags.StringArrayVar(&push.Destination.Tags, "tag", nil, "a tag")
@@ -55,7 +56,7 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 	return command
 }
 
-func makePushSpec(push image.Push, index, tagFile string, manifests, configs, layers []string) ([]byte, error) {
+func makePushSpec(push image.Push, index, tagFile string, manifests, configs, layers, referrers []string) ([]byte, error) {
 	var err error
 	if push.Images, err = readImages(manifests, configs); err != nil {
 		return nil, err
@@ -67,6 +68,13 @@ func makePushSpec(push image.Push, index, tagFile string, manifests, configs, la
 		if push.Index, err = os.ReadFile(index); err != nil {
 			return nil, fmt.Errorf("read index: %w", err)
 		}
+	}
+	for _, path := range referrers {
+		manifest, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read manifest of artifact: %w", err)
+		}
+		push.Referrers = append(push.Referrers, manifest)
 	}
 	if tagFile != "" {
 		listed, err := os.ReadFile(tagFile)

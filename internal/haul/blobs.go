@@ -26,7 +26,12 @@ const (
 
 // copyAll copies the blobs and writes the manifests.
 func (j *job) copyAll(ctx context.Context, early *early, tags []string) error {
-	blobs := slices.Clone(j.req.Spec.Blobs)
+	blobs := j.toCopy()
+	for _, blob := range j.req.Spec.Blobs {
+		if j.inPlace(blob) {
+			j.count(&j.result.Present, blob.Size)
+		}
+	}
 	// What the cache lacks comes first: if it is nowhere else either, nothing
 	// needs to be moved. Then the largest, which take longest.
 	lacking := early.lacking()
@@ -53,6 +58,16 @@ func (j *job) copyAll(ctx context.Context, early *early, tags []string) error {
 		return failure(ctx, "copy blobs", err)
 	}
 	return j.writeManifests(ctx, tags)
+}
+
+// toCopy are the blobs that have to be in the repository before the manifests are.
+func (j *job) toCopy() []pushspec.Blob {
+	return slices.DeleteFunc(slices.Clone(j.req.Spec.Blobs), j.inPlace)
+}
+
+// inPlace tells whether the registry takes a blob out of the CAS.
+func (j *job) inPlace(blob pushspec.Blob) bool {
+	return j.req.LayersInPlace && slices.ContainsFunc(blob.Sources, func(s pushspec.Source) bool { return s.CAS != "" })
 }
 
 // copyBlob sees to it that the repository has a blob.
@@ -174,10 +189,11 @@ func (j *job) role(blob pushspec.Blob) string {
 // probe asks for the smallest blob, in the hope of an answer for the whole
 // image. It says nothing (asked is false) where that would cost a request.
 func (j *job) probe(ctx context.Context) (there, asked bool, err error) {
-	if len(j.req.Spec.Blobs) == 0 || !j.to.MountsItself(true) {
+	blobs := j.toCopy()
+	if len(blobs) == 0 || !j.to.MountsItself(true) {
 		return false, false, nil
 	}
-	blob := slices.MinFunc(j.req.Spec.Blobs, func(a, b pushspec.Blob) int { return cmp.Compare(a.Size, b.Size) })
+	blob := slices.MinFunc(blobs, func(a, b pushspec.Blob) int { return cmp.Compare(a.Size, b.Size) })
 	k, host, name := j.hauler.known, j.to.Registry(), j.to.Name()
 	if k.has(host, name, blob.Digest) {
 		return true, true, nil

@@ -71,6 +71,12 @@ func (j *job) run(ctx context.Context) error {
 		j.hauler.known.forget(j.to.Registry(), j.to.Name(), j.req.Spec.Root)
 	}
 	err = j.copyAll(ctx, early, pending)
+	if isUnknown(err) && j.req.LayersInPlace {
+		return &Error{
+			Class: Rejected, Err: err,
+			Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
+		}
+	}
 	if isUnknown(err) {
 		// The registry has lost what it was known to have: once more, with nothing
 		// taken for granted.
@@ -110,12 +116,16 @@ func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(j.hauler.opts.BlobsAtOnce)
 	for i, tag := range j.req.Tags {
+		j.result.Tags[i].Name = tag
 		g.Go(func() error {
+			if j.hauler.tagged.lacks(gctx, j.to, tag) {
+				return nil
+			}
 			digest, found, err := j.to.Head(gctx, tag)
 			if err != nil {
 				return failure(ctx, fmt.Sprintf("tag %s", tag), err)
 			}
-			j.result.Tags[i].Name = tag
+			j.hauler.tagged.looked(j.to, found)
 			if found && digest != (v1.Hash{}) {
 				j.result.Tags[i].Previous = digest.String()
 			}

@@ -64,6 +64,7 @@ type Hauler struct {
 	known   *known
 	flights *flights
 	tags    *locks
+	tagged  *tagged
 }
 
 // New makes a hauler.
@@ -88,6 +89,7 @@ func New(opts Options) (*Hauler, error) {
 		known:   newKnown(opts.Now, knownLimit, knownLife),
 		flights: newFlights(),
 		tags:    newLocks(),
+		tagged:  newTagged(opts.Now),
 	}, nil
 }
 
@@ -102,6 +104,9 @@ type Request struct {
 	Instance string
 	// Invocation is the build's; hauls of several builds take turns.
 	Invocation string
+	// LayersInPlace says that the registry reads the CAS itself: layers that are in
+	// the CAS are not sent.
+	LayersInPlace bool
 	// ClaimTags, if set, is asked for all tags once the image is there, right
 	// before any of them is written. Only those granted are, and none after until;
 	// its error ends the haul as it is.

@@ -98,6 +98,7 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 		}
 		for _, tag := range written.Tags {
 			done[tag] = true
+			j.hauler.tagged.wrote(j.to, tag)
 		}
 	}
 	for _, tag := range tags {
@@ -107,6 +108,7 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 		if _, err := put(tag); err != nil {
 			return err
 		}
+		j.hauler.tagged.wrote(j.to, tag)
 	}
 	return nil
 }

@@ -20,7 +20,11 @@ type Push struct {
 	Images []Image
 	// Index over the images, or nil.
 	Index []byte
-	// Layers say of each of the images' layers where its bytes are.
+	// Referrers are manifests of artifacts whose subject is the index, or the one
+	// image: see [Referrer].
+	Referrers [][]byte
+	// Layers say of each of the images' layers, and of the artifacts' files, where
+	// its bytes are.
 	Layers []layer.Metadata
 }
 
@@ -55,16 +59,28 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 		}
 		spec.Blobs = append(spec.Blobs, blobs...)
 	}
-	if push.Index == nil {
-		if len(push.Images) != 1 {
-			return nil, fmt.Errorf("%d images without an index cannot be one push", len(push.Images))
-		}
-		return spec, nil
+	if push.Index != nil {
+		index := Describe(types.OCIImageIndex, push.Index)
+		index.Data = push.Index
+		spec.Root = index.Digest
+		spec.Manifests = append(spec.Manifests, index)
+	} else if len(push.Images) != 1 {
+		return nil, fmt.Errorf("%d images without an index cannot be one push", len(push.Images))
 	}
-	index := Describe(types.OCIImageIndex, push.Index)
-	index.Data = push.Index
-	spec.Root = index.Digest
-	spec.Manifests = append(spec.Manifests, index)
+	for _, manifest := range push.Referrers {
+		referrer := Describe(types.OCIManifestSchema1, manifest)
+		if seen[referrer.Digest] {
+			continue // two artifacts of the same files are one
+		}
+		seen[referrer.Digest] = true
+		referrer.Data = manifest
+		spec.Manifests = append(spec.Manifests, referrer)
+		blobs, err := Image{Manifest: manifest, Config: []byte(emptyJSON)}.blobs(known, seen)
+		if err != nil {
+			return nil, err
+		}
+		spec.Blobs = append(spec.Blobs, blobs...)
+	}
 	return spec, nil
 }
 

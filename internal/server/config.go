@@ -56,6 +56,9 @@ type Config struct {
 	// CAS is the remote cache that the builds use.
 	CAS CAS `yaml:"cas"`
 
+	// CASRegistry is a registry whose layers are those of the remote cache.
+	CASRegistry CASRegistry `yaml:"cas_registry"`
+
 	// Backends are the BES backends that every event is forwarded to. None means
 	// that the stream ends here.
 	Backends []Backend `yaml:"backends"`
@@ -107,6 +110,19 @@ type CAS struct {
 	// CredentialHelper is a program that speaks Bazel's credential helper protocol;
 	// the headers that it gives are sent with every call.
 	CredentialHelper string `yaml:"credential_helper"`
+}
+
+// CASRegistry says whether the daemon serves a registry of its own, from which the
+// images are pulled that strategy cas_registry pushes.
+type CASRegistry struct {
+	// Listen is the registry's address. Empty means that there is none. Port 0 takes
+	// a free one.
+	Listen string `yaml:"listen"`
+	// Folder keeps its manifests, configs and tags. Defaults to drayage-registry in
+	// the working directory.
+	Folder string `yaml:"folder"`
+	// Instance is the builds' --remote_instance_name.
+	Instance string `yaml:"instance"`
 }
 
 // Backend is one BES backend.
@@ -239,6 +255,7 @@ func Defaults() Config {
 		Retention:     Retention(store.DefaultRetention()),
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
+		CASRegistry:   CASRegistry{Folder: "drayage-registry"},
 		Relay: Relay{
 			MaxStreams:       bes.DefaultMaxStreams,
 			ReplayBytes:      bes.DefaultReplayBytes,
@@ -300,7 +317,10 @@ const minStallLimit = 3 * time.Second
 
 // Check says what of the configuration cannot be, by its key.
 func (c *Config) Check() error {
-	for _, listener := range []struct{ key, address string }{{"listen", c.Listen}, {"http", c.HTTP}} {
+	for _, listener := range []struct{ key, address string }{{"listen", c.Listen}, {"http", c.HTTP}, {"cas_registry.listen", c.CASRegistry.Listen}} {
+		if listener.address == "" && listener.key == "cas_registry.listen" {
+			continue
+		}
 		host, _, err := net.SplitHostPort(listener.address)
 		if err != nil {
 			return fmt.Errorf("%s: %q is not HOST:PORT", listener.key, listener.address)
@@ -321,6 +341,9 @@ func (c *Config) Check() error {
 	}
 	if c.Store == "" {
 		return errors.New("store: is empty: name a file, or a postgres:// URL")
+	}
+	if c.CASRegistry.Listen != "" && c.CASRegistry.Folder == "" {
+		return errors.New("cas_registry.folder: is empty: name a folder for the registry's manifests and tags")
 	}
 	if c.StallLimit < minStallLimit {
 		return fmt.Errorf("stall_limit: %s is less than %s: a daemon that is well would seem to have stalled", c.StallLimit, minStallLimit)

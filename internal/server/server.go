@@ -19,6 +19,7 @@ import (
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/bes/bep"
 	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/casregistry"
 	"github.com/drayage/drayage/internal/credhelper"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
@@ -41,11 +42,15 @@ type Daemon struct {
 	relay *bes.Service
 	grpc  *grpc.Server
 	http  *http.Server
-	store *store.Store
-	cas   *cas.Client
+	// images serves the registry in front of the cache, or nil.
+	images   *http.Server
+	registry *casregistry.Registry
+	store    *store.Store
+	cas      *cas.Client
 
-	// Listen and HTTP are the addresses that are listened on.
-	Listen, HTTP string
+	// Listen, HTTP and CASRegistry are the addresses that are listened on; the last is
+	// empty where there is no such registry.
+	Listen, HTTP, CASRegistry string
 
 	// stopJobs ends the workers, which then finish or give back what they hold.
 	stopJobs context.CancelFunc
@@ -60,11 +65,11 @@ type Daemon struct {
 // Start opens the store, listens, and serves. What goes wrong later is told by
 // [Daemon.Failed]; whoever starts a daemon stops it.
 func Start(ctx context.Context, config Config, logger zerolog.Logger) (*Daemon, error) {
-	d := &Daemon{config: config, logger: logger, failed: make(chan error, 3)}
+	d := &Daemon{config: config, logger: logger, failed: make(chan error, 4)}
 	if err := d.start(ctx); err != nil {
 		return nil, errors.Join(err, d.Stop())
 	}
-	logger.Info().Str("version", config.Version).Str("bes", d.Listen).Str("http", d.HTTP).Str("cas", config.CAS.Address).
+	logger.Info().Str("version", config.Version).Str("bes", d.Listen).Str("http", d.HTTP).Str("cas", config.CAS.Address).Str("cas_registry", d.CASRegistry).
 		Int("backends", len(config.Backends)).Msg("drayaged is up")
 	return d, nil
 }
@@ -92,6 +97,14 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	closeListeners = append(closeListeners, pages)
 	d.Listen, d.HTTP = listen.Addr().String(), pages.Addr().String()
+	var images net.Listener
+	if address := d.config.CASRegistry.Listen; address != "" {
+		if images, err = net.Listen("tcp", address); err != nil {
+			return fmt.Errorf("listen for the cache's registry: %w", err)
+		}
+		closeListeners = append(closeListeners, images)
+		d.CASRegistry = images.Addr().String()
+	}
 
 	if err := d.openStore(ctx); err != nil {
 		return err
@@ -119,6 +132,11 @@ func (d *Daemon) start(ctx context.Context) error {
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         security.http(),
 	}
+	if images != nil {
+		if err := d.makeCASRegistry(security); err != nil {
+			return err
+		}
+	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
 		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Version: d.config.Version, Logger: d.logger,
 	})
@@ -128,16 +146,33 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.stopJobs = stopJobs
 	d.run("do jobs", func() error { return d.store.Run(jobs, worker, d.config.Workers) })
 	d.run("serve build events", func() error { return d.grpc.Serve(listen) })
-	d.run("serve HTTP", func() error {
-		serve := d.http.Serve
-		if d.http.TLSConfig != nil {
-			serve = func(l net.Listener) error { return d.http.ServeTLS(l, "", "") }
-		}
-		if err := serve(pages); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	d.run("serve HTTP", func() error { return serveHTTP(d.http, pages) })
+	if images != nil {
+		d.run("serve the cache's registry", func() error { return serveHTTP(d.images, images) })
+	}
+	return nil
+}
+
+// serveHTTP serves until the server is shut down.
+func serveHTTP(server *http.Server, listener net.Listener) error {
+	serve := server.Serve
+	if server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (d *Daemon) makeCASRegistry(security security) error {
+	config := d.config.CASRegistry
+	var err error
+	d.registry, err = casregistry.New(casregistry.Options{Folder: config.Folder, CAS: d.cas, Instance: config.Instance, Logger: d.logger})
+	if err != nil {
+		return fmt.Errorf("cas_registry.folder: %w", err)
+	}
+	d.images = &http.Server{Handler: d.registry, ReadHeaderTimeout: headerTimeout, TLSConfig: security.http()}
 	return nil
 }
 
@@ -249,14 +284,20 @@ func (d *Daemon) shutDown() error {
 	if d.relay != nil {
 		d.stopStreams(ctx)
 	}
-	if d.http != nil {
-		if err := d.http.Shutdown(ctx); err != nil {
-			_ = d.http.Close()
+	for _, server := range []*http.Server{d.http, d.images} {
+		if server == nil {
+			continue
+		}
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close()
 		}
 	}
 	d.running.Wait()
 
 	var errs []error
+	if d.registry != nil {
+		errs = append(errs, d.registry.Close())
+	}
 	if d.cas != nil {
 		errs = append(errs, d.cas.Close())
 	}

@@ -1,6 +1,7 @@
 """image_index: images for several platforms under one name."""
 
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
+load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
 
 _PLATFORMS = "//command_line_option:platforms"
@@ -41,9 +42,13 @@ def _image_index_impl(ctx):
         progress_message = "Assembling image index %{label}",
         toolchain = TOOLCHAIN_TYPE,
     )
+    specs = write_push_specs(ctx, images, index)
     return [
-        DefaultInfo(files = depset([index])),
-        OutputGroupInfo(blobs = depset(transitive = [image.blobs for image in images])),
+        DefaultInfo(files = depset([index] + specs)),
+        OutputGroupInfo(
+            blobs = depset(transitive = [image.blobs for image in images]),
+            push_spec = depset(specs),
+        ),
         ImageIndexInfo(images = images, index = index),
     ]
 
@@ -76,7 +81,7 @@ With `platforms`, each image is built for each of them. Without, the images are 
             providers = [platform_common.PlatformInfo],
         ),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
-    },
+    } | PUSH_SPECS_ATTRS,
     provides = [ImageIndexInfo],
     toolchains = [TOOLCHAIN_TYPE],
 )

@@ -34,7 +34,7 @@ def launcher(ctx, strategy, specs, needed):
 
     Args:
       ctx: the context of a rule that has LAUNCHER_ATTRS.
-      strategy: "lazy", "eager" or "bes".
+      strategy: "lazy", "eager", "cas_registry" or "bes".
       specs: list of File, the push specs.
       needed: runfiles that the push needs.
 
@@ -50,7 +50,7 @@ def launcher(ctx, strategy, specs, needed):
         short = file.short_path
         return _quoted(short[3:] if short.startswith("../") else ctx.workspace_name + "/" + short)
 
-    flags = ""
+    flags = "--cas-registry " if strategy == "cas_registry" else ""
     if ctx.attr._remote_cache[BuildSettingInfo].value:
         flags += "--cas=" + _quoted(ctx.attr._remote_cache[BuildSettingInfo].value) + " "
     for file in needed.files.to_list():

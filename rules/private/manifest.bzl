@@ -2,6 +2,7 @@
 
 load(":platform.bzl", "PLATFORM_ATTRS", "target_platform")
 load(":providers.bzl", "ImageManifestInfo", "LayerInfo")
+load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
 
 def _assignments(values):
@@ -60,15 +61,17 @@ def _image_manifest_impl(ctx):
         toolchain = TOOLCHAIN_TYPE,
     )
     blobs = depset([layer[LayerInfo].blob for layer in ctx.attr.layers], transitive = blobs_below)
+    image = ImageManifestInfo(
+        blobs = blobs,
+        config = config,
+        layers = depset(layers, transitive = below, order = "postorder"),
+        manifest = manifest,
+    )
+    specs = write_push_specs(ctx, [image], None)
     return [
-        DefaultInfo(files = depset([manifest, config])),
-        OutputGroupInfo(blobs = blobs),
-        ImageManifestInfo(
-            blobs = blobs,
-            config = config,
-            layers = depset(layers, transitive = below, order = "postorder"),
-            manifest = manifest,
-        ),
+        DefaultInfo(files = depset([manifest, config] + specs)),
+        OutputGroupInfo(blobs = blobs, push_spec = depset(specs)),
+        image,
     ]
 
 image_manifest = rule(
@@ -119,7 +122,7 @@ the base has: `{"PATH": "/app/bin:${PATH}"}`."""),
         "user": attr.string(doc = "User, or `user:group`, by name or number."),
         "volumes": attr.string_list(doc = "Folders that the program writes its data to. Added to the base's."),
         "working_dir": attr.string(doc = "Working directory."),
-    } | PLATFORM_ATTRS,
+    } | PLATFORM_ATTRS | PUSH_SPECS_ATTRS,
     provides = [ImageManifestInfo],
     toolchains = [TOOLCHAIN_TYPE],
 )

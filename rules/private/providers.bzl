@@ -8,6 +8,16 @@ LayerInfo = provider(
     },
 )
 
+ArtifactInfo = provider(
+    doc = "What is said about an image: a bill of materials, say.",
+    fields = {
+        "annotations": "dict of string to string: annotations of the artifact's manifest.",
+        "blobs": "list of File: the artifact's files. No action that assembles manifests reads them.",
+        "metadata": "list of File: JSON that describes each of the files, as `LayerInfo.metadata` does a layer.",
+        "type": "string: the artifact's media type.",
+    },
+)
+
 ImageManifestInfo = provider(
     doc = "An image for one platform.",
     fields = {

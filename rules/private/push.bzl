@@ -2,70 +2,44 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
-load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "PushSpecInfo")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
-
-def _write_spec(ctx, spec, images, index, registry, repository):
-    """Declares the action that writes one push spec."""
-    tags = ([ctx.attr.tag] if ctx.attr.tag else []) + ctx.attr.tag_list
-    inputs = [image.manifest for image in images] + [image.config for image in images]
-
-    args = ctx.actions.args()
-    args.set_param_file_format("multiline")
-    args.use_param_file("@%s", use_always = False)
-    args.add("pushspec")
-    args.add("--out", spec)
-    args.add(str(ctx.label), format = "--target=%s")
-    if index:
-        args.add("--index", index)
-        inputs.append(index)
-    args.add_all([image.manifest for image in images], before_each = "--manifest", uniquify = False)
-    args.add_all([image.config for image in images], before_each = "--config", uniquify = False)
-    layers = depset(transitive = [image.layers for image in images])
-    args.add_all(layers, before_each = "--layer")
-    args.add(registry, format = "--registry=%s")
-    args.add(repository, format = "--repository=%s")
-    args.add_all(tags, format_each = "--tag=%s", uniquify = True)
-    if ctx.file.tag_file:
-        args.add("--tag-file", ctx.file.tag_file)
-        inputs.append(ctx.file.tag_file)
-
-    ctx.actions.run(
-        executable = tool(ctx),
-        arguments = [args],
-        inputs = depset(inputs, transitive = [layers]),
-        outputs = [spec],
-        mnemonic = "PushSpec",
-        progress_message = "Writing push spec %{label}",
-        toolchain = TOOLCHAIN_TYPE,
-    )
+load(":providers.bzl", "ArtifactInfo", "ImageIndexInfo", "ImageManifestInfo", "PushSpecInfo")
+load(":spec.bzl", "destination_of", "image_of", "write_referrers", "write_spec")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _image_push_impl(ctx):
-    if ImageIndexInfo in ctx.attr.image:
-        images = ctx.attr.image[ImageIndexInfo].images
-        index = ctx.attr.image[ImageIndexInfo].index
-    else:
-        images = [ctx.attr.image[ImageManifestInfo]]
-        index = None
+    images, index = image_of(ctx.attr.image)
+    tags = ([ctx.attr.tag] if ctx.attr.tag else []) + ctx.attr.tag_list
+    override = ctx.attr._registry[BuildSettingInfo].value
 
-    destinations = [(ctx.attr.registry, ctx.attr.repository)]
+    destinations = [(override or ctx.attr.registry, ctx.attr.repository)]
     for place in ctx.attr.also_to:
-        host, _, repository = place.partition("/")
-        if not repository:
-            fail("{}: {} in also_to is not of the form HOST/REPOSITORY".format(ctx.label, repr(place)))
-        destinations.append((host, repository))
+        registry, repository, tag = destination_of(ctx, place, "also_to", override)
+        if tag:
+            fail("{}: {} in also_to has a tag; the tags of all places are in tag and tag_list".format(ctx.label, repr(place)))
+        destinations.append((registry, repository))
 
-    files = []
-    for i, (registry, repository) in enumerate(destinations):
-        spec = ctx.actions.declare_file("{}{}.pushspec.json".format(ctx.label.name, ".{}".format(i + 1) if i else ""))
-        files.append(spec)
-        _write_spec(ctx, spec, images, index, ctx.attr._registry[BuildSettingInfo].value or registry, repository)
+    referrers = write_referrers(ctx, ctx.attr.referrers, index or images[0].manifest)
+    files = [
+        write_spec(
+            ctx,
+            ctx.label.name + (".{}".format(i + 1) if i else ""),
+            images,
+            index,
+            registry,
+            repository,
+            tags,
+            ctx.file.tag_file,
+            referrers,
+        )
+        for i, (registry, repository) in enumerate(destinations)
+    ]
     specs = depset(files)
 
     strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
     needed = ctx.runfiles([ctx.info_file, ctx.version_file], transitive_files = specs)
     if strategy == "eager":
-        needed = needed.merge(ctx.runfiles(transitive_files = depset(transitive = [image.blobs for image in images])))
+        artifacts = [blob for artifact in ctx.attr.referrers for blob in artifact[ArtifactInfo].blobs]
+        needed = needed.merge(ctx.runfiles(artifacts, transitive_files = depset(transitive = [image.blobs for image in images])))
     executable, runfiles = launcher(ctx, strategy, files, needed)
     return [
         DefaultInfo(
@@ -78,7 +52,7 @@ def _image_push_impl(ctx):
     ]
 
 _STRATEGY_DOC = """What `bazel run` does: `lazy` streams what the registry lacks from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
-machine by the build; `bes` leaves the push to the daemon, which has seen the spec in the build's events. By default what `@drayage//rules/settings:push_strategy` says, which is `lazy`."""
+machine by the build; `cas_registry` sends manifests and configs alone, to a registry that reads the remote cache itself, such as drayaged's own; `bes` leaves the push to the daemon, which has seen the spec in the build's events. By default what `@drayage//rules/settings:push_strategy` says, which is `lazy`."""
 
 image_push = rule(
     implementation = _image_push_impl,
@@ -106,6 +80,10 @@ new commit does not run a cached action again.""",
             mandatory = True,
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
+        "referrers": attr.label_list(
+            doc = "Artifacts about the image, `image_artifact` targets: a bill of materials, say. They are pushed before the tags.",
+            providers = [ArtifactInfo],
+        ),
         "registry": attr.string(
             doc = "Host of the registry, with its port if it has one. `--@drayage//rules/settings:registry` puts another in its place.",
             mandatory = True,
@@ -116,7 +94,7 @@ new commit does not run a cached action again.""",
         ),
         "strategy": attr.string(
             doc = _STRATEGY_DOC,
-            values = ["", "bes", "eager", "lazy"],
+            values = ["", "bes", "cas_registry", "eager", "lazy"],
         ),
         "tag": attr.string(doc = "A tag. With no tag at all the image is pushed by digest."),
         "tag_file": attr.label(
@@ -161,7 +139,7 @@ multi_push(
         ),
         "strategy": attr.string(
             doc = _STRATEGY_DOC,
-            values = ["", "bes", "eager", "lazy"],
+            values = ["", "bes", "cas_registry", "eager", "lazy"],
         ),
         "_strategy": attr.label(default = "//rules/settings:push_strategy"),
     } | LAUNCHER_ATTRS,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -29,10 +30,10 @@ func prepareHaul(_ context.Context, p *plan) (func(context.Context) error, error
 		}
 		specs[i] = spec
 	}
-	workers, address := p.Workers, p.CAS
+	workers, address, name := p.Workers, p.CAS, p.Case
 	return func(ctx context.Context) error {
 		if file := os.Getenv("BENCH_CPUPROFILE"); file != "" {
-			out, err := os.Create(file)
+			out, err := os.Create(file + "." + strings.ReplaceAll(name, " ", "-"))
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ func main() {
 	flag.IntVar(&o.images, "images", 1300, "number of small images")
 	flag.IntVar(&o.bigImages, "big-images", 10, "number of images of 200 MiB")
 	flag.IntVar(&o.workers, "workers", 32, "hauls at once")
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all uploaders, of which each case's median counts")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all uploaders; ratios are the median of the rounds'")
 	flag.StringVar(&o.dir, "dir", memory(), "where the servers keep their data; in memory by default, so that no disk is measured")
 	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul, ggcr or ggcr-8")
 	flag.Parse()
@@ -95,7 +95,7 @@ func run(ctx context.Context, o options) (err error) {
 				if o.uploader != "" && o.uploader != uploader {
 					continue
 				}
-				results, err := measureGroup(ctx, o, plan, uploader, group)
+				results, err := measureGroup(ctx, o, plan, uploader, group, round)
 				if err != nil {
 					return err
 				}
@@ -103,12 +103,12 @@ func run(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
-	report(os.Stdout, plan, medians(measured))
+	report(os.Stdout, plan, measured)
 	return nil
 }
 
 // measureGroup runs cases one after another against one new registry.
-func measureGroup(ctx context.Context, o options, plan *plan, uploader string, cases []string) ([]measurement, error) {
+func measureGroup(ctx context.Context, o options, plan *plan, uploader string, cases []string, round int) ([]measurement, error) {
 	registry, err := startRegistry(ctx, o)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func measureGroup(ctx context.Context, o options, plan *plan, uploader string, c
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s: %w", uploader, name, err)
 		}
-		m := measurement{uploader: uploader, name: name, outcome: outcome, traffic: proxy.reset()}
+		m := measurement{uploader: uploader, name: name, round: round, outcome: outcome, traffic: proxy.reset()}
 		m.print(os.Stdout)
 		results = append(results, m)
 	}

@@ -7,12 +7,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // measurement is one uploader's run of one case.
 type measurement struct {
 	uploader, name string
+	round          int
 	outcome        outcome
 	traffic        traffic
 }
@@ -61,8 +61,32 @@ func medians(all []measurement) []measurement {
 	return kept
 }
 
+// ofRounds is the median over the rounds of a figure of one uploader as a ratio
+// to that of another: what else the machine did in a round hit both.
+func ofRounds(runs []measurement, name, uploader, other string, figure func(measurement) float64) float64 {
+	byRound := map[int][2]float64{}
+	for _, m := range runs {
+		pair := byRound[m.round]
+		switch {
+		case m.name != name:
+		case m.uploader == uploader:
+			pair[0] = figure(m)
+		case m.uploader == other:
+			pair[1] = figure(m)
+		}
+		byRound[m.round] = pair
+	}
+	var ratios []float64
+	for _, pair := range byRound {
+		ratios = append(ratios, pair[0]/pair[1])
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}
+
 // report prints the ratios and the goals.
-func report(w io.Writer, p *plan, all []measurement) {
+func report(w io.Writer, p *plan, runs []measurement) {
+	all := medians(runs)
 	find := func(uploader, name string) (measurement, bool) {
 		i := slices.IndexFunc(all, func(m measurement) bool { return m.uploader == uploader && m.name == name })
 		if i < 0 {
@@ -71,11 +95,16 @@ func report(w io.Writer, p *plan, all []measurement) {
 		return all[i], true
 	}
 	// Ratios are those of the time for an image.
-	each := func(m measurement, d time.Duration) time.Duration {
-		return d / time.Duration(p.count(m.uploader, m.name))
+	wall := func(name, other string) float64 {
+		return ofRounds(runs, name, "haul", other, func(m measurement) float64 {
+			return m.outcome.Wall.Seconds() / float64(p.count(m.uploader, name))
+		})
 	}
-	wall := func(a, b measurement) float64 { return ratio(each(a, a.outcome.Wall), each(b, b.outcome.Wall)) }
-	cpu := func(a, b measurement) float64 { return ratio(each(a, a.outcome.CPU), each(b, b.outcome.CPU)) }
+	cpu := func(name, other string) float64 {
+		return ofRounds(runs, name, "haul", other, func(m measurement) float64 {
+			return m.outcome.CPU.Seconds() / float64(p.count(m.uploader, name))
+		})
+	}
 	fmt.Fprintln(w)
 	for _, m := range all {
 		if m.uploader != "haul" {
@@ -83,8 +112,8 @@ func report(w io.Writer, p *plan, all []measurement) {
 		}
 		fmt.Fprintf(w, "haul, %s: %.0f images/s", m.name, float64(p.count(m.uploader, m.name))/m.outcome.Wall.Seconds())
 		for _, other := range []string{"floor", "ggcr", "ggcr-8"} {
-			if o, found := find(other, m.name); found {
-				fmt.Fprintf(w, ", wall %.2f of %s's, cpu %.2f", wall(m, o), other, cpu(m, o))
+			if _, found := find(other, m.name); found {
+				fmt.Fprintf(w, ", wall %.2f of %s's, cpu %.2f", wall(m.name, other), other, cpu(m.name, other))
 			}
 		}
 		fmt.Fprintln(w)
@@ -116,19 +145,17 @@ func report(w io.Writer, p *plan, all []measurement) {
 		if again, found := find("haul", name+", again"); found {
 			goal(w, slug+"-again-requests-per-tag", float64(again.traffic.total())/float64(len(p.Small)), 1)
 		}
-		if o, found := find("ggcr", name); found {
-			goal(w, slug+"-wall-of-ggcr", wall(m, o), 0.4)
+		if _, found := find("ggcr", name); found {
+			goal(w, slug+"-wall-of-ggcr", wall(name, "ggcr"), 0.4)
 		}
-		if o, found := find("floor", name); found {
-			goal(w, slug+"-wall-of-floor", wall(m, o), 1.25)
+		if _, found := find("floor", name); found {
+			goal(w, slug+"-wall-of-floor", wall(name, "floor"), 1.25)
 		}
 	}
-	if m, found := find("haul", "large layers"); found {
-		if o, found := find("floor", "large layers"); found {
-			goal(w, "large-layers-wall-of-floor", wall(m, o), 1.25)
-		}
-		if o, found := find("ggcr", "large layers"); found {
-			fmt.Fprintf(w, "large layers: wall %.2f of ggcr's\n", wall(m, o))
+	const large = "large layers"
+	if _, found := find("haul", large); found {
+		if _, found := find("floor", large); found {
+			goal(w, "large-layers-wall-of-floor", wall(large, "floor"), 1.25)
 		}
 	}
 	for _, m := range all {
@@ -137,8 +164,6 @@ func report(w io.Writer, p *plan, all []measurement) {
 		}
 	}
 }
-
-func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
 func goal(w io.Writer, name string, value, most float64) {
 	verdict := "met"

@@ -1,0 +1,113 @@
+package casregistry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/cas"
+)
+
+// serveBlob answers HEAD and GET of a blob.
+func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, _, reference string) error {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return notAllowed()
+	}
+	digest, err := sha256Digest(reference)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Docker-Content-Digest", digest.String())
+	w.Header().Set("Content-Type", "application/octet-stream")
+	file, err := r.folder.root.Open(blobPath(digest))
+	if err == nil {
+		defer func() { _ = file.Close() }()
+		info, err := file.Stat()
+		if err != nil {
+			return err
+		}
+		http.ServeContent(w, req, "", info.ModTime(), file)
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return r.serveLayer(w, req, digest)
+}
+
+// serveLayer answers with a blob of the cache.
+func (r *Registry) serveLayer(w http.ResponseWriter, req *http.Request, digest v1.Hash) error {
+	size, there, err := r.hasLayer(req.Context(), digest)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return blobUnknown(digest.String())
+	}
+	offset, partial := rangeOf(req.Header.Get("Range"), size)
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Length", strconv.FormatInt(size-offset, 10))
+	status := http.StatusOK
+	if partial {
+		status = http.StatusPartialContent
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, size-1, size))
+	}
+	if req.Method == http.MethodHead {
+		w.WriteHeader(status)
+		return nil
+	}
+	layer, err := r.opts.CAS.Stream(req.Context(), r.blob(digest, size), offset)
+	if _, gone := errors.AsType[*cas.NotFoundError](err); gone {
+		return blobUnknown(digest.String())
+	}
+	if err != nil {
+		return fmt.Errorf("read layer %s: %w", digest, err)
+	}
+	defer func() { _ = layer.Close() }()
+	w.WriteHeader(status)
+	if _, err := io.Copy(w, layer); err != nil {
+		r.opts.Logger.Warn().Err(err).Stringer("digest", digest).Msg("layer was cut off")
+		panic(http.ErrAbortHandler) // so that the client does not take it for the whole
+	}
+	return nil
+}
+
+// hasLayer tells whether the cache has a layer that some manifest names, and keeps
+// it there for a while longer.
+func (r *Registry) hasLayer(ctx context.Context, digest v1.Hash) (size int64, there bool, err error) {
+	size, there, err = r.folder.layer(digest)
+	if err != nil || !there {
+		return 0, false, err
+	}
+	missing, err := r.opts.CAS.FindMissing(ctx, r.opts.Instance, []cas.Digest{r.blob(digest, size).Digest})
+	if err != nil {
+		return 0, false, fmt.Errorf("look layer %s up: %w", digest, err)
+	}
+	return size, len(missing) == 0, nil
+}
+
+func (r *Registry) blob(digest v1.Hash, size int64) cas.Blob {
+	return cas.Blob{Instance: r.opts.Instance, Digest: cas.Digest{Function: cas.SHA256, Hash: digest.Hex, Size: size}}
+}
+
+// rangeOf reads a range that goes to the end, which is what clients ask for that
+// resume. Any other is answered with the whole.
+func rangeOf(header string, size int64) (offset int64, partial bool) {
+	from, found := strings.CutPrefix(header, "bytes=")
+	if !found {
+		return 0, false
+	}
+	from, found = strings.CutSuffix(from, "-")
+	offset, err := strconv.ParseInt(from, 10, 64)
+	if !found || err != nil || offset < 0 || offset >= size {
+		return 0, false
+	}
+	return offset, true
+}

@@ -1,0 +1,62 @@
+package casregistry
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/rs/zerolog"
+)
+
+// refusal is an answer that is an error (distribution spec, "Error Codes").
+type refusal struct {
+	status        int
+	code, message string
+	// details name what the error is about, one error each: digests.
+	details []string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func notAllowed() error {
+	return &refusal{status: http.StatusMethodNotAllowed, code: "UNSUPPORTED", message: "the registry does not do this"}
+}
+
+func blobUnknown(digest string) error {
+	return &refusal{
+		status: http.StatusNotFound, code: "BLOB_UNKNOWN",
+		message: "neither the registry nor the cache that it reads has the blob", details: []string{digest},
+	}
+}
+
+// answer writes an error. What is not a refusal is the registry's own trouble: the
+// client may try again, and the log has the cause.
+func answer(w http.ResponseWriter, req *http.Request, err error, logger zerolog.Logger) {
+	if req.Context().Err() != nil {
+		return // nobody reads it
+	}
+	refused, ok := errors.AsType[*refusal](err)
+	if !ok {
+		logger.Error().Err(err).Str("method", req.Method).Str("path", req.URL.Path).Msg("registry could not answer")
+		refused = &refusal{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the registry or its cache is in trouble; its log says why"}
+	}
+	type entry struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Detail  any    `json:"detail,omitempty"`
+	}
+	var body struct {
+		Errors []entry `json:"errors"`
+	}
+	for _, digest := range refused.details {
+		body.Errors = append(body.Errors, entry{refused.code, refused.message, map[string]string{"digest": digest}})
+	}
+	if len(body.Errors) == 0 {
+		body.Errors = []entry{{Code: refused.code, Message: refused.message}}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(refused.status)
+	if req.Method != http.MethodHead {
+		_ = json.MarshalWrite(w, body) // the client is gone if it fails
+	}
+}

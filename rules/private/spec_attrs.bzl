@@ -1,0 +1,34 @@
+"""Push specs of an image without an image_push of its own."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":spec.bzl", "destination_of", "write_spec")
+
+PUSH_SPECS_ATTRS = {
+    "push_specs": attr.string_list(
+        doc = """Where the image is to be pushed without an `image_push` of its own, each `HOST/REPOSITORY` or `HOST/REPOSITORY:TAG`. Building the image writes a
+push spec for each place, and the daemon that sees the build's events pushes it. Repository and tag may hold stamp variables: `ghcr.io/acme/app:git-{BUILD_SCM_REVISION}`.""",
+    ),
+    "_registry": attr.label(default = "//rules/settings:registry"),
+}
+
+def write_push_specs(ctx, images, index):
+    """Declares the actions that write an image's own push specs.
+
+    Args:
+      ctx: the context of a rule that has PUSH_SPECS_ATTRS and the toolchain.
+      images: list of ImageManifestInfo.
+      index: File, the index over the images, or None.
+
+    Returns:
+      A list of File. Tags of one repository are in one spec.
+    """
+    tags = {}
+    for place in ctx.attr.push_specs:
+        registry, repository, tag = destination_of(ctx, place, "push_specs", ctx.attr._registry[BuildSettingInfo].value)
+        tags.setdefault((registry, repository), [])
+        if tag:
+            tags[(registry, repository)].append(tag)
+    return [
+        write_spec(ctx, "{}.{}".format(ctx.label.name, i + 1), images, index, registry, repository, given)
+        for i, ((registry, repository), given) in enumerate(tags.items())
+    ]
