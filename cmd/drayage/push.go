@@ -5,33 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/clock"
 	"github.com/drayage/drayage/internal/haul"
-	"github.com/drayage/drayage/internal/registry"
-	"github.com/drayage/drayage/internal/version"
 	"github.com/drayage/drayage/pushspec"
 )
 
 // pushFlags say how specs are pushed from here.
 type pushFlags struct {
-	cas, instance string
-	headers       []string
-	blobs         []string
-	statusFiles   []string
-	vars          []string
-	casRegistry   bool
-	verbose       bool
+	specFlags
+
+	casRegistry bool
 }
 
 func newPushCommand() *cobra.Command {
@@ -54,53 +44,31 @@ in from --var, and from workspace status files.`,
 	}
 	f := command.Flags()
 	f.SortFlags = false
-	f.StringVar(&flags.cas, "cas", os.Getenv("DRAYAGE_CAS"), "address of the remote cache: grpc://, grpcs:// or unix:; the environment's DRAYAGE_CAS sets the default")
-	f.StringVar(&flags.instance, "instance", "", "the build's --remote_instance_name")
-	f.StringArrayVar(&flags.headers, "cas-header", nil, "NAME=value to send to the remote cache: an API key, say")
-	f.StringArrayVar(&flags.blobs, "blob", nil, "file with the bytes of a layer")
-	f.StringArrayVar(&flags.statusFiles, "status", nil, "workspace status file with stamp variables; later ones win")
-	f.StringArrayVar(&flags.vars, "var", nil, "NAME=value of a stamp variable; wins over files")
+	flags.add(f)
 	f.BoolVar(&flags.casRegistry, "cas-registry", false, "the registry reads the remote cache itself: send manifests and configs, and no layer")
-	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log each request")
 	return command
 }
 
 func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []string) error {
-	vars, err := f.stampVariables()
+	in, err := f.open(paths, progress)
 	if err != nil {
 		return err
 	}
-	specs := make([]*pushspec.Spec, len(paths))
-	for i, path := range paths {
-		if specs[i], err = readSpec(path); err != nil {
-			return err
-		}
-	}
-	level := zerolog.WarnLevel
-	if f.verbose {
-		level = zerolog.DebugLevel
-	}
-	logger := zerolog.New(zerolog.ConsoleWriter{Out: progress}).Level(level).With().Timestamp().Logger()
-
-	blobs, closeBlobs, err := f.openBlobs(specs, logger)
-	if err != nil {
-		return err
-	}
-	defer closeBlobs()
+	defer in.close()
 	hauler, err := haul.New(haul.Options{
-		CAS:        blobs,
-		Registries: registry.New(registry.Options{UserAgent: "drayage/" + version.String(), Logger: logger}),
-		Logger:     logger,
+		CAS:        in.blobs,
+		Registries: in.registries,
+		Logger:     in.logger,
 		// The build is over: what the cache lacks is not on its way.
 		Grace: -1,
 	})
 	if err != nil {
 		return err
 	}
-	p := pushes{flags: f, hauler: hauler, vars: vars, out: out}
-	stop := p.report(ctx, progress, blobs, len(specs))
+	p := pushes{flags: f, hauler: hauler, vars: in.vars, out: out}
+	stop := p.report(ctx, progress, in.blobs, len(in.specs))
 	defer stop()
-	return p.all(ctx, specs)
+	return p.all(ctx, in.specs)
 }
 
 // pushes are images that are pushed together, so that what they share is sent once.
@@ -174,60 +142,6 @@ func (p *pushes) report(ctx context.Context, to io.Writer, blobs *blobFiles, ima
 }
 
 const reportEvery = 5 * time.Second
-
-// openBlobs is where layers are read from: files first, then the remote cache.
-func (f pushFlags) openBlobs(specs []*pushspec.Spec, logger zerolog.Logger) (*blobFiles, func(), error) {
-	files, err := openBlobFiles(f.blobs, specs)
-	if err != nil {
-		return nil, nil, err
-	}
-	if f.cas == "" {
-		return files, func() {}, nil
-	}
-	headers, err := pairs("--cas-header", f.headers)
-	if err != nil {
-		return nil, nil, err
-	}
-	client, err := cas.Dial(f.cas, cas.Options{Headers: headers, Logger: logger})
-	if err != nil {
-		return nil, nil, fmt.Errorf("--cas: %w", err)
-	}
-	files.otherwise = client
-	return files, func() { _ = client.Close() }, nil
-}
-
-// stampVariables are those of the status files, and the given ones over them.
-func (f pushFlags) stampVariables() (map[string]string, error) {
-	vars := map[string]string{}
-	for _, path := range f.statusFiles {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("--status: %w", err)
-		}
-		for line := range strings.Lines(string(text)) {
-			name, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
-			vars[name] = value
-		}
-	}
-	given, err := pairs("--var", f.vars)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(vars, given)
-	return vars, nil
-}
-
-func readSpec(path string) (*pushspec.Spec, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read push spec: %w", err)
-	}
-	spec, err := pushspec.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return spec, nil
-}
 
 func orNone(tags []string) string {
 	if len(tags) == 0 {
