@@ -84,6 +84,7 @@ func (w *Workspace) command(ctx context.Context, t T, args ...string) *exec.Cmd 
 		"--output_user_root=" + filepath.Join(Root(t), ".cache", "e2e", "bazel"),
 		"--output_base=" + w.outputBase,
 	}
+	startup = append(startup, w.Startup...)
 	cmd := exec.CommandContext(ctx, Tool(t, "bazel"), append(startup, args...)...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(), w.Env...)

@@ -15,6 +15,8 @@ type Workspace struct {
 	Dir string
 	// Env is added to Bazel's environment.
 	Env []string
+	// Startup is added to Bazel's startup options.
+	Startup []string
 	// Progress, if set, wraps the writer of Bazel's messages for people, to show
 	// them while they are written.
 	Progress func(io.Writer) io.Writer

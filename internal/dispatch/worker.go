@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -198,7 +199,37 @@ func (w *Worker) spec(ctx context.Context, job store.Job) (*pushspec.Spec, error
 			return nil, &specError{err: err}
 		}
 	}
-	return pushspec.Decode(data)
+	spec, err := pushspec.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	return spec, checkFunction(spec, job.Spec.Function)
+}
+
+// checkFunction refuses a spec whose layers are named under another digest function
+// than the cache has them under, which a cache could only answer with "not found".
+func checkFunction(spec *pushspec.Spec, function string) error {
+	if function == "" {
+		return nil // the spec came with the event
+	}
+	for i, blob := range spec.Blobs {
+		other := ""
+		for _, source := range blob.Sources {
+			named, _, _ := strings.Cut(source.CAS, ":")
+			if source.CAS == "" || named == function {
+				other = ""
+				break
+			}
+			other = named
+		}
+		if other != "" {
+			return &pushspec.Error{
+				Target: spec.Target, Field: fmt.Sprintf("blobs[%d].sources", i),
+				Reason: fmt.Sprintf("names the layer under %s, and the build's cache is under %s: set --@drayage//rules/settings:digest_function=%s in that build", other, function, function),
+			}
+		}
+	}
+	return nil
 }
 
 // errNoDigest is of a stream whose files have no digest: an old Bazel without a

@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&o.registry, "registry", ".cache/bin/registry", "the distribution registry program")
 	flag.IntVar(&o.images, "images", 1300, "number of small images")
 	flag.IntVar(&o.bigImages, "big-images", 10, "number of images of 200 MiB")
-	flag.IntVar(&o.workers, "workers", 32, "hauls at once")
+	flag.IntVar(&o.workers, "workers", 16, "hauls at once; the default is the daemon's")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all uploaders; ratios are the median of the rounds'")
 	flag.StringVar(&o.dir, "dir", memory(), "where the servers keep their data; in memory by default, so that no disk is measured")
 	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul, ggcr or ggcr-8")
