@@ -63,7 +63,7 @@ An argument @FILE stands for the lines of FILE.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPeople, newLedgerCommand(), newJobsCommand(), newWebhooksCommand(), newWaitCommand(), newPushCommand(), newDoctorCommand())
+	add(groupPeople, newLedgerCommand(), newJobsCommand(), newWebhooksCommand(), newWaitCommand(), newPushCommand(), newLoadCommand(), newDoctorCommand())
 	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newBlobCommand(), newReferrerCommand(), newPushSpecCommand(), newPullCommand())
 	return root
 }

@@ -48,7 +48,7 @@ type openSpecs struct {
 }
 
 // open reads specs, and gets ready to read their layers.
-func (f specFlags) open(paths []string, progress io.Writer) (*openSpecs, error) {
+func (f *specFlags) open(paths []string, progress io.Writer) (*openSpecs, error) {
 	level := zerolog.WarnLevel
 	if f.verbose {
 		level = zerolog.DebugLevel
@@ -78,7 +78,7 @@ func (f specFlags) open(paths []string, progress io.Writer) (*openSpecs, error) 
 }
 
 // openBlobs is where layers are read from: files first, then the remote cache.
-func (o *openSpecs) openBlobs(f specFlags) (closeBlobs func(), err error) {
+func (o *openSpecs) openBlobs(f *specFlags) (closeBlobs func(), err error) {
 	if o.blobs, err = openBlobFiles(f.blobs, o.specs); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (o *openSpecs) openBlobs(f specFlags) (closeBlobs func(), err error) {
 }
 
 // stampVariables are those of the status files, and the given ones over them.
-func (f specFlags) stampVariables() (map[string]string, error) {
+func (f *specFlags) stampVariables() (map[string]string, error) {
 	vars := map[string]string{}
 	for _, path := range f.statusFiles {
 		text, err := os.ReadFile(path)

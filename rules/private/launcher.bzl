@@ -1,14 +1,14 @@
-"""What `bazel run` of a push target executes."""
+"""What `bazel run` of a push or load target executes."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
 # $0 is the launcher's path: bazel run gives an absolute one. In a runfiles tree of
 # another program RUNFILES_DIR says where things are.
-_PUSH = """\
+_RUN = """\
 #!/bin/sh
 set -eu
 cd "${{RUNFILES_DIR:-$0.runfiles}}"
-exec {tool} push {flags}"$@" {specs}
+exec {tool} {command} {flags}"$@" {specs}
 """
 
 _BES = """\
@@ -29,14 +29,16 @@ LAUNCHER_ATTRS = {
 def _quoted(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
-def launcher(ctx, strategy, specs, needed):
-    """Declares the executable of a push target.
+def launcher(ctx, strategy, specs, needed, command = "push", options = []):
+    """Declares the executable of a push or load target.
 
     Args:
       ctx: the context of a rule that has LAUNCHER_ATTRS.
       strategy: "lazy", "eager", "cas_registry" or "bes".
       specs: list of File, the push specs.
       needed: runfiles that the push needs.
+      command: what `drayage` does with the specs: "push" or "load".
+      options: list of string, more of its flags.
 
     Returns:
       The executable and its runfiles.
@@ -50,7 +52,9 @@ def launcher(ctx, strategy, specs, needed):
         short = file.short_path
         return _quoted(short[3:] if short.startswith("../") else ctx.workspace_name + "/" + short)
 
-    flags = "--cas-registry " if strategy == "cas_registry" else ""
+    flags = "".join([_quoted(option) + " " for option in options])
+    if strategy == "cas_registry":
+        flags += "--cas-registry "
     if ctx.attr._remote_cache[BuildSettingInfo].value:
         flags += "--cas=" + _quoted(ctx.attr._remote_cache[BuildSettingInfo].value) + " "
     for file in needed.files.to_list():
@@ -62,7 +66,8 @@ def launcher(ctx, strategy, specs, needed):
             flags += "--blob=" + path(file) + " "
     ctx.actions.write(
         executable,
-        _PUSH.format(
+        _RUN.format(
+            command = command,
             flags = flags,
             specs = " ".join([path(spec) for spec in specs]),
             tool = path(ctx.file._drayage),

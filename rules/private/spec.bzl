@@ -54,12 +54,12 @@ def write_referrers(ctx, artifacts, subject):
         metadata = [m for a in artifacts for m in a[ArtifactInfo].metadata],
     )
 
-def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = None, referrers = None):
+def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = None, referrers = None, suffix = ".pushspec.json"):
     """Declares the action that writes one push spec.
 
     Args:
       ctx: the context of a rule that has the toolchain.
-      name: how the file is called, less `.pushspec.json`.
+      name: how the file is called, less the suffix.
       images: list of ImageManifestInfo.
       index: File, the index over the images, or None if there is one image alone.
       registry: host of the registry.
@@ -67,11 +67,12 @@ def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = 
       tags: list of tags.
       tag_file: File with more tags, or None.
       referrers: what write_referrers returned, or None.
+      suffix: the end of the file's name. The daemon pushes what ends as push specs do.
 
     Returns:
       The push spec.
     """
-    spec = ctx.actions.declare_file(name + ".pushspec.json")
+    spec = ctx.actions.declare_file(name + suffix)
     inputs = [image.manifest for image in images] + [image.config for image in images]
     args = ctx.actions.args()
     args.set_param_file_format("multiline")

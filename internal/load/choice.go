@@ -1,0 +1,218 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Where images can be loaded to.
+const (
+	ToAuto       = "auto"
+	ToContainerd = "containerd"
+	ToDocker     = "docker"
+	ToPodman     = "podman"
+)
+
+const (
+	// DefaultAddress is where containerd listens.
+	DefaultAddress = "/run/containerd/containerd.sock"
+
+	// DefaultNamespace is where containerd's own tools look for images.
+	DefaultNamespace = "default"
+
+	// dockersNamespace is where docker keeps its images, if it keeps them in
+	// containerd.
+	dockersNamespace = "moby"
+)
+
+// Wish is what was asked for. The zero value asks for nothing in particular.
+type Wish struct {
+	// To is one of the constants above; empty is ToAuto.
+	To string
+	// Address and Namespace are containerd's.
+	Address, Namespace string
+}
+
+// Choice is where images are loaded to.
+type Choice struct {
+	// Address and Namespace are containerd's, or empty.
+	Address, Namespace string
+	// Program is the path of docker or podman, where containerd is not used.
+	Program string
+	// GivenUp says, where a program is used, what that costs, and what to do
+	// about it.
+	GivenUp string
+}
+
+// Machine is what there is to choose from.
+type Machine struct {
+	// LookPath finds a program.
+	LookPath func(name string) (string, error)
+	// Output runs a program, and returns what it prints.
+	Output func(ctx context.Context, program string, args ...string) ([]byte, error)
+	// Reach tells whether somebody listens on a Unix socket.
+	Reach func(ctx context.Context, address string) error
+	// Hostname is the machine's name.
+	Hostname func() (string, error)
+}
+
+// ThisMachine is the one that the process runs on.
+func ThisMachine() Machine {
+	return Machine{
+		LookPath: exec.LookPath,
+		Output: func(ctx context.Context, program string, args ...string) ([]byte, error) {
+			ctx, cancel := context.WithTimeout(ctx, askTimeout)
+			defer cancel()
+			return exec.CommandContext(ctx, program, args...).Output()
+		},
+		Reach: func(ctx context.Context, address string) error {
+			dialer := net.Dialer{Timeout: askTimeout}
+			conn, err := dialer.DialContext(ctx, "unix", socketPath(address))
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		},
+		Hostname: os.Hostname,
+	}
+}
+
+// askTimeout bounds each question to the machine.
+const askTimeout = 10 * time.Second
+
+func socketPath(address string) string { return strings.TrimPrefix(address, "unix://") }
+
+// Choose decides where images are loaded to. By default that is where whoever
+// types the command finds them: an address that was given; docker's store, where
+// docker runs; containerd, where it listens; podman.
+func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
+	switch wish.To {
+	case ToContainerd:
+		return wish.containerd(), nil
+	case ToDocker, ToPodman:
+		return m.program(wish.To)
+	case ToAuto, "":
+	default:
+		return Choice{}, fmt.Errorf("there is no %q to load to: %s, %s, %s and %s are known", wish.To, ToContainerd, ToDocker, ToPodman, ToAuto)
+	}
+	if wish.Address != "" {
+		return wish.containerd(), nil
+	}
+	if info, ok := m.docker(ctx); ok {
+		return m.throughDocker(ctx, info, wish)
+	}
+	reached := m.Reach(ctx, DefaultAddress)
+	if reached == nil {
+		return wish.containerd(), nil
+	}
+	if choice, err := m.program(ToPodman); err == nil {
+		return choice, nil
+	}
+	if errors.Is(reached, os.ErrPermission) {
+		return Choice{}, fmt.Errorf("containerd's socket %s is not for this user: run the command as root, or as who may use it; and no docker answers, and there is no podman", DefaultAddress)
+	}
+	return Choice{}, fmt.Errorf("there is nothing to load to: no docker answers, containerd does not listen on %s, and there is no podman; "+
+		"start one of them, or name containerd's socket with --address", DefaultAddress)
+}
+
+func (w Wish) containerd() Choice {
+	c := Choice{Address: w.Address, Namespace: w.Namespace}
+	if c.Address == "" {
+		c.Address = DefaultAddress
+	}
+	if c.Namespace == "" {
+		c.Namespace = DefaultNamespace
+	}
+	return c
+}
+
+func (m Machine) program(name string) (Choice, error) {
+	path, err := m.LookPath(name)
+	if err != nil {
+		return Choice{}, fmt.Errorf("there is no %s on PATH: install it, or load to another with --to", name)
+	}
+	given := "every layer moves, also those that " + name + " has"
+	if name == ToPodman {
+		given += ": its store cannot be asked"
+	}
+	return Choice{Program: path, GivenUp: given}, nil
+}
+
+// dockerInfo is what is read of `docker info`.
+type dockerInfo struct {
+	Name         string
+	DriverStatus [][2]string
+	Containerd   struct {
+		Address    string
+		Namespaces struct{ Containers string }
+	}
+}
+
+// docker asks docker's daemon, if there is one.
+func (m Machine) docker(ctx context.Context) (dockerInfo, bool) {
+	path, err := m.LookPath(ToDocker)
+	if err != nil {
+		return dockerInfo{}, false
+	}
+	answer, err := m.Output(ctx, path, "info", "--format", "{{json .}}")
+	if err != nil {
+		return dockerInfo{}, false
+	}
+	var info dockerInfo
+	if err := json.Unmarshal(answer, &info); err != nil {
+		return dockerInfo{}, true // podman in docker's clothes, say: load works all the same
+	}
+	return info, true
+}
+
+// usesContainerd tells whether docker keeps its images in containerd.
+func (i dockerInfo) usesContainerd() bool {
+	return slices.Contains(i.DriverStatus, [2]string{"driver-type", "io.containerd.snapshotter.v1"})
+}
+
+// throughDocker gets images to docker, past it where it keeps them in a
+// containerd that can be reached.
+func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) (Choice, error) {
+	choice, err := m.program(ToDocker)
+	if err != nil {
+		return Choice{}, err
+	}
+	if !info.usesContainerd() {
+		choice.GivenUp += `: turn its containerd image store on to move what is missing alone ("features": {"containerd-snapshotter": true} in daemon.json)`
+		return choice, nil
+	}
+	in := Choice{Address: info.Containerd.Address, Namespace: info.Containerd.Namespaces.Containers}
+	if in.Address == "" {
+		in.Address = DefaultAddress
+	}
+	if wish.Namespace != "" {
+		in.Namespace = wish.Namespace
+	}
+	if in.Namespace == "" {
+		in.Namespace = dockersNamespace
+	}
+	// The daemon may be another machine's, or a virtual one's: its socket is not the
+	// one of that name here.
+	here, err := m.Hostname()
+	if err != nil {
+		return Choice{}, fmt.Errorf("find out whether docker's daemon is on this machine: %w", err)
+	}
+	if here != info.Name {
+		choice.GivenUp += ": its containerd is on another machine, " + info.Name
+		return choice, nil
+	}
+	if err := m.Reach(ctx, in.Address); err != nil {
+		choice.GivenUp += fmt.Sprintf(": its containerd cannot be reached (%v); run the command as root to move what is missing alone", err)
+		return choice, nil
+	}
+	return in, nil
+}

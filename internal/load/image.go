@@ -1,0 +1,167 @@
+package load
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/pushspec"
+)
+
+// Image is what of a push spec is loaded.
+type Image struct {
+	// Root is what names point to: an image's manifest, or an index of which
+	// Platforms are a part.
+	Root v1.Descriptor
+	// Manifests are those to write, with their bytes, each after what it refers to.
+	// Root is the last.
+	Manifests []v1.Descriptor
+	// Blobs are the configs and layers of Manifests, each once.
+	Blobs []pushspec.Blob
+	// Platforms are the images of Manifests that can be run.
+	Platforms []Runnable
+}
+
+// Runnable is an image for one platform.
+type Runnable struct {
+	Platform v1.Platform
+	Manifest v1.Descriptor
+	Config   v1.Descriptor
+	// Layers are in their order, the lowest first, and DiffIDs are the digests of
+	// their uncompressed archives.
+	Layers  []v1.Descriptor
+	DiffIDs []v1.Hash
+}
+
+// document is what is read of a manifest or an index.
+type document struct {
+	Config    v1.Descriptor   `json:"config"`
+	Layers    []v1.Descriptor `json:"layers"`
+	Manifests []v1.Descriptor `json:"manifests"`
+}
+
+// config is what is read of an image's config.
+type config struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant"`
+	RootFS       struct {
+		DiffIDs []v1.Hash `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// spec is a push spec with its documents taken apart.
+type spec struct {
+	*pushspec.Spec
+
+	manifests map[v1.Hash]v1.Descriptor
+	blobs     map[v1.Hash]pushspec.Blob
+	documents map[v1.Hash]document
+}
+
+func open(from *pushspec.Spec) (*spec, error) {
+	s := &spec{
+		Spec: from, manifests: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]pushspec.Blob{}, documents: map[v1.Hash]document{},
+	}
+	for _, d := range from.Manifests {
+		var doc document
+		if err := json.Unmarshal(d.Data, &doc); err != nil {
+			return nil, fmt.Errorf("read manifest %s: %w", d.Digest, err)
+		}
+		s.manifests[d.Digest], s.documents[d.Digest] = d, doc
+	}
+	for _, b := range from.Blobs {
+		s.blobs[b.Digest] = b
+	}
+	return s, nil
+}
+
+// leaves are the image manifests at or below a manifest, each once.
+func (s *spec) leaves(at v1.Hash) []v1.Hash {
+	d, there := s.manifests[at]
+	if !there {
+		return nil
+	}
+	if !d.MediaType.IsIndex() {
+		return []v1.Hash{at}
+	}
+	var found []v1.Hash
+	for _, child := range s.documents[at].Manifests {
+		for _, leaf := range s.leaves(child.Digest) {
+			if !slices.Contains(found, leaf) {
+				found = append(found, leaf)
+			}
+		}
+	}
+	return found
+}
+
+// runnable is the image of a manifest, or false where it is something else: an
+// attestation, say.
+func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
+	doc := s.documents[digest]
+	blob := s.blobs[doc.Config.Digest]
+	if !blob.MediaType.IsConfig() {
+		return Runnable{}, false, nil
+	}
+	if blob.Data == nil {
+		return Runnable{}, false, fmt.Errorf("the push spec does not hold the config of %s: build it again with rules that embed configs", digest)
+	}
+	var c config
+	if err := json.Unmarshal(blob.Data, &c); err != nil {
+		return Runnable{}, false, fmt.Errorf("read config %s: %w", doc.Config.Digest, err)
+	}
+	if c.OS == "" || c.OS == "unknown" {
+		return Runnable{}, false, nil
+	}
+	if len(c.RootFS.DiffIDs) != len(doc.Layers) {
+		return Runnable{}, false, fmt.Errorf("the manifest %s has %d layers, and its config %d", digest, len(doc.Layers), len(c.RootFS.DiffIDs))
+	}
+	return Runnable{
+		Platform: v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant},
+		Manifest: s.manifests[digest],
+		Config:   blob.Descriptor,
+		Layers:   doc.Layers,
+		DiffIDs:  c.RootFS.DiffIDs,
+	}, true, nil
+}
+
+// image is what of the spec is loaded for these manifests: they, the indexes on
+// the way to them, and their blobs.
+func (s *spec) image(leaves []v1.Hash, platforms []Runnable) *Image {
+	wanted := map[v1.Hash]bool{}
+	var mark func(at v1.Hash) bool
+	mark = func(at v1.Hash) bool {
+		use := slices.Contains(leaves, at)
+		for _, child := range s.documents[at].Manifests {
+			use = mark(child.Digest) || use
+		}
+		wanted[at] = wanted[at] || use
+		return use
+	}
+	mark(s.Root)
+
+	i := &Image{Root: s.manifests[s.Root], Platforms: platforms}
+	seen := map[v1.Hash]bool{}
+	add := func(digest v1.Hash) {
+		if !seen[digest] {
+			seen[digest] = true
+			i.Blobs = append(i.Blobs, s.blobs[digest])
+		}
+	}
+	for _, d := range s.Manifests { // what is referred to comes first in a spec
+		if !wanted[d.Digest] {
+			continue
+		}
+		i.Manifests = append(i.Manifests, d)
+		if !d.MediaType.IsIndex() {
+			add(s.documents[d.Digest].Config.Digest)
+			for _, layer := range s.documents[d.Digest].Layers {
+				add(layer.Digest)
+			}
+		}
+	}
+	return i
+}

@@ -1,0 +1,96 @@
+package load
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/pushspec"
+)
+
+// AllPlatforms asks [Select] for the images of every platform.
+const AllPlatforms = "all"
+
+// HostPlatform is the platform of containers on this machine. It is a linux one
+// everywhere: on a Mac they run in a virtual machine.
+func HostPlatform() string { return "linux/" + runtime.GOARCH }
+
+// Select finds out what of a spec is to be loaded: of an index the image for a
+// platform, "os/architecture" or "os/architecture/variant", or all of them. Without
+// a platform the host's is taken, and an image that is not in an index whatever it
+// is for.
+func Select(from *pushspec.Spec, platform string) (*Image, error) {
+	s, err := open(from)
+	if err != nil {
+		return nil, err
+	}
+	leaves := s.leaves(s.Root)
+	var there []Runnable
+	for _, leaf := range leaves {
+		r, runs, err := s.runnable(leaf)
+		if err != nil {
+			return nil, err
+		}
+		if runs {
+			there = append(there, r)
+		}
+	}
+	isIndex := s.manifests[s.Root].MediaType.IsIndex()
+	if platform == AllPlatforms || platform == "" && !isIndex {
+		return s.image(leaves, there), nil
+	}
+	found, err := choose(there, platform)
+	if err != nil {
+		return nil, err
+	}
+	return s.image([]v1.Hash{found.Manifest.Digest}, []Runnable{found}), nil
+}
+
+// choose finds the image for a platform.
+func choose(there []Runnable, platform string) (Runnable, error) {
+	wanted := HostPlatform()
+	if platform != "" {
+		wanted = platform
+	}
+	p, err := v1.ParsePlatform(wanted)
+	if err != nil || p.OS == "" || p.Architecture == "" {
+		return Runnable{}, fmt.Errorf("the platform %q is not os/architecture, os/architecture/variant or %s", wanted, AllPlatforms)
+	}
+	for _, exactly := range []bool{true, false} {
+		for _, r := range there {
+			if fits(r.Platform, *p, exactly) {
+				return r, nil
+			}
+		}
+	}
+	var names []string
+	for _, r := range there {
+		if name := r.Platform.String(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return Runnable{}, fmt.Errorf("there is no image for %s in it, nor for any other platform", wanted)
+	}
+	return Runnable{}, fmt.Errorf("there is no image for %s in it: choose another with --platform, of %s, or --platform=%s",
+		wanted, strings.Join(names, ", "), AllPlatforms)
+}
+
+// fits tells whether an image's platform is the wanted one. A wanted one without
+// a variant takes any, unless it is to fit exactly.
+func fits(has, wanted v1.Platform, exactly bool) bool {
+	has, wanted = plain(has), plain(wanted)
+	return has.OS == wanted.OS && has.Architecture == wanted.Architecture &&
+		(has.Variant == wanted.Variant || wanted.Variant == "" && !exactly)
+}
+
+// plain leaves out a variant that goes without saying.
+func plain(p v1.Platform) v1.Platform {
+	if p.Architecture == "arm64" && p.Variant == "v8" {
+		p.Variant = ""
+	}
+	return p
+}

@@ -1,0 +1,87 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/dustin/go-humanize"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// CAS is where a build's blobs are. [cas.Client] is one.
+type CAS interface {
+	// Stream reads a blob from offset on, without verifying it.
+	Stream(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error)
+}
+
+// Sources are the places that blobs come from.
+type Sources struct {
+	CAS CAS
+	// Instance is that of the CAS that the build used.
+	Instance   string
+	Registries *registry.Client
+}
+
+// open reads a blob from offset on, from the first of its sources that has it.
+// The bytes are not verified.
+func (s Sources) open(ctx context.Context, blob pushspec.Blob, offset int64) (io.ReadCloser, error) {
+	if blob.Data != nil {
+		return io.NopCloser(bytes.NewReader(blob.Data[min(offset, int64(len(blob.Data))):])), nil
+	}
+	var failures []error
+	for _, source := range blob.Sources {
+		r, err := s.openOne(ctx, blob, source, offset)
+		if err == nil {
+			return r, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		failures = append(failures, err)
+	}
+	err := errors.Join(failures...)
+	if _, ok := errors.AsType[*cas.NotFoundError](err); ok && len(failures) == 1 {
+		return nil, fmt.Errorf("%s is no longer in the remote cache; rebuild the target, or raise the cache's retention", What(blob.Descriptor))
+	}
+	return nil, fmt.Errorf("%s: %w", What(blob.Descriptor), err)
+}
+
+func (s Sources) openOne(ctx context.Context, blob pushspec.Blob, source pushspec.Source, offset int64) (io.ReadCloser, error) {
+	if source.Repository != "" {
+		from, err := name.NewRepository(source.Repository, name.StrictValidation)
+		if err != nil {
+			return nil, fmt.Errorf("push spec: source %q: %w", source.Repository, err)
+		}
+		r, err := s.Registries.Repository(from.RegistryStr(), from.RepositoryStr(), registry.Caller{Invocation: "drayage load"})
+		if err != nil {
+			return nil, err
+		}
+		return r.ReadBlob(ctx, blob.Digest, offset)
+	}
+	digest, err := cas.ParseDigest(source.CAS)
+	if err != nil {
+		return nil, fmt.Errorf("push spec: %w", err)
+	}
+	digest.Size = blob.Size
+	return s.CAS.Stream(ctx, cas.Blob{Instance: s.Instance, Digest: digest}, offset)
+}
+
+// What names a blob for people: "layer sha256:… (12 MiB)".
+func What(d v1.Descriptor) string {
+	role := "layer"
+	switch {
+	case d.MediaType.IsConfig():
+		role = "config"
+	case d.MediaType.IsImage(), d.MediaType.IsIndex():
+		role = "manifest"
+	}
+	return fmt.Sprintf("%s %s (%s)", role, d.Digest, humanize.IBytes(uint64(max(d.Size, 0))))
+}

@@ -1,0 +1,103 @@
+"""image_load: an image to where containers are run from on this machine."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
+load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
+load(":spec.bzl", "image_of", "write_spec")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+
+def _place_of(ctx, name):
+    """Takes the name of an image apart, as docker does.
+
+    Args:
+      ctx: the rule's context.
+      name: `app:dev`, `acme/app:dev` or `ghcr.io/acme/app:dev`, possibly without the tag.
+
+    Returns:
+      The registry, the repository and the tag.
+    """
+    head, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    repository = head + slash + last
+    if not last or "@" in name:
+        fail("{}: {} is not the name of an image, as app:dev and ghcr.io/acme/app:dev are".format(ctx.label, repr(name)))
+    first, _, rest = repository.partition("/")
+    if rest and ("." in first or ":" in first or first == "localhost"):
+        return first, rest, tag or "latest"
+    if not rest:
+        repository = "library/" + repository
+    return "docker.io", repository, tag or "latest"
+
+def _image_load_impl(ctx):
+    names = ([ctx.attr.tag] if ctx.attr.tag else []) + ctx.attr.tag_list
+    if not names:
+        fail("{}: the image has no name: give it one with tag".format(ctx.label))
+    repositories = {}
+    for name in names:
+        registry, repository, tag = _place_of(ctx, name)
+        repositories.setdefault((registry, repository), []).append(tag)
+
+    images, index = image_of(ctx.attr.image)
+    specs = [
+        write_spec(
+            ctx,
+            ctx.label.name + (".{}".format(i + 1) if i else ""),
+            images,
+            index,
+            registry,
+            repository,
+            tags,
+            suffix = ".loadspec.json",
+        )
+        for i, ((registry, repository), tags) in enumerate(repositories.items())
+    ]
+
+    strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
+    needed = ctx.runfiles(specs + [ctx.info_file, ctx.version_file])
+    if strategy == "eager":
+        needed = needed.merge(ctx.runfiles(transitive_files = depset(transitive = [image.blobs for image in images])))
+    else:
+        strategy = "lazy"
+    executable, runfiles = launcher(ctx, strategy, specs, needed, command = "load")
+    return DefaultInfo(
+        executable = executable,
+        files = depset(specs),
+        runfiles = runfiles,
+    )
+
+image_load = rule(
+    implementation = _image_load_impl,
+    doc = """Loads an image to where containers are run from on this machine: containerd, docker or podman.
+
+```starlark
+image_load(
+    name = "load",
+    image = ":app",
+    tag = "app:dev",
+)
+```
+
+`bazel run //app:load` loads the image, and prints its name and digest. containerd is asked which blobs it has, and only the others move, straight from the remote cache or the
+registry of the base. So is docker where it keeps its images in containerd; where it does not, and for podman, the whole image is streamed to `docker load`. `bazel build` of the target
+makes metadata alone. Of an index the image for this machine is loaded.
+
+What follows `--` is for `drayage load`: `bazel run //app:load -- --platform linux/arm64`, `-- --to podman`, `-- --tag app:other`.""",
+    attrs = {
+        "image": attr.label(
+            doc = "The image, or the index.",
+            mandatory = True,
+            providers = [[ImageManifestInfo], [ImageIndexInfo]],
+        ),
+        "strategy": attr.string(
+            doc = """Where layers are when the target is run: with `lazy` in the remote cache (or, of a base, in its registry); with `eager` on this machine, where the build brings them.
+By default `eager` if that is what `@drayage//rules/settings:push_strategy` says, and else `lazy`.""",
+            values = ["", "eager", "lazy"],
+        ),
+        "tag": attr.string(doc = """The image's name: `app:dev`, or `ghcr.io/acme/app:dev`. As everywhere, a name without a host is one of Docker Hub's, and the tag is `latest` if there is none.
+It may hold stamp variables: `app:git-{BUILD_SCM_REVISION}`."""),
+        "tag_list": attr.string_list(doc = "More names. (`tags` is an attribute of every Bazel rule and means another thing.)"),
+        "_strategy": attr.label(default = "//rules/settings:push_strategy"),
+    } | LAUNCHER_ATTRS,
+    executable = True,
+    toolchains = [TOOLCHAIN_TYPE],
+)
