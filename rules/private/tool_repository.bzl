@@ -4,11 +4,10 @@ _BUILD = """\
 load("@drayage//rules:toolchain.bzl", "drayage_toolchain")
 load("@platforms//host:constraints.bzl", "HOST_CONSTRAINTS")
 
+package(default_visibility = ["//visibility:public"])
+
 # What bazel run executes is this very file.
-exports_files(
-    ["{tool}"],
-    visibility = ["//visibility:public"],
-)
+exports_files(["{tool}"])
 
 drayage_toolchain(
     name = "tool",

@@ -1,6 +1,7 @@
 """The toolchain: which `drayage` the actions run."""
 
-TOOLCHAIN_TYPE = "//rules:toolchain_type"
+# A Label, and not its text: an action's toolchain would be looked for in the main repository.
+TOOLCHAIN_TYPE = Label("//rules:toolchain_type")
 
 def _drayage_toolchain_impl(ctx):
     return [platform_common.ToolchainInfo(
