@@ -17,7 +17,7 @@ import (
 type configTexts struct {
 	labels, annotations, env             []string
 	labelsFile, annotationsFile, envFile string
-	created                              string
+	created, createdFile                 string
 }
 
 func (c *configTexts) addFlags(flags *pflag.FlagSet) {
@@ -28,6 +28,7 @@ func (c *configTexts) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&c.annotations, "annotation", nil, "NAME=value, in the manifest")
 	flags.StringVar(&c.annotationsFile, "annotations-file", "", "file of NAME=value lines; --annotation wins")
 	flags.StringVar(&c.created, "created", "", "time that the image bears, as 2006-01-02T15:04:05Z; the epoch by default")
+	flags.StringVar(&c.createdFile, "created-file", "", "file with that time; --created wins")
 }
 
 func (c *configTexts) apply(spec *image.Spec) error {
@@ -45,10 +46,23 @@ func (c *configTexts) apply(spec *image.Spec) error {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		spec.Env = append(spec.Env, name+"="+env[name])
 	}
-	if c.created != "" {
-		if spec.Created, err = time.Parse(time.RFC3339, c.created); err != nil {
-			return fmt.Errorf("--created: %q is not a time such as 2006-01-02T15:04:05Z", c.created)
+	return c.applyCreated(spec)
+}
+
+func (c *configTexts) applyCreated(spec *image.Spec) error {
+	flag, text := "--created", c.created
+	if text == "" && c.createdFile != "" {
+		file, err := os.ReadFile(c.createdFile)
+		if err != nil {
+			return fmt.Errorf("--created-file: %w", err)
 		}
+		flag, text = "--created-file "+c.createdFile, strings.TrimSpace(string(file))
+	} else if text == "" {
+		return nil
+	}
+	var err error
+	if spec.Created, err = time.Parse(time.RFC3339, text); err != nil {
+		return fmt.Errorf("%s: %q is not a time such as 2006-01-02T15:04:05Z", flag, text)
 	}
 	return nil
 }

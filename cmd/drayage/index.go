@@ -10,7 +10,7 @@ import (
 )
 
 func newIndexCommand() *cobra.Command {
-	var out string
+	var out, annotationsFile string
 	var manifests, configs, annotations []string
 
 	command := &cobra.Command{
@@ -24,7 +24,7 @@ image is for is in its config.`,
 			if err != nil {
 				return err
 			}
-			annotated, err := pairs("--annotation", annotations)
+			annotated, err := assignments("--annotation", annotations, "--annotations-file", annotationsFile)
 			if err != nil {
 				return err
 			}
@@ -44,6 +44,7 @@ image is for is in its config.`,
 	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
 	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
 	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value")
+	flags.StringVar(&annotationsFile, "annotations-file", "", "file of NAME=value lines; --annotation wins")
 	require(command, "out", "manifest", "config")
 	return command
 }

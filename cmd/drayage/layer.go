@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -16,6 +17,7 @@ import (
 // layerFlags are what layers have in common, whatever they are made of.
 type layerFlags struct {
 	out, metadata, compression string
+	annotations                []string
 	options                    layer.Options
 }
 
@@ -27,6 +29,7 @@ func (f *layerFlags) add(command *cobra.Command, compression string) *pflag.Flag
 	flags.StringVar(&f.compression, "compress", compression, "gzip, zstd or none")
 	flags.IntVar(&f.options.Level, "level", 0, "1 to 9 for gzip, 1 to 22 for zstd; 0 is the default, 6 or 1")
 	flags.BoolVar(&f.options.EStargz, "estargz", false, "make a gzip layer seekable")
+	flags.StringArrayVar(&f.annotations, "annotation", nil, "NAME=value, of the layer in the manifest")
 	flags.StringVar(&f.options.DigestFunction, "digest-function", "sha256", "the build's --digest_function: sha256 or blake3")
 	require(command, "out", "metadata")
 	return flags
@@ -34,6 +37,10 @@ func (f *layerFlags) add(command *cobra.Command, compression string) *pflag.Flag
 
 // make writes the blob that write writes, and its metadata.
 func (f *layerFlags) make(write func(io.Writer, layer.Options) (layer.Metadata, error)) (err error) {
+	annotations, err := pairs("--annotation", f.annotations)
+	if err != nil {
+		return err
+	}
 	f.options.Compression = layer.Compression(f.compression)
 	f.options.Scratch = filepath.Dir(f.out)
 	blob, err := os.Create(f.out)
@@ -44,6 +51,11 @@ func (f *layerFlags) make(write func(io.Writer, layer.Options) (layer.Metadata, 
 	made, err := write(blob, f.options)
 	if err != nil {
 		return err
+	}
+	if annotations != nil {
+		// What the layer says of itself, of its table of contents say, is a fact.
+		maps.Copy(annotations, made.Annotations)
+		made.Annotations = annotations
 	}
 	return made.WriteFile(f.metadata)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newManifestCommand() *cobra.Command {
-	var manifestOut, configOut, baseManifest, baseConfig string
+	var manifestOut, configOut, baseManifest, baseConfig, fragment string
 	var layers []string
 	var texts configTexts
 	var spec image.Spec
@@ -29,6 +29,11 @@ its base. No layer is read.`,
 			}
 			if spec.Layers, err = readLayers(layers); err != nil {
 				return err
+			}
+			if fragment != "" {
+				if spec.Fragment, err = os.ReadFile(fragment); err != nil {
+					return fmt.Errorf("--config-fragment: %w", err)
+				}
 			}
 			if err := texts.apply(&spec); err != nil {
 				return err
@@ -52,6 +57,7 @@ its base. No layer is read.`,
 	flags.StringVar(&configOut, "config", "", "where the config goes")
 	flags.StringVar(&baseManifest, "base-manifest", "", "manifest of the image below")
 	flags.StringVar(&baseConfig, "base-config", "", "config of the image below")
+	flags.StringVar(&fragment, "config-fragment", "", "file with a part of a config, as JSON; flags win")
 	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer on top of the base, the lowest first")
 	flags.StringVar(&spec.Platform, "platform", "linux/amd64", "os/architecture[/variant] of an image without base")
 	flags.StringArrayVar(&spec.Entrypoint, "entrypoint", nil, "a word of the entrypoint")

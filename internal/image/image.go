@@ -28,6 +28,9 @@ type Spec struct {
 
 	// What follows is the OCI config's; what is not set is the base's.
 
+	// Fragment is a part of a config in its JSON, for what has no field below, which
+	// win: {"config": {"Healthcheck": …}}. May be nil.
+	Fragment []byte
 	// Entrypoint replaces the base's, and its command with it.
 	Entrypoint []string
 	// Cmd replaces the base's.
@@ -82,6 +85,9 @@ func Assemble(spec Spec) (Image, error) {
 		config.History = append(config.History, v1.History{Created: created, CreatedBy: createdBy})
 	}
 	config.Created = created
+	if err := merge(config, spec.Fragment); err != nil {
+		return Image{}, err
+	}
 	if err := configure(&config.Config, spec); err != nil {
 		return Image{}, err
 	}

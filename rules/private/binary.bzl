@@ -1,9 +1,10 @@
 """image_from_binary: the image of one program."""
 
+load(":index.bzl", "image_index")
 load(":layer.bzl", "image_layer")
 load(":manifest.bzl", "image_manifest")
 
-def image_from_binary(name, binary, base = None, path = None, layers = [], entrypoint = None, compress = "", **kwargs):
+def image_from_binary(name, binary, base = None, path = None, layers = [], entrypoint = None, compress = "", include_runfiles = True, platforms = [], **kwargs):
     """The image of one program: its executable with its runfiles in a layer, and the entrypoint set to it.
 
     ```starlark
@@ -14,7 +15,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
     )
     ```
 
-    The layer is a target of its own, `NAME_layer`.
+    The layer is a target of its own, `NAME_layer`. With `platforms` the image for each is `NAME_manifest`, and the index over them has the name.
 
     Args:
       name: the image's name.
@@ -24,20 +25,40 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
       layers: layers between the base and the program.
       entrypoint: what is run; the program by default.
       compress: see `image_layer`.
+      include_runfiles: whether the program's runfiles go with it.
+      platforms: platforms to build the image for, under one index. By default the target platform alone, and no index.
       **kwargs: further attributes of `image_manifest`.
     """
     path = path or "/app/" + native.package_relative_label(binary).name.split("/")[-1]
     common = {k: kwargs[k] for k in ["tags", "testonly", "visibility", "target_compatible_with"] if k in kwargs}
+    of_index = dict(common)
+    manifest = name
+    if platforms:
+        manifest += "_manifest"
+        if "push_specs" in kwargs:
+            of_index["push_specs"] = kwargs.pop("push_specs")
+
+        # The platform that is not asked for may be one that the program is not for.
+        common["tags"] = common.get("tags", []) + ["manual"]
+        kwargs["tags"] = common["tags"]
     image_layer(
         name = name + "_layer",
         srcs = {path: binary},
         compress = compress,
+        include_runfiles = include_runfiles,
         **common
     )
     image_manifest(
-        name = name,
+        name = manifest,
         base = base,
         entrypoint = entrypoint or [path],
         layers = layers + [":" + name + "_layer"],
         **kwargs
     )
+    if platforms:
+        image_index(
+            name = name,
+            manifests = [":" + manifest],
+            platforms = platforms,
+            **of_index
+        )

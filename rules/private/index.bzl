@@ -33,10 +33,12 @@ def _image_index_impl(ctx):
     args.add_all([image.manifest for image in images], before_each = "--manifest", uniquify = False)
     args.add_all([image.config for image in images], before_each = "--config", uniquify = False)
     args.add_all(["{}={}".format(k, v) for k, v in ctx.attr.annotations.items()], format_each = "--annotation=%s")
+    if ctx.file.annotations_file:
+        args.add("--annotations-file", ctx.file.annotations_file)
     ctx.actions.run(
         executable = tool(ctx),
         arguments = [args],
-        inputs = [image.manifest for image in images] + [image.config for image in images],
+        inputs = [image.manifest for image in images] + [image.config for image in images] + ctx.files.annotations_file,
         outputs = [index],
         mnemonic = "ImageIndex",
         progress_message = "Assembling image index %{label}",
@@ -70,6 +72,10 @@ image_index(
 With `platforms`, each image is built for each of them. Without, the images are taken as they are. What an image is for is in its config.""",
     attrs = {
         "annotations": attr.string_dict(doc = "Annotations of the index."),
+        "annotations_file": attr.label(
+            allow_single_file = True,
+            doc = "More annotations, one `NAME=value` a line. `annotations` wins.",
+        ),
         "manifests": attr.label_list(
             cfg = _over_platforms,
             doc = "The images.",

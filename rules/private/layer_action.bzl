@@ -11,6 +11,7 @@ _EXTENSIONS = {
 }
 
 LAYER_ATTRS = {
+    "annotations": attr.string_dict(doc = "Annotations of the layer in the manifests of images."),
     "compress": attr.string(
         doc = "`gzip`, `zstd` or `none`. By default what `@drayage//rules/settings:compress` says, which is `gzip`.",
         values = ["", "gzip", "none", "zstd"],
@@ -57,6 +58,7 @@ def write_layer(ctx, args, inputs, compress = None):
         args.add("--level", ctx.attr.level)
     if estargz == "enabled":
         args.add("--estargz")
+    args.add_all(["{}={}".format(k, v) for k, v in ctx.attr.annotations.items()], format_each = "--annotation=%s")
     args.add("--digest-function", ctx.attr._digest_function[BuildSettingInfo].value)
     ctx.actions.run(
         executable = tool(ctx),

@@ -5,6 +5,17 @@ load(":providers.bzl", "ImageManifestInfo", "LayerInfo")
 load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
 
+_PLATFORMS = "//command_line_option:platforms"
+
+def _for_platform_impl(settings, attr):
+    return {_PLATFORMS: str(attr.platform) if attr.platform else settings[_PLATFORMS]}
+
+_for_platform = transition(
+    implementation = _for_platform_impl,
+    inputs = [_PLATFORMS],
+    outputs = [_PLATFORMS],
+)
+
 def _assignments(values):
     return ["{}={}".format(name, value) for name, value in values.items()]
 
@@ -45,7 +56,7 @@ def _image_manifest_impl(ctx):
     for flag in ["created", "stop_signal", "user", "working_dir"]:
         if getattr(ctx.attr, flag):
             args.add(getattr(ctx.attr, flag), format = "--" + flag.replace("_", "-") + "=%s")
-    for flag in ["annotations_file", "env_file", "labels_file"]:
+    for flag in ["annotations_file", "config_fragment", "created_file", "env_file", "labels_file"]:
         file = getattr(ctx.file, flag)
         if file:
             args.add("--" + flag.replace("_", "-"), file)
@@ -76,6 +87,7 @@ def _image_manifest_impl(ctx):
 
 image_manifest = rule(
     implementation = _image_manifest_impl,
+    cfg = _for_platform,
     doc = """An image for one platform, assembled from metadata alone: that of its base and that of its layers.
 
 ```starlark
@@ -100,7 +112,16 @@ the build made.""",
             providers = [ImageManifestInfo],
         ),
         "cmd": attr.string_list(doc = "Arguments of the entrypoint, or what is run if there is none. Replaces the base's."),
+        "config_fragment": attr.label(
+            allow_single_file = True,
+            doc = """A part of an OCI image config as JSON, for what has no attribute: `{"config": {"Healthcheck": {"Test": ["CMD", "/app/health"]}}}`. It can have `author`,
+`os.version`, `os.features` and `config`. Objects are merged into the base's, all else takes the place of what the base has, and attributes win.""",
+        ),
         "created": attr.string(doc = "When the image was made, as `2006-01-02T15:04:05Z`. By default the epoch: the same sources are to give the same image."),
+        "created_file": attr.label(
+            allow_single_file = True,
+            doc = "A file with that time, a stamped one say. `created` wins.",
+        ),
         "entrypoint": attr.string_list(doc = "What is run. Replaces the base's, and the base's `cmd` with it."),
         "env": attr.string_dict(doc = """Environment variables, added to the base's. A name that the base has gets the new value, in which `${NAME}` stands for what
 the base has: `{"PATH": "/app/bin:${PATH}"}`."""),
@@ -118,10 +139,15 @@ the base has: `{"PATH": "/app/bin:${PATH}"}`."""),
             doc = "The layers on top of the base, the lowest first.",
             providers = [LayerInfo],
         ),
+        "platform": attr.label(
+            doc = "The platform that the image and all that is in it are built for, whatever the build's is: a `platform` target. For several platforms there is `image_index`.",
+            providers = [platform_common.PlatformInfo],
+        ),
         "stop_signal": attr.string(doc = "The signal that ends the program: `SIGTERM`."),
         "user": attr.string(doc = "User, or `user:group`, by name or number."),
         "volumes": attr.string_list(doc = "Folders that the program writes its data to. Added to the base's."),
         "working_dir": attr.string(doc = "Working directory."),
+        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
     } | PLATFORM_ATTRS | PUSH_SPECS_ATTRS,
     provides = [ImageManifestInfo],
     toolchains = [TOOLCHAIN_TYPE],
