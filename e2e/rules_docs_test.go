@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +36,19 @@ func TestTheReferenceOfTheRulesIsWhatTheirDocstringsSay(t *testing.T) {
 	for _, page := range pages {
 		if _, ok := fresh[filepath.Join(rulesdoc.Folder, page.Name())]; !ok {
 			t.Errorf("%s/%s is generated from nothing: run `make generate`", rulesdoc.Folder, page.Name())
+		}
+	}
+}
+
+func TestTheGuideLeadsToEveryPageOfTheReference(t *testing.T) {
+	guide := readPage(t, rig.Root(t), "docs/rules.md")
+	pages, err := filepath.Glob(filepath.Join(rig.Root(t), rulesdoc.Folder, "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("there are no pages (%v)", err)
+	}
+	for _, page := range pages {
+		if !strings.Contains(guide, "(rules/"+filepath.Base(page)+")") {
+			t.Errorf("docs/rules.md has no link to rules/%s", filepath.Base(page))
 		}
 	}
 }
