@@ -1,15 +1,23 @@
 package e2e_test
 
 import (
+	"archive/tar"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/drayage/drayage/e2e/rig"
 )
@@ -209,5 +217,130 @@ func TestALoadOfAnIndexTakesOnePlatform(t *testing.T) {
 	none := run("--platform=linux/s390x")
 	if none.ExitCode == 0 || !strings.Contains(none.Stderr, "there is no image for linux/s390x in it: choose another with --platform, of linux/amd64, linux/arm64/v8, or --platform=all") {
 		t.Errorf("exit code %d\n%s", none.ExitCode, none.Stderr)
+	}
+}
+
+// recorder is a docker that keeps what it is given to load. Asked for its store
+// it answers with a JSON document.
+func recorder(t *testing.T, info string) (path, archive string) {
+	t.Helper()
+	dir := t.TempDir()
+	archive = filepath.Join(dir, "archive.tar")
+	check(t, os.WriteFile(filepath.Join(dir, "docker"), []byte(`#!/bin/sh
+case $1 in
+info) cat <<'END'
+`+info+`
+END
+;;
+load) cat >`+archive+` && echo "Loaded image: app" ;;
+*) exit 1 ;;
+esac
+`), 0o755))
+	return dir + string(filepath.ListSeparator) + os.Getenv("PATH"), archive
+}
+
+func TestADockerWithAStoreOfItsOwnGetsTheWholeImage(t *testing.T) {
+	registry := rig.StartRegistry(t)
+	digest, _ := pushBase(t, registry.Host)
+	proxy := rig.StartProxy(t, registry.Host)
+	w := loadWorkspace(t, proxy.Host, digest)
+	w.Replace(t, "MODULE.bazel", `name = "base",`, `name = "base", layer_handling = "eager",`)
+	path, archive := recorder(t, `{"Name":"here","DriverStatus":[["Backing Filesystem","extfs"]]}`)
+	w.Env = append(w.Env, "PATH="+path)
+
+	const eager = "--@drayage//rules/settings:push_strategy=eager"
+	w.Bazel(t, "build", eager, "//app:load")
+	proxy.Reset()
+	result := w.Bazel(t, "run", eager, "//app:load")
+	for _, said := range []string{
+		"every layer moves, also those that docker has: turn its containerd image store on to move what is missing alone",
+		"Loaded image: app",
+		"docker.io/library/app:dev: 5 blobs moved",
+	} {
+		if !strings.Contains(result.Stderr, said) {
+			t.Errorf("the load does not say %q:\n%s", said, result.Stderr)
+		}
+	}
+	// The base's layers are here as files, and the registry is left alone.
+	if n := len(proxy.Requests()); n > 0 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+	files := archived(t, archive)
+	var index v1.IndexManifest
+	check(t, json.Unmarshal(files["index.json"], &index))
+	root := index.Manifests[0].Digest
+	var manifest v1.Manifest
+	check(t, json.Unmarshal(files["blobs/sha256/"+root.Hex], &manifest))
+	for _, layer := range manifest.Layers {
+		if int64(len(files["blobs/sha256/"+layer.Digest.Hex])) != layer.Size {
+			t.Errorf("%s is not in the archive as it should be", layer.Digest)
+		}
+	}
+	if printed := loaded(result); len(manifest.Layers) != 4 || len(printed) != 2 || printed[0] != "docker.io/library/app:dev@"+root.String() {
+		t.Errorf("the load printed %q, and the archive has %s", printed, root)
+	}
+	tag := taggedAs(t, "docker.io/library/app:dev").(name.Tag)
+	image, err := tarball.ImageFromPath(archive, &tag)
+	check(t, err)
+	if config, err := image.ConfigName(); err != nil || config != manifest.Config.Digest {
+		t.Errorf("docker's older form has the config %s, %v", config, err)
+	}
+}
+
+// archived are the files of an archive, by path. Blobs have the digests that they
+// are called by.
+func archived(t *testing.T, archive string) map[string][]byte {
+	t.Helper()
+	file, err := os.Open(archive)
+	check(t, err)
+	defer file.Close()
+	files := map[string][]byte{}
+	for r := tar.NewReader(file); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		check(t, err)
+		data, err := io.ReadAll(r)
+		check(t, err)
+		files[header.Name] = data
+		sum := sha256.Sum256(data)
+		if hexSum, isBlob := strings.CutPrefix(header.Name, "blobs/sha256/"); isBlob && hexSum != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s has other bytes", header.Name)
+		}
+	}
+}
+
+func TestADockerThatKeepsImagesInContainerdIsLoadedThere(t *testing.T) {
+	containerd := rig.StartContainerd(t)
+	hostname, err := os.Hostname()
+	check(t, err)
+	path, archive := recorder(t, `{"Name":"`+hostname+`","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],`+
+		`"Containerd":{"Address":"`+containerd.Address+`","Namespaces":{"Containers":"moby","Plugins":"plugins.moby"}}}`)
+	// Any push spec will do, and another name.
+	spec, store := specOf(t, loadedImage(t))
+	data, err := spec.Encode()
+	check(t, err)
+	file := filepath.Join(t.TempDir(), "push.pushspec.json")
+	check(t, os.WriteFile(file, data, 0o644))
+	args := []string{"load", file, "--tag=server:dev"}
+	for digest, layer := range store.blobs {
+		path := filepath.Join(t.TempDir(), digest)
+		check(t, os.WriteFile(path, layer, 0o644))
+		args = append(args, "--blob="+path)
+	}
+	cmd := exec.CommandContext(t.Context(), rig.Drayage(t), args...)
+	cmd.Env = append(os.Environ(), "PATH="+path)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("drayage %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	root := containerd.In("moby").Image(t, "docker.io/library/server:dev")
+	if string(out) != "docker.io/library/server:dev@"+root+"\n" {
+		t.Errorf("printed %q, and docker's namespace has %q", out, root)
+	}
+	checkStored(t, containerd.In("moby"), root)
+	if _, err := os.Stat(archive); err == nil {
+		t.Error("docker was given an archive too")
 	}
 }

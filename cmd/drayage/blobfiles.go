@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -53,6 +54,16 @@ func openBlobFiles(paths []string, specs []*pushspec.Spec) (*blobFiles, error) {
 		}
 	}
 	return known, nil
+}
+
+// prefer makes the files the first source of the blobs that they hold, those of
+// a base too, whose spec knows the base's registry alone.
+func (b *blobFiles) prefer(blobs []pushspec.Blob) {
+	for i, blob := range blobs {
+		if name := blob.Digest.String(); b.paths[name] != "" {
+			blobs[i].Sources = slices.Insert(slices.Clone(blob.Sources), 0, pushspec.Source{CAS: name})
+		}
+	}
 }
 
 func hashFile(path string, h hash.Hash) (string, error) {

@@ -121,6 +121,7 @@ func (f loadFlags) images(in *openSpecs) ([]*named, error) {
 			if err != nil {
 				return nil, fmt.Errorf("load %s: %w", spec.Target, err)
 			}
+			in.blobs.prefer(image.Blobs)
 			i = &named{target: spec.Target, image: image}
 			byRoot[spec.Root] = i
 			images = append(images, i)

@@ -100,9 +100,9 @@ func DialContainerd(opts Options) (*Containerd, error) {
 // Close ends the connection.
 func (c *Containerd) Close() error { return c.conn.Close() }
 
-// Load brings an image into the content store: the blobs that it lacks, the
-// manifests, and the names, in that order. A name that was another image's is
-// moved. The layers are unpacked then, if containerd can.
+// Load brings an image into the content store: the blobs that it lacks, and the
+// manifests. The layers are unpacked then, if containerd can, and the names come
+// last. A name that was another image's is moved.
 func (c *Containerd) Load(ctx context.Context, i *Image, names []string, from Sources) (Result, error) {
 	ctx = metadata.AppendToOutgoingContext(ctx, "containerd-namespace", c.opts.Namespace)
 	leased, release, err := c.lease(ctx)
@@ -147,12 +147,15 @@ func (c *Containerd) load(ctx context.Context, i *Image, names []string, from So
 		}
 		result.count(sent, m.Size)
 	}
+	if err := c.unpackAll(ctx, i, &result); err != nil {
+		return result, err
+	}
 	for _, name := range names {
 		if err := c.name(ctx, name, i.Root); err != nil {
 			return result, err
 		}
 	}
-	return result, c.unpackAll(ctx, i, &result)
+	return result, nil
 }
 
 func (r *Result) count(moved bool, bytes int64) {
