@@ -1,9 +1,15 @@
-"""The module extension that makes the repository of the toolchain."""
+"""The module extension that brings the tool, for the host and for executors of other kinds."""
 
+load(":tool_platform.bzl", "TOOL_PLATFORMS", "platform_of")
 load(":tool_repository.bzl", "tool_repository")
+load(":toolchains_repository.bzl", "toolchains_repository")
+
+_from_source = tag_class(
+    doc = "Builds `drayage` from source, with the host's Go, even if the release has a prebuilt one. Only the root module's counts.",
+)
 
 _prebuilt = tag_class(
-    doc = "A `drayage` that is there already, in the place of one built from source. Only the root module's counts.",
+    doc = "A `drayage` that is there already, for the host. Only the root module's counts.",
     attrs = {
         "file": attr.label(
             doc = "The executable, for the host's platform.",
@@ -12,20 +18,61 @@ _prebuilt = tag_class(
     },
 )
 
-def _drayage_impl(mctx):
-    prebuilt = None
+def _root_tags(mctx):
+    """The root module's prebuilt file, or None, and whether it wants the tool from source."""
     for module in mctx.modules:
-        for tag in module.tags.prebuilt:
-            if not module.is_root:
-                continue
-            if prebuilt:
-                fail("drayage.prebuilt is there twice, for {} and {}: one file is enough".format(prebuilt, tag.file))
-            prebuilt = tag.file
-    tool_repository(name = "drayage_toolchains", prebuilt = prebuilt)
+        if not module.is_root:
+            continue
+        files = [tag.file for tag in module.tags.prebuilt]
+        if len(files) > 1:
+            fail("drayage.prebuilt is there twice, for {} and {}: one file is enough".format(files[0], files[1]))
+        return (files or [None])[0], bool(module.tags.from_source)
+    return None, False
+
+def _attributes(lock, platform):
+    """How the tool for a platform is had: attributes of tool_repository."""
+    file = lock["files"].get(platform)
+    if file:
+        return {
+            "sha256": file["sha256"],
+            "url": lock["url"].format(file = file["name"], version = lock["version"]),
+        }
+    if platform in TOOL_PLATFORMS:
+        return {"platform": platform}
+    return {}  # Go knows what the host is
+
+def _drayage_impl(mctx):
+    prebuilt, from_source = _root_tags(mctx)
+
+    # Written by the release. In a checkout there is nothing in it.
+    lock = json.decode(mctx.read(Label("//rules/private:prebuilt.lock.json")))
+    if from_source:
+        lock = {"files": {}}
+
+    # One repository a platform: none is fetched before something runs there.
+    host = platform_of(mctx.os.name, mctx.os.arch)
+    others = [platform for platform in TOOL_PLATFORMS if platform != host]
+    for platform in others:
+        tool_repository(name = "drayage_" + platform, **_attributes(lock, platform))
+    tool_repository(name = "drayage_host", **({"prebuilt": prebuilt} if prebuilt else _attributes(lock, host)))
+    toolchains_repository(name = "drayage_toolchains", platforms = others)
     return mctx.extension_metadata(reproducible = True)
 
 drayage = module_extension(
     implementation = _drayage_impl,
-    doc = "Brings the `drayage` tool: builds it with the host's Go, or takes a prebuilt file.",
-    tag_classes = {"prebuilt": _prebuilt},
+    arch_dependent = True,
+    doc = """Brings the `drayage` tool.
+
+In a release it is downloaded, for the host and for each platform that actions run on, and its hash compared with the release's. In a checkout it is built with
+the host's Go, for other platforms too. The root module can decide:
+
+```starlark
+drayage = use_extension("@drayage//rules:extensions.bzl", "drayage")
+drayage.prebuilt(file = "//tools:drayage")
+```""",
+    os_dependent = True,
+    tag_classes = {
+        "from_source": _from_source,
+        "prebuilt": _prebuilt,
+    },
 )

@@ -157,7 +157,7 @@ pull(
 `@ubuntu` is the image; of an index, the one for the target platform. Each platform's image has a target of its own too: `@ubuntu//:linux_arm64_v8`.
 Credentials are docker's: `config.json` and the credential helpers that it names.""",
     attrs = PULL_ATTRS | {
-        "_drayage": attr.label(default = "@drayage_toolchains//:drayage"),
+        "_drayage": attr.label(default = "@drayage_host//:drayage"),
     },
     environ = ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE"],
 )

@@ -1,24 +1,15 @@
-"""The repository that holds the `drayage` tool."""
+"""The repositories that hold the `drayage` tool, each for one platform."""
 
 _BUILD = """\
 load("@drayage//rules:toolchain.bzl", "drayage_toolchain")
-load("@platforms//host:constraints.bzl", "HOST_CONSTRAINTS")
 
 package(default_visibility = ["//visibility:public"])
 
-# What bazel run executes is this very file.
-exports_files(["{tool}"])
+exports_files({files})
 
 drayage_toolchain(
     name = "tool",
     drayage = ":{tool}",
-)
-
-toolchain(
-    name = "toolchain",
-    exec_compatible_with = HOST_CONSTRAINTS,
-    toolchain = ":tool",
-    toolchain_type = "@drayage//rules:toolchain_type",
 )
 """
 
@@ -28,7 +19,7 @@ _SOURCES = ["cmd/drayage", "internal", "pushspec"]
 def _build_from_source(rctx, tool):
     go = rctx.which("go")
     if not go:
-        fail("""drayage is built from source, and there is no `go` on PATH. Install Go 1.26 or newer, or give a built file in MODULE.bazel:
+        fail("""drayage is built from source, and there is no `go` on PATH. Install Go 1.26 or newer, use a release of drayage, or give a built file in MODULE.bazel:
 
     drayage = use_extension("@drayage//rules:extensions.bzl", "drayage")
     drayage.prebuilt(file = "//tools:drayage")
@@ -37,31 +28,50 @@ def _build_from_source(rctx, tool):
     for source in _SOURCES:
         rctx.watch_tree(root.get_child(source))
     rctx.watch(root.get_child("go.sum"))
+
+    # The tool runs wherever its actions do: without the host's C library, and
+    # without a version that depends on the state of a git checkout.
+    environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    if rctx.attr.platform:
+        environment["GOOS"], environment["GOARCH"] = rctx.attr.platform.split("_")
     rctx.report_progress("Building drayage with go")
     result = rctx.execute(
         [go, "build", "-trimpath", "-ldflags=-s -w", "-o", rctx.path(tool), "./cmd/drayage"],
-        # The tool runs wherever its actions do: without the host's C library, and
-        # without a version that depends on the state of a git checkout.
-        environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"},
+        environment = environment,
         working_directory = str(root),
         timeout = 1200,
     )
     if result.return_code != 0:
         fail("go could not build drayage in {}:\n{}{}".format(root, result.stdout, result.stderr))
 
+def _is_windows(rctx):
+    if rctx.attr.url:
+        return rctx.attr.url.endswith(".exe")
+    return (rctx.attr.platform or rctx.os.name.lower()).startswith("windows")
+
 def _tool_repository_impl(rctx):
-    tool = "drayage.exe" if "windows" in rctx.os.name.lower() else "drayage"
+    tool = "drayage.exe" if _is_windows(rctx) else "drayage"
     if rctx.attr.prebuilt:
         rctx.symlink(rctx.attr.prebuilt, tool)
+    elif rctx.attr.url:
+        rctx.download(rctx.attr.url, tool, rctx.attr.sha256, executable = True)
     else:
         _build_from_source(rctx, tool)
-    rctx.file("BUILD.bazel", _BUILD.format(tool = tool))
+    files = [tool]
+    if tool != "drayage":
+        # Under this name push targets and `pull` know it.
+        rctx.symlink(tool, "drayage")
+        files.append("drayage")
+    rctx.file("BUILD.bazel", _BUILD.format(files = files, tool = tool))
 
 tool_repository = repository_rule(
     implementation = _tool_repository_impl,
-    doc = "Holds `drayage` for the host's platform, and a toolchain of it.",
+    doc = "Holds `drayage` for one platform, and the toolchain of it. Without attributes it is built for the host.",
     attrs = {
+        "platform": attr.string(doc = "What to build it for: a key of TOOL_PLATFORMS."),
         "prebuilt": attr.label(doc = "The tool, if it need not be built."),
+        "sha256": attr.string(doc = "SHA-256 of what is behind the URL, in hexadecimal digits."),
+        "url": attr.string(doc = "Where the tool can be downloaded."),
         "_module": attr.label(default = Label("//:go.mod"), allow_single_file = True),
     },
     environ = ["PATH", "GOROOT", "GOCACHE", "GOMODCACHE", "GOPROXY", "HOME"],

@@ -3,6 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts", "unittest")
 load("//rules:image.bzl", "image_manifest")
 load("//rules/private:platform.bzl", "ARCHITECTURES", "constraints_of")
+load("//rules/private:tool_platform.bzl", "TOOL_PLATFORMS", "platform_of")
 load(":actions.bzl", "action_of", "flags")
 
 def _constraints_impl(ctx):
@@ -47,6 +48,23 @@ def _there_and_back_impl(ctx):
 
 there_and_back_test = unittest.make(_there_and_back_impl)
 
+def _host_impl(ctx):
+    env = unittest.begin(ctx)
+    for host, platform in {
+        # What Java calls them.
+        ("linux", "aarch64"): "linux_arm64",
+        ("linux", "amd64"): "linux_amd64",
+        ("mac os x", "aarch64"): "darwin_arm64",
+        ("mac os x", "x86_64"): "darwin_amd64",
+        ("windows server 2022", "amd64"): "windows_amd64",
+    }.items():
+        asserts.equals(env, platform, platform_of(*host), "platform of {}".format(host))
+        asserts.true(env, platform in TOOL_PLATFORMS, platform)
+    asserts.equals(env, "linux_riscv64", platform_of("Linux", "riscv64"))
+    return unittest.end(env)
+
+host_test = unittest.make(_host_impl)
+
 def _named_impl(ctx):
     env = analysistest.begin(ctx)
     asserts.equals(env, [ctx.attr.oci], flags(action_of(env, "ImageManifest"), "--platform"))
@@ -88,6 +106,7 @@ def platform_tests(name):
         constraints_test,
         no_constraints_test,
         there_and_back_test,
+        host_test,
     )
     for platform, (os, cpu) in {
         "linux_aarch64": ("linux", "aarch64"),
