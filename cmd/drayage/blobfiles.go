@@ -2,18 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
-
-	"github.com/zeebo/blake3"
 
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/haul"
@@ -23,65 +17,52 @@ import (
 // blobFiles serves the layers that are at hand as files, and asks the remote
 // cache for the others.
 type blobFiles struct {
-	// paths by the name of a blob in the cache: "sha256:…".
-	paths     map[string]string
+	files     []*localFile
 	otherwise haul.CAS
 	// read counts the bytes of what was read so far.
 	read atomic.Int64
 }
 
-// openBlobFiles finds out which blob each file is, under the digest functions
-// that the specs use.
-func openBlobFiles(paths []string, specs []*pushspec.Spec) (*blobFiles, error) {
-	known := &blobFiles{paths: map[string]string{}}
-	functions := map[string]func() hash.Hash{"sha256": sha256.New}
-	for _, spec := range specs {
-		for _, blob := range spec.Blobs {
-			for _, source := range blob.Sources {
-				if strings.HasPrefix(source.CAS, "blake3:") {
-					functions["blake3"] = func() hash.Hash { return blake3.New() }
-				}
-			}
-		}
-	}
+func openBlobFiles(paths []string) (*blobFiles, error) {
+	b := &blobFiles{}
 	for _, path := range paths {
-		for function, newHash := range functions {
-			sum, err := hashFile(path, newHash())
-			if err != nil {
-				return nil, fmt.Errorf("--blob: %w", err)
-			}
-			known.paths[function+":"+sum] = path
+		file, err := openLocalFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("--blob: %w", err)
 		}
+		b.files = append(b.files, file)
 	}
-	return known, nil
+	return b, nil
 }
 
-// prefer makes the files the first source of the blobs that they hold, those of
-// a base too, whose spec knows the base's registry alone.
+// path is that of the file with a blob's bytes, or "".
+func (b *blobFiles) path(d cas.Digest) (string, error) {
+	for _, file := range b.files {
+		if is, err := file.is(d); is || err != nil {
+			return file.path, err
+		}
+	}
+	return "", nil
+}
+
+// prefer makes the files the first source of the blobs that they may hold, those
+// of a base too, whose spec knows the base's registry alone.
 func (b *blobFiles) prefer(blobs []pushspec.Blob) {
 	for i, blob := range blobs {
-		if name := blob.Digest.String(); b.paths[name] != "" {
-			blobs[i].Sources = slices.Insert(slices.Clone(blob.Sources), 0, pushspec.Source{CAS: name})
+		if slices.ContainsFunc(b.files, func(f *localFile) bool { return f.size == blob.Size }) {
+			blobs[i].Sources = slices.Insert(slices.Clone(blob.Sources), 0, pushspec.Source{CAS: blob.Digest.String()})
 		}
 	}
-}
-
-func hashFile(path string, h hash.Hash) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = file.Close() }()
-	if _, err := io.Copy(h, file); err != nil {
-		return "", fmt.Errorf("read %s: %w", path, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // ReadAll implements [haul.CAS].
 func (b *blobFiles) ReadAll(ctx context.Context, blob cas.Blob) ([]byte, error) {
 	b.read.Add(blob.Size)
-	if path, here := b.paths[blob.String()]; here {
+	path, err := b.path(blob.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if path != "" {
 		return os.ReadFile(path)
 	}
 	if b.otherwise == nil {
@@ -113,11 +94,14 @@ func (c countedStream) Read(p []byte) (int, error) {
 }
 
 func (b *blobFiles) open(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error) {
-	path, here := b.paths[blob.String()]
-	if !here && b.otherwise == nil {
+	path, err := b.path(blob.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if path == "" && b.otherwise == nil {
 		return nil, errNoCAS
 	}
-	if !here {
+	if path == "" {
 		return b.otherwise.Stream(ctx, blob, offset)
 	}
 	file, err := os.Open(path)
@@ -139,7 +123,11 @@ func (b *blobFiles) FindMissing(ctx context.Context, instance string, digests []
 	}
 	var elsewhere []cas.Digest
 	for _, d := range digests {
-		if _, here := b.paths[d.String()]; !here {
+		path, err := b.path(d)
+		if err != nil {
+			return nil, err
+		}
+		if path == "" {
 			elsewhere = append(elsewhere, d)
 		}
 	}
@@ -150,4 +138,4 @@ func (b *blobFiles) FindMissing(ctx context.Context, instance string, digests []
 }
 
 var errNoCAS = errors.New("the layer is not here, and no remote cache is known: " +
-	"give its address with --cas or DRAYAGE_CAS, or push with --@drayage//rules/settings:push_strategy=eager, which brings the layers along")
+	"give its address with --cas or DRAYAGE_CAS, or run the target with --@drayage//rules/settings:push_strategy=eager, which brings the layers along")

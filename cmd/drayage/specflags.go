@@ -79,7 +79,7 @@ func (f *specFlags) open(paths []string, progress io.Writer) (*openSpecs, error)
 
 // openBlobs is where layers are read from: files first, then the remote cache.
 func (o *openSpecs) openBlobs(f *specFlags) (closeBlobs func(), err error) {
-	if o.blobs, err = openBlobFiles(f.blobs, o.specs); err != nil {
+	if o.blobs, err = openBlobFiles(f.blobs); err != nil {
 		return nil, err
 	}
 	if f.cas == "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -47,13 +48,23 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 		return Result{}, failed
 	case sent.err != nil || err != nil:
 		// The program's own words say more than that its input was closed.
-		return Result{}, fmt.Errorf("%s load did not take the image: %w: %s", p.Path, errors.Join(err, sent.err), bytes.TrimSpace(said.Bytes()))
+		return Result{}, fmt.Errorf("%s load did not take the image: %w: %s%s", p.Path, errors.Join(err, sent.err), bytes.TrimSpace(said.Bytes()), advice(i))
 	}
 	result := Result{Root: root}
 	for _, blob := range i.Blobs {
 		result.Moved.add(blob.Size)
 	}
 	return result, nil
+}
+
+// advice says what the reason may be, where the program's words do not.
+func advice(i *Image) string {
+	for _, blob := range i.Blobs {
+		if strings.HasSuffix(string(blob.MediaType), "+zstd") {
+			return "; layers of this image are compressed with zstd, which docker reads from version 23.0 on: build them with compress = \"gzip\" for an older one"
+		}
+	}
+	return ""
 }
 
 // counter remembers that its writer failed.

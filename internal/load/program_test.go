@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/drayage/drayage/internal/load"
@@ -55,6 +56,18 @@ func TestAProgramThatFailsIsQuoted(t *testing.T) {
 		if _, err := p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", script, err)
 		}
+	}
+}
+
+func TestAnOldDockerThatFailsOverZstdIsExplained(t *testing.T) {
+	s := imageScene(t, v1.Platform{OS: "linux", Architecture: "amd64"})
+	i, err := load.Select(s.spec, "")
+	check(t, err)
+	i.Blobs[1].MediaType = types.OCILayerZStd
+	p := load.Program{Path: program(t, "cat >/dev/null; echo archive/tar: invalid tar header >&2; exit 1"), Output: io.Discard}
+	_, err = p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
+	if err == nil || !strings.Contains(err.Error(), "invalid tar header; layers of this image are compressed with zstd, which docker reads from version 23.0 on") {
+		t.Errorf("error %v", err)
 	}
 }
 
