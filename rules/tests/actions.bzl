@@ -57,6 +57,41 @@ def flags(action, name):
             values.append(arg[len(name) + 1:])
     return values
 
+def spec_actions(env):
+    """Finds the actions that write push specs.
+
+    Args:
+      env: the test's environment.
+
+    Returns:
+      A list of Action, in the order of their outputs' names.
+    """
+    actions = {a.outputs.to_list()[0].basename: a for a in analysistest.target_actions(env) if a.mnemonic == "PushSpec"}
+    return [actions[name] for name in sorted(actions)]
+
+def launcher_of(env):
+    """Reads what bazel run of the target under test executes.
+
+    Args:
+      env: the test's environment.
+
+    Returns:
+      The program's text.
+    """
+    executable = analysistest.target_under_test(env)[DefaultInfo].files_to_run.executable
+    return [a.content for a in analysistest.target_actions(env) if executable in a.outputs.to_list()][0]
+
+def layers_here(env):
+    """Says which layers bazel run of the target under test has brought to this machine.
+
+    Args:
+      env: the test's environment.
+
+    Returns:
+      A sorted list of file names.
+    """
+    return [name for name in names(analysistest.target_under_test(env)[DefaultInfo].default_runfiles.files) if ".tar" in name]
+
 def _refusal_impl(ctx):
     env = analysistest.begin(ctx)
     asserts.expect_failure(env, ctx.attr.says)

@@ -3,24 +3,11 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:providers.bzl", "PushSpecInfo")
 load("//rules:push.bzl", "image_push", "multi_push")
-load(":actions.bzl", "flags", "names", "read_by", "refusal_test")
+load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "read_by", "refusal_test", "spec_actions")
 
 _REGISTRY = str(Label("//rules/settings:registry"))
 _REMOTE_CACHE = str(Label("//rules/settings:remote_cache"))
 _STRATEGY = str(Label("//rules/settings:push_strategy"))
-
-def _specs(env):
-    """The actions that write specs, in the order of their outputs' names."""
-    actions = {a.outputs.to_list()[0].basename: a for a in analysistest.target_actions(env) if a.mnemonic == "PushSpec"}
-    return [actions[name] for name in sorted(actions)]
-
-def _launcher(env):
-    """The program that bazel run executes, as text."""
-    executable = analysistest.target_under_test(env)[DefaultInfo].files_to_run.executable
-    return [a.content for a in analysistest.target_actions(env) if executable in a.outputs.to_list()][0]
-
-def _runfiles(env):
-    return names(analysistest.target_under_test(env)[DefaultInfo].default_runfiles.files)
 
 def _push_impl(ctx):
     env = analysistest.begin(ctx)
@@ -30,7 +17,7 @@ def _push_impl(ctx):
     asserts.equals(env, specs, names(target[OutputGroupInfo].push_spec))
     asserts.equals(env, specs, names(target[PushSpecInfo].specs))
 
-    second, first = _specs(env)
+    second, first = spec_actions(env)
     for action, registry, repository in [(first, "registry.example:5000", "acme/app"), (second, "other.example", "mirror/of/app")]:
         asserts.equals(env, [registry], flags(action, "--registry"))
         asserts.equals(env, [repository], flags(action, "--repository"))
@@ -53,7 +40,7 @@ push_test = analysistest.make(_push_impl)
 
 def _push_index_impl(ctx):
     env = analysistest.begin(ctx)
-    action = _specs(env)[0]
+    action = spec_actions(env)[0]
     asserts.equals(env, ["index.index.json"], flags(action, "--index"))
     asserts.equals(env, 4, len(flags(action, "--manifest")))
     asserts.equals(env, 4, len(flags(action, "--config")))
@@ -64,7 +51,7 @@ push_index_test = analysistest.make(_push_index_impl)
 
 def _registry_setting_impl(ctx):
     env = analysistest.begin(ctx)
-    for action in _specs(env):
+    for action in spec_actions(env):
         asserts.equals(env, ["staging.example"], flags(action, "--registry"))
     return analysistest.end(env)
 
@@ -75,17 +62,17 @@ registry_setting_test = analysistest.make(
 
 def _lazy_impl(ctx):
     env = analysistest.begin(ctx)
-    launcher = _launcher(env)
+    launcher = launcher_of(env)
     for part in ["drayage", "push ", "/push.pushspec.json'", "/push.2.pushspec.json'", "--status="]:
         asserts.true(env, part in launcher, "no {} in\n{}".format(part, launcher))
-    asserts.equals(env, [], [name for name in _runfiles(env) if ".tar" in name], "layers on this machine")
+    asserts.equals(env, [], layers_here(env), "layers on this machine")
     return analysistest.end(env)
 
 lazy_test = analysistest.make(_lazy_impl)
 
 def _quoting_impl(ctx):
     env = analysistest.begin(ctx)
-    launcher = _launcher(env)
+    launcher = launcher_of(env)
     quoted = "'grpc://it'\\''s a $(cache)'"
     asserts.true(env, "--cas=" + quoted in launcher, "no {} in\n{}".format(quoted, launcher))
     return analysistest.end(env)
@@ -97,9 +84,9 @@ quoting_test = analysistest.make(
 
 def _eager_impl(ctx):
     env = analysistest.begin(ctx)
-    layers = [name for name in _runfiles(env) if ".tar" in name]
+    layers = layers_here(env)
     asserts.equals(env, ["everything.tar.gz", "plain.tar.gz"], layers)
-    launcher = _launcher(env)
+    launcher = launcher_of(env)
     for layer in layers:
         asserts.true(env, "/" + layer in launcher, "no {} in\n{}".format(layer, launcher))
     return analysistest.end(env)
@@ -112,11 +99,22 @@ eager_setting_test = analysistest.make(
 
 def _bes_impl(ctx):
     env = analysistest.begin(ctx)
-    asserts.false(env, "exec " in _launcher(env), "bazel run pushes:\n" + _launcher(env))
-    asserts.equals(env, [], [name for name in _runfiles(env) if ".tar" in name], "layers on this machine")
+    asserts.false(env, "exec " in launcher_of(env), "bazel run pushes:\n" + launcher_of(env))
+    asserts.equals(env, [], layers_here(env), "layers on this machine")
     return analysistest.end(env)
 
 bes_test = analysistest.make(_bes_impl)
+
+def _cas_registry_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.true(env, "--cas-registry " in launcher_of(env), launcher_of(env))
+    asserts.equals(env, [], layers_here(env), "layers on this machine")
+    return analysistest.end(env)
+
+cas_registry_test = analysistest.make(
+    _cas_registry_impl,
+    config_settings = {_STRATEGY: "cas_registry"},
+)
 
 def _multi_impl(ctx):
     env = analysistest.begin(ctx)
@@ -125,9 +123,9 @@ def _multi_impl(ctx):
     asserts.equals(env, specs, names(target[DefaultInfo].files))
     asserts.equals(env, specs, names(target[OutputGroupInfo].push_spec))
     asserts.equals(env, specs, names(target[PushSpecInfo].specs))
-    asserts.equals(env, [], _specs(env), "specs are written once, by their own targets")
+    asserts.equals(env, [], spec_actions(env), "specs are written once, by their own targets")
     for spec in specs:
-        asserts.true(env, spec in _launcher(env), "no {} in\n{}".format(spec, _launcher(env)))
+        asserts.true(env, spec in launcher_of(env), "no {} in\n{}".format(spec, launcher_of(env)))
     return analysistest.end(env)
 
 multi_test = analysistest.make(_multi_impl)
@@ -173,6 +171,10 @@ def push_tests(name):
     )
     eager_setting_test(
         name = "eager_setting_test",
+        target_under_test = ":push",
+    )
+    cas_registry_test(
+        name = "cas_registry_test",
         target_under_test = ":push",
     )
     _push(
@@ -224,6 +226,7 @@ def push_tests(name):
         name = name,
         tests = [
             ":bes_test",
+            ":cas_registry_test",
             ":eager_setting_test",
             ":eager_test",
             ":lazy_test",
