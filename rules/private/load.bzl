@@ -58,7 +58,15 @@ def _image_load_impl(ctx):
         needed = needed.merge(ctx.runfiles(transitive_files = depset(transitive = [image.blobs for image in images])))
     else:
         strategy = "lazy"
-    executable, runfiles = launcher(ctx, strategy, specs, needed, command = "load")
+    daemon = ctx.attr._daemon[BuildSettingInfo].value
+    executable, runfiles = launcher(
+        ctx,
+        strategy,
+        specs,
+        needed,
+        command = "load",
+        options = [] if daemon == "auto" else ["--to=" + daemon],
+    )
     return DefaultInfo(
         executable = executable,
         files = depset(specs),
@@ -96,6 +104,7 @@ By default `eager` if that is what `@drayage//rules/settings:push_strategy` says
         "tag": attr.string(doc = """The image's name: `app:dev`, or `ghcr.io/acme/app:dev`. As everywhere, a name without a host is one of Docker Hub's, and the tag is `latest` if there is none.
 It may hold stamp variables: `app:git-{BUILD_SCM_REVISION}`."""),
         "tag_list": attr.string_list(doc = "More names. (`tags` is an attribute of every Bazel rule and means another thing.)"),
+        "_daemon": attr.label(default = "//rules/settings:load_daemon"),
         "_strategy": attr.label(default = "//rules/settings:push_strategy"),
     } | LAUNCHER_ATTRS,
     executable = True,
