@@ -122,6 +122,29 @@ image_push(
 		}
 	})
 
+	t.Run("the root module decides between modules that disagree", func(t *testing.T) {
+		root := w.Read(t, "MODULE.bazel")
+		for i, module := range []string{"one", "other"} {
+			root += fmt.Sprintf("\nbazel_dep(name = %[1]q)\nlocal_path_override(module_name = %[1]q, path = %[1]q)\n", module)
+			w.Write(t, module+"/MODULE.bazel", fmt.Sprintf(`
+module(name = %[1]q)
+
+bazel_dep(name = "drayage", version = "0.1.0")
+
+images = use_extension("@drayage//rules:extensions.bzl", "images")
+images.pull(name = "single", digest = "sha256:%064[2]d", registry = "registry.example", repository = %[1]q)
+images.pull(name = "shared", digest = "sha256:%064[2]d", registry = "registry.example", repository = %[1]q)
+`, module, i))
+		}
+		w.Write(t, "MODULE.bazel", root)
+		result := w.TryBazel(t, "build", "@single//...")
+		if want := `"shared" is one image in module one and another in module other. The root module can decide`; result.ExitCode == 0 || !strings.Contains(result.Stderr, want) {
+			t.Errorf("exit code %d\n%s", result.ExitCode, result.Stderr)
+		}
+		w.Write(t, "MODULE.bazel", root+fmt.Sprintf("\nimages.pull(name = \"shared\", digest = %q, registry = %q, repository = \"library/base\")\n", digest, registry.Host))
+		w.Bazel(t, "build", "@single//...")
+	})
+
 	t.Run("tags, environment, labels and annotations come from files", func(t *testing.T) {
 		w.Bazel(t, "run", "--platforms=//app:amd64", "//app:push")
 		image := rig.PullImage(t, storage.Host+"/pulled/app:from-file")
