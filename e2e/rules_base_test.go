@@ -99,7 +99,7 @@ multi_push(
 }
 
 // pushBase pushes an index of two platforms, of two layers each.
-func pushBase(t *testing.T, registry string) (digest string, layers map[string]bool) {
+func pushBase(t *testing.T, registry string, options ...remote.Option) (digest string, layers map[string]bool) {
 	t.Helper()
 	index := v1.ImageIndex(empty.Index)
 	layers = map[string]bool{}
@@ -131,7 +131,7 @@ func pushBase(t *testing.T, registry string) (digest string, layers map[string]b
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.WriteIndex(ref, index); err != nil {
+	if err := remote.WriteIndex(ref, index, options...); err != nil {
 		t.Fatal(err)
 	}
 	hash, err := index.Digest()
