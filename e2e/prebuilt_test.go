@@ -28,6 +28,43 @@ drayage.prebuilt(file = "//tools:drayage")
 	}
 }
 
+// Layers and images need the toolchain alone: what bazel run would execute is not
+// made for them.
+func TestAToolchainOfTheUsersIsTaken(t *testing.T) {
+	w := rig.NewWorkspace(t)
+	tool, err := os.ReadFile(rig.Drayage(t))
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(w.Dir, "tools", "drayage"), tool, 0o755))
+	w.Write(t, "tools/BUILD.bazel", `
+load("@drayage//rules:toolchain.bzl", "drayage_toolchain")
+
+drayage_toolchain(
+    name = "drayage_tool",
+    drayage = ":drayage",
+)
+
+toolchain(
+    name = "drayage_toolchain",
+    toolchain = ":drayage_tool",
+    toolchain_type = "@drayage//rules:toolchain_type",
+)
+`)
+	w.Write(t, "MODULE.bazel", w.Read(t, "MODULE.bazel")+`
+register_toolchains("//tools:drayage_toolchain")
+`)
+	w.Env = append(w.Env, "PATH="+pathWithout(t, "go"))
+
+	w.Bazel(t, "build", "//:prod", "//:staging")
+	result := w.Bazel(t, "aquery", "--output=text", `mnemonic("ImageManifest", //:prod)`)
+	if !strings.Contains(result.Stdout, "tools/drayage") {
+		t.Errorf("the action is %s", result.Stdout)
+	}
+	failed := w.TryBazel(t, "build", "//:push_prod")
+	if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, "there is no `go` on PATH") {
+		t.Errorf("exit code %d\n%s", failed.ExitCode, failed.Stderr)
+	}
+}
+
 // pathWithout is PATH less the folders that have a program.
 func pathWithout(t *testing.T, program string) string {
 	t.Helper()
