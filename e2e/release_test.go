@@ -1,7 +1,11 @@
 package e2e_test
 
 import (
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,7 +27,9 @@ type released struct {
 	// host and other are the platforms: "linux_amd64".
 	host, other string
 	// module is the folder of the released module.
-	module    string
+	module string
+	// override is for a MODULE.bazel, to take the module from its archive.
+	override  string
 	workspace *rig.Workspace
 
 	mu      sync.Mutex
@@ -56,6 +62,23 @@ func release(t *testing.T) *released {
 	}
 	run(t, unpacked, "tar", "--extract", "--gzip", "--strip-components=1", "--file="+archives[0])
 
+	wantProgram(t, filepath.Join(dist, r.file(r.host)), machines[r.host])
+	wantProgram(t, filepath.Join(dist, r.file(r.other)), machines[r.other])
+	version, err := exec.CommandContext(t.Context(), filepath.Join(dist, r.file(r.host)), "--version").Output()
+	if err != nil || !strings.HasSuffix(string(version), " v0.1.0\n") {
+		t.Errorf("the tool says it is %q (%v)", version, err)
+	}
+
+	archive, err := os.ReadFile(archives[0])
+	check(t, err)
+	sum := sha256.Sum256(archive)
+	r.override = fmt.Sprintf(`archive_override(
+    module_name = "drayage",
+    integrity = "sha256-%s",
+    strip_prefix = "drayage-0.1.0",
+    urls = ["%s/drayage-0.1.0.tar.gz"],
+)
+`, base64.StdEncoding.EncodeToString(sum[:]), server.URL)
 	r.module = unpacked
 	r.workspace = rig.OpenWorkspace(t, filepath.Join(unpacked, "e2e", "smoke"))
 	return r
@@ -87,6 +110,16 @@ func TestAReleaseBringsTheToolForEachPlatform(t *testing.T) {
 		t.Errorf("for %s, the actions run the tools of %v", r.other, tools)
 	}
 
+	local := w.Read(t, "MODULE.bazel")
+	t.Run("in the archive that a registry is given", func(t *testing.T) {
+		w.Write(t, "MODULE.bazel", local[:strings.Index(local, "local_path_override(")]+r.override)
+		w.Bazel(t, "test", "--test_output=errors", "//...")
+		if tools := r.tools(t); !slices.Equal(tools, []string{"drayage_host"}) {
+			t.Errorf("the actions run the tools of %v", tools)
+		}
+		w.Write(t, "MODULE.bazel", local)
+	})
+
 	t.Run("not with another hash", func(t *testing.T) {
 		lock := filepath.Join(r.module, "rules", "private", "prebuilt.lock.json")
 		text, err := os.ReadFile(lock)
@@ -116,6 +149,26 @@ drayage.from_source()
 			t.Errorf("from source, on executors of %s, the actions run the tools of %v", r.other, tools)
 		}
 	})
+}
+
+// machines are the processors of the platforms.
+var machines = map[string]elf.Machine{"linux_amd64": elf.EM_X86_64, "linux_arm64": elf.EM_AARCH64}
+
+// wantProgram looks at the program in a file: for which processor it is, and
+// whether it needs anything of the machine's.
+func wantProgram(t *testing.T, path string, machine elf.Machine) {
+	t.Helper()
+	program, err := elf.Open(path)
+	check(t, err)
+	defer program.Close()
+	if program.Machine != machine {
+		t.Errorf("%s is for %v, want %v", path, program.Machine, machine)
+	}
+	for _, part := range program.Progs {
+		if part.Type == elf.PT_INTERP {
+			t.Errorf("%s needs the machine's C library", path)
+		}
+	}
 }
 
 // file is the name of the tool for a platform in the release.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/drayage/drayage/e2e/rig"
@@ -11,4 +12,5 @@ func TestTheRulesPassTheirOwnTests(t *testing.T) {
 	w := rig.Checkout(t)
 	w.Bazel(t, "test", "--test_output=errors", "//rules/tests/...")
 	w.Bazel(t, "build", "//...")
+	w.Bazel(t, "test", append(slices.Clone(laterBazels), "--test_output=errors", "//rules/tests/...")...)
 }
