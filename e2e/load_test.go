@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -265,7 +267,18 @@ func TestADockerWithAStoreOfItsOwnGetsTheWholeImage(t *testing.T) {
 	if n := len(proxy.Requests()); n > 0 {
 		t.Errorf("the registry was asked %d times", n)
 	}
+	// What bazel run executes, a person can execute too.
+	before := archived(t, archive)
+	check(t, os.Remove(archive))
+	cmd := exec.CommandContext(t.Context(), "bazel-bin/app/load.sh")
+	cmd.Dir, cmd.Env = w.Dir, append(os.Environ(), "PATH="+path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 	files := archived(t, archive)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(files))); diff != "" {
+		t.Errorf("the archive differs (-bazel run +load.sh)\n%s", diff)
+	}
 	var index v1.IndexManifest
 	check(t, json.Unmarshal(files["index.json"], &index))
 	root := index.Manifests[0].Digest

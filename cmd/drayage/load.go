@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/dustin/go-humanize"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -84,7 +85,10 @@ func (f loadFlags) load(ctx context.Context, out, progress io.Writer, paths []st
 		return err
 	}
 	defer closeLoader()
-	from := load.Sources{CAS: in.blobs, Instance: f.instance, Registries: in.registries}
+	var read atomic.Int64
+	from := load.Sources{CAS: in.blobs, Instance: f.instance, Registries: in.registries, Read: &read}
+	stop := report(ctx, func() { fmt.Fprintf(progress, "drayage: %d MiB of layers read so far\n", read.Load()>>20) })
+	defer stop()
 	var failures []error
 	for _, i := range images {
 		result, err := loader.Load(ctx, i.image, i.names, from)

@@ -7,12 +7,10 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/drayage/drayage/internal/clock"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/pushspec"
 )
@@ -66,7 +64,11 @@ func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []st
 		return err
 	}
 	p := pushes{flags: f, hauler: hauler, vars: in.vars, out: out}
-	stop := p.report(ctx, progress, in.blobs, len(in.specs))
+	stop := report(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		fmt.Fprintf(progress, "drayage: %d of %d images pushed, %d MiB of layers read so far\n", p.done, len(in.specs), in.blobs.read.Load()>>20)
+	})
 	defer stop()
 	return p.all(ctx, in.specs)
 }
@@ -123,25 +125,6 @@ func (p *pushes) one(ctx context.Context, spec *pushspec.Spec) error {
 	_, err = fmt.Fprintf(p.out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), did)
 	return err
 }
-
-// report says now and then how far a long push is, until stop is called.
-func (p *pushes) report(ctx context.Context, to io.Writer, blobs *blobFiles, images int) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	running.Go(func() {
-		for clock.Wait(ctx, reportEvery) == nil {
-			p.mu.Lock()
-			fmt.Fprintf(to, "drayage: %d of %d images pushed, %d MiB of layers read so far\n", p.done, images, blobs.read.Load()>>20)
-			p.mu.Unlock()
-		}
-	})
-	return func() {
-		cancel()
-		running.Wait()
-	}
-}
-
-const reportEvery = 5 * time.Second
 
 func orNone(tags []string) string {
 	if len(tags) == 0 {

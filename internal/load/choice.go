@@ -210,9 +210,13 @@ func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) 
 		choice.GivenUp += ": its containerd is on another machine, " + info.Name
 		return choice, nil
 	}
-	if err := m.Reach(ctx, in.Address); err != nil {
-		choice.GivenUp += fmt.Sprintf(": its containerd cannot be reached (%v); run the command as root to move what is missing alone", err)
-		return choice, nil
+	switch err := m.Reach(ctx, in.Address); {
+	case err == nil:
+		return in, nil
+	case errors.Is(err, os.ErrPermission):
+		choice.GivenUp += ": its containerd at " + in.Address + " is not for this user; run the command as root to move what is missing alone"
+	default:
+		choice.GivenUp += fmt.Sprintf(": its containerd is not at %s (%v); name its socket with --address, and --namespace=%s, to move what is missing alone", in.Address, err, in.Namespace)
 	}
-	return in, nil
+	return choice, nil
 }

@@ -36,6 +36,12 @@ func machine(programs, docker string, sockets ...string) load.Machine {
 	}
 }
 
+// absent is a machine without the sockets, where others would be refused.
+func absent(m load.Machine) load.Machine {
+	m.Reach = func(context.Context, string) error { return os.ErrNotExist }
+	return m
+}
+
 const (
 	classic = `{"Name":"here","Driver":"overlay2","DriverStatus":[["Backing Filesystem","extfs"]],"Containerd":{"Address":"/run/containerd/containerd.sock"}}`
 	stored  = `{"Name":"here","Driver":"overlayfs","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],` +
@@ -45,8 +51,6 @@ const (
 )
 
 func TestWhereImagesAreLoadedTo(t *testing.T) {
-	nothing := machine("", "")
-	nothing.Reach = func(context.Context, string) error { return os.ErrNotExist }
 	for _, test := range []struct {
 		name      string
 		machine   load.Machine
@@ -84,7 +88,11 @@ func TestWhereImagesAreLoadedTo(t *testing.T) {
 		},
 		{
 			name: "docker whose containerd is for root", machine: machine("docker", stored),
-			want: load.Choice{Program: "/usr/bin/docker"}, says: "its containerd cannot be reached (permission denied); run the command as root",
+			want: load.Choice{Program: "/usr/bin/docker"}, says: "its containerd at /run/docker/containerd.sock is not for this user; run the command as root",
+		},
+		{
+			name: "docker whose containerd is somewhere else", machine: absent(machine("docker", storedOld)),
+			want: load.Choice{Program: "/usr/bin/docker"}, says: "its containerd is not at /run/containerd/containerd.sock (file does not exist); name its socket with --address, and --namespace=moby",
 		},
 		{
 			name: "docker in a virtual machine", machine: machine("docker", elsewhere, load.DefaultAddress),
@@ -103,7 +111,7 @@ func TestWhereImagesAreLoadedTo(t *testing.T) {
 			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer moves, also those that docker has",
 		},
 		{name: "podman that is not there", machine: machine("docker", stored), wish: load.Wish{To: load.ToPodman}, err: "there is no podman on PATH"},
-		{name: "nothing at all", machine: nothing, err: "there is nothing to load to: no docker answers, containerd does not listen on /run/containerd/containerd.sock, and there is no podman"},
+		{name: "nothing at all", machine: absent(machine("", "")), err: "there is nothing to load to: no docker answers, containerd does not listen on /run/containerd/containerd.sock, and there is no podman"},
 		{name: "containerd for root alone", machine: machine("", ""), err: "containerd's socket /run/containerd/containerd.sock is not for this user"},
 		{name: "another word", machine: machine("", ""), wish: load.Wish{To: "cri-o"}, err: `there is no "cri-o" to load to: containerd, docker, podman and auto are known`},
 	} {

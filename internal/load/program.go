@@ -59,6 +59,9 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 
 // advice says what the reason may be, where the program's words do not.
 func advice(i *Image) string {
+	if len(i.Platforms) > 1 {
+		return "; docker takes the images of several platforms only where it keeps images in containerd: ask for one with --platform"
+	}
 	for _, blob := range i.Blobs {
 		if strings.HasSuffix(string(blob.MediaType), "+zstd") {
 			return "; layers of this image are compressed with zstd, which docker reads from version 23.0 on: build them with compress = \"gzip\" for an older one"

@@ -71,6 +71,17 @@ func TestAnOldDockerThatFailsOverZstdIsExplained(t *testing.T) {
 	}
 }
 
+func TestADockerThatFailsOverPlatformsIsExplained(t *testing.T) {
+	s := indexScene(t, v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64"})
+	i, err := load.Select(s.spec, load.AllPlatforms)
+	check(t, err)
+	p := load.Program{Path: program(t, "cat >/dev/null; echo open blobs/json: no such file or directory >&2; exit 1"), Output: io.Discard}
+	_, err = p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
+	if err == nil || !strings.Contains(err.Error(), "no such file or directory; docker takes the images of several platforms only where it keeps images in containerd") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestAProgramIsStoppedWhenTheBytesAreWrong(t *testing.T) {
 	s := imageScene(t, v1.Platform{OS: "linux", Architecture: "amd64"})
 	i, err := load.Select(s.spec, "")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/dustin/go-humanize"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -28,6 +29,8 @@ type Sources struct {
 	// Instance is that of the CAS that the build used.
 	Instance   string
 	Registries *registry.Client
+	// Read, if set, counts the bytes that were read.
+	Read *atomic.Int64
 }
 
 // open reads a blob from offset on, from the first of its sources that has it.
@@ -39,6 +42,9 @@ func (s Sources) open(ctx context.Context, blob pushspec.Blob, offset int64) (io
 	var failures []error
 	for _, source := range blob.Sources {
 		r, err := s.openOne(ctx, blob, source, offset)
+		if err == nil && s.Read != nil {
+			r = counted{r, s.Read}
+		}
 		if err == nil {
 			return r, nil
 		}
@@ -72,6 +78,19 @@ func (s Sources) openOne(ctx context.Context, blob pushspec.Blob, source pushspe
 	}
 	digest.Size = blob.Size
 	return s.CAS.Stream(ctx, cas.Blob{Instance: s.Instance, Digest: digest}, offset)
+}
+
+// counted counts what is read.
+type counted struct {
+	io.ReadCloser
+
+	bytes *atomic.Int64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.bytes.Add(int64(n))
+	return n, err
 }
 
 // What names a blob for people: "layer sha256:… (12 MiB)".
