@@ -45,6 +45,16 @@ func TestALayerThatHasEverything(t *testing.T) {
 			wantExtracted(t, dir)
 		})
 	}
+	t.Run("a program out of it finds its runfiles", func(t *testing.T) {
+		dir := t.TempDir()
+		gnuTar(t, w.Read(t, "bazel-bin/runnable.tar"), "--extract", "--directory="+dir)
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "app", "runner"))
+		cmd.Env, cmd.Dir = []string{"PATH=" + os.Getenv("PATH")}, t.TempDir()
+		output, err := cmd.CombinedOutput()
+		if want := "hello\nfrom another repository\n"; err != nil || string(output) != want {
+			t.Errorf("it printed %q (%v), want %q", output, err, want)
+		}
+	})
 	for name, layout := range images {
 		t.Run("umoci unpacks "+name, func(t *testing.T) {
 			bundle := filepath.Join(rig.TempDir(t), "bundle")
