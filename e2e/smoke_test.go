@@ -19,8 +19,6 @@ var laterBazels = []string{
 	"--incompatible_disallow_empty_glob",
 	"--incompatible_disallow_struct_provider_syntax",
 	"--incompatible_enable_proto_toolchain_resolution",
-	"--incompatible_fail_on_unknown_attributes",
-	"--incompatible_merge_fixed_and_default_shell_env",
 	"--incompatible_modify_execution_info_additive",
 	"--incompatible_no_implicit_file_export",
 	"--incompatible_no_implicit_watch_label",
