@@ -194,6 +194,28 @@ func TestALoadThatBrokeOffGoesOnWhereItWas(t *testing.T) {
 	checkStored(t, containerd, containerd.Image(t, loadedName))
 }
 
+func TestALoadThatBrokeOffAmongWrongBytesBeginsAgain(t *testing.T) {
+	containerd := rig.StartContainerd(t)
+	i, store := loadScene(t)
+	digest, data := theLayer(i, store)
+	store.before = func(asked string, _ int64) (io.ReadCloser, error) {
+		if asked != digest {
+			return nil, nil
+		}
+		return io.NopCloser(io.MultiReader(strings.NewReader(strings.Repeat("wrong", 1<<18)), failing{})), nil
+	}
+	if _, err := loadInto(t, containerd, i, store); !errors.Is(err, errBroken) {
+		t.Errorf("error %v", err)
+	}
+	store.before = nil
+	_, err := loadInto(t, containerd, i, store)
+	check(t, err)
+	if n := len(store.read[digest]); n != 3 || store.read[digest][2] != 0 {
+		t.Errorf("the layer of %d bytes was read from %v", len(data), store.read[digest])
+	}
+	checkStored(t, containerd, containerd.Image(t, loadedName))
+}
+
 // collect has containerd's collector run: that is what the removal of a name
 // asks for.
 func collect(t *testing.T, c *rig.Containerd) {

@@ -3,10 +3,14 @@ package load_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -14,9 +18,12 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
+	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/load"
+	"github.com/drayage/drayage/pushspec"
 )
 
 func archiveOf(t *testing.T, s *scene, platform string, names ...string) ([]byte, v1.Hash) {
@@ -116,5 +123,38 @@ func TestAnArchiveWithWrongBytesIsNoImage(t *testing.T) {
 				t.Errorf("%s: the archive has an %s", damage, end)
 			}
 		}
+	}
+}
+
+// zeros is a remote cache that has any number of them.
+type zeros struct{}
+
+func (zeros) Stream(_ context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error) {
+	return io.NopCloser(io.LimitReader(zeros{}, blob.Size-offset)), nil
+}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestAnArchiveIsWrittenWithoutKeepingItsLayers(t *testing.T) {
+	const size = 256 << 20
+	sum := sha256.New()
+	_, err := io.CopyN(sum, zeros{}, size)
+	check(t, err)
+	digest := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}
+	layer := v1.Descriptor{MediaType: types.OCIUncompressedLayer, Digest: digest, Size: size}
+	i := &load.Image{
+		Blobs:     []pushspec.Blob{{Descriptor: layer, Sources: []pushspec.Source{{CAS: digest.String()}}}},
+		Platforms: []load.Runnable{{Manifest: v1.Descriptor{Digest: digest}, Config: layer, Layers: []v1.Descriptor{layer}}},
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = load.WriteArchive(t.Context(), io.Discard, i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: zeros{}})
+	check(t, err)
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 8<<20 {
+		t.Errorf("%d MiB were allocated on the way of %d MiB", allocated>>20, size>>20)
 	}
 }

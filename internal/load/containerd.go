@@ -228,6 +228,10 @@ func (c *Containerd) failure(verb string, err error) error {
 	advice := ""
 	switch status.Code(err) {
 	case codes.Unavailable:
+		if isLocked(err) {
+			advice = ": somebody else does not get it written; look for a pull that hangs"
+			break
+		}
 		advice = ": see that containerd runs, that --address is its socket, and that this user may use it, as root may; or load with --to=docker"
 	case codes.Unimplemented:
 		advice = ": containerd 1.6 or newer is wanted"

@@ -17,8 +17,8 @@ import (
 
 const (
 	// lockTries bounds the tries to write a blob that somebody else is writing,
-	// and lockWait is the time between them: half a minute in all.
-	lockTries = 60
+	// and lockWait is the time between them: ten minutes in all.
+	lockTries = 1200
 	lockWait  = 500 * time.Millisecond
 )
 
@@ -30,7 +30,7 @@ func (c *Containerd) put(ctx context.Context, blob pushspec.Blob, labels map[str
 			return false, nil
 		}
 		// One writer at a time: once it is done, the blob is there.
-		if !isLocked(err) || try >= lockTries {
+		if refused(err) == codes.OK || !isLocked(err) || try >= lockTries {
 			break
 		}
 		c.opts.Logger.Debug().Str("digest", blob.Digest.String()).Msg("somebody else is writing the blob; waiting")
@@ -47,12 +47,12 @@ func (c *Containerd) put(ctx context.Context, blob pushspec.Blob, labels map[str
 // isLocked tells whether a write was refused since there is another of the same
 // blob: containerd has no code of its own for that.
 func isLocked(err error) bool {
-	return refused(err) == codes.Unavailable && strings.Contains(err.Error(), "locked")
+	return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "locked")
 }
 
 // putOnce asks containerd for the blob, and writes what it does not have.
-func (c *Containerd) putOnce(ctx context.Context, blob pushspec.Blob, labels map[string]string, from Sources) (bool, error) {
-	ctx, cancel := context.WithCancel(ctx)
+func (c *Containerd) putOnce(parent context.Context, blob pushspec.Blob, labels map[string]string, from Sources) (bool, error) {
+	ctx, cancel := context.WithCancel(parent)
 	defer cancel() // ends the stream, and with it the lock
 	stream, err := c.content.Write(ctx)
 	if err != nil {
@@ -81,6 +81,10 @@ func (c *Containerd) putOnce(ctx context.Context, blob pushspec.Blob, labels map
 		// It was hashed by containerd. What came must not be gone on with.
 		cancel()
 		c.abort(context.WithoutCancel(stream.Context()), w.ref)
+		if at > 0 && moved {
+			// It may be the part that was there which is wrong.
+			return c.putOnce(parent, blob, labels, from)
+		}
 		return false, wrongBytes(blob.Descriptor, status.Convert(errors.Unwrap(err)).Message())
 	}
 	return moved, err
