@@ -105,7 +105,8 @@ bench-store: ## the store: enqueue latency, jobs a second, queries, on both data
 
 .PHONY: bench-layer
 bench-layer: ## image layers: MB/s against tar and a compressor
-	go run ./internal/layer/bench
+	@$(SETUP) pigz zstd
+	PATH="$(BIN):$$PATH" go run ./internal/layer/bench
 
 .PHONY: tools
 tools: ## what demo and test need, made into .cache

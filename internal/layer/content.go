@@ -1,14 +1,14 @@
 package layer
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"io"
-	"os"
+	"hash/maphash"
 	"sync"
 )
 
 const (
+	// quickPart is how much of a large file its quick hash is of, in bytes.
+	quickPart = 16 << 10
+
 	// smallFile is the size in bytes up to which a file is read as a whole, ahead
 	// of its turn.
 	smallFile = 128 << 10
@@ -23,35 +23,47 @@ const (
 // content is what an entry's source holds.
 type content struct {
 	size int64
-	// data is all of a small file, and sum its digest.
+	// data is all of a small file. It is good until the turn of the next batch.
 	data []byte
-	sum  [sha256.Size]byte
-	err  error
+	// quick is a hash of the content's beginning, under a seed of this process's.
+	quick uint64
+	err   error
 }
 
 // contents reads the entries' sources ahead of the writer, in their order.
 type contents struct {
-	turns chan chan []content
-	batch []content
+	turns chan chan batch
+	// turn is the batch whose turn it is, and left what is left of it.
+	turn batch
+	left []content
+	seed maphash.Seed
+	// spare are buffers to use again.
+	spare sync.Pool
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
 
+// batch is what some entries' sources hold, and the buffer that holds it.
+type batch struct {
+	contents []content
+	buffer   []byte
+}
+
 // readContents begins to read. Whoever calls it calls close.
 func readContents(entries []Entry) *contents {
-	c := &contents{turns: make(chan chan []content, readAhead), stop: make(chan struct{})}
+	c := &contents{turns: make(chan chan batch, readAhead), seed: maphash.MakeSeed(), stop: make(chan struct{})}
 	c.done.Go(func() {
 		for len(entries) > 0 {
 			n := min(readBatch, len(entries))
-			batch := entries[:n]
+			some := entries[:n]
 			entries = entries[n:]
-			result := make(chan []content, 1)
+			result := make(chan batch, 1)
 			select {
 			case c.turns <- result:
 			case <-c.stop:
 				return
 			}
-			c.done.Go(func() { result <- readBatchOf(batch) })
+			c.done.Go(func() { result <- c.read(some) })
 		}
 	})
 	return c
@@ -59,12 +71,15 @@ func readContents(entries []Entry) *contents {
 
 // next is the content of the next entry.
 func (c *contents) next() content {
-	if len(c.batch) == 0 {
-		c.batch = <-<-c.turns
+	if len(c.left) == 0 {
+		if buffer := c.turn.buffer; buffer != nil {
+			c.spare.Put(&buffer)
+		}
+		c.turn = <-<-c.turns
+		c.left = c.turn.contents
 	}
-	first := c.batch[0]
-	c.batch[0].data = nil // for the collector
-	c.batch = c.batch[1:]
+	first := c.left[0]
+	c.left = c.left[1:]
 	return first
 }
 
@@ -73,50 +88,46 @@ func (c *contents) close() {
 	c.done.Wait()
 }
 
-func readBatchOf(entries []Entry) []content {
-	batch := make([]content, len(entries))
+// read reads the sources of some entries into one buffer.
+func (c *contents) read(entries []Entry) batch {
+	b := batch{contents: make([]content, len(entries))}
+	if spare, ok := c.spare.Get().(*[]byte); ok {
+		b.buffer = (*spare)[:0]
+	} else {
+		b.buffer = make([]byte, 0, smallFile)
+	}
 	for i, e := range entries {
 		if e.Source != "" {
-			batch[i] = readContent(e.Source)
+			b.contents[i] = c.readSource(&b, e.Source)
 		}
 	}
-	return batch
+	return b
 }
 
-func readContent(source string) content {
-	file, err := os.Open(source)
-	if err != nil {
+// readSource reads a small file as a whole, and of a large one the beginning.
+func (c *contents) readSource(b *batch, source string) content {
+	taken := len(b.buffer)
+	size, err := readFile(source, func(size int64) []byte {
+		want := int(size)
+		if size > smallFile {
+			want = quickPart
+		}
+		if taken+want > cap(b.buffer) {
+			// What was read before keeps the old buffer for as long as it is needed.
+			b.buffer, taken = make([]byte, 0, max(smallFile, want)), 0
+		}
+		b.buffer = b.buffer[:taken+want]
+		return b.buffer[taken:]
+	})
+	if err != nil || size == 0 {
 		return content{err: err}
 	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return content{err: err}
+	data := b.buffer[taken:len(b.buffer):len(b.buffer)]
+	read := content{size: size, quick: maphash.Bytes(c.seed, data)}
+	if size > smallFile {
+		b.buffer = b.buffer[:taken]
+	} else {
+		read.data = data
 	}
-	if !info.Mode().IsRegular() {
-		return content{err: fmt.Errorf("%s is not a regular file", source)}
-	}
-	c := content{size: info.Size()}
-	if c.size == 0 || c.size > smallFile {
-		return c
-	}
-	c.data = make([]byte, c.size)
-	if _, err := io.ReadFull(file, c.data); err != nil {
-		return content{err: fmt.Errorf("read %s: %w", source, err)}
-	}
-	c.sum = sha256.Sum256(c.data)
-	return c
-}
-
-func sumFile(source string) (sum [sha256.Size]byte, err error) {
-	file, err := os.Open(source)
-	if err != nil {
-		return sum, err
-	}
-	defer func() { _ = file.Close() }()
-	h := sha256.New()
-	if _, err := io.Copy(h, file); err != nil {
-		return sum, fmt.Errorf("read %s: %w", source, err)
-	}
-	return [sha256.Size]byte(h.Sum(nil)), nil
+	return read
 }

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
@@ -58,69 +59,82 @@ func cleanPath(p string) (string, error) {
 			return "", fmt.Errorf("path %q leads out of the image", p)
 		}
 	}
-	return strings.TrimPrefix(path.Clean("/"+p), "/"), nil
+	p = strings.TrimLeft(p, "/")
+	if p = path.Clean(p); p == "." {
+		return "", nil
+	}
+	return p, nil
 }
 
 // arrange puts the entries into the order of the archive, adds the parent
 // directories that nobody named, and refuses two things at one path.
 func arrange(entries []Entry) ([]Entry, error) {
-	byPath := make(map[string]Entry, len(entries))
+	sorted := make([]Entry, 0, len(entries))
 	for _, e := range entries {
 		p, err := cleanPath(e.Path)
 		if err != nil {
 			return nil, err
 		}
-		e.Path = p
-		if p == "" {
-			if !e.Dir {
-				return nil, fmt.Errorf("the root of the image cannot be a file (%s)", e.Source)
+		if p == "" && !e.Dir {
+			return nil, fmt.Errorf("the root of the image cannot be a file (%s)", e.Source)
+		}
+		if e.Path = p; p != "" {
+			sorted = append(sorted, e)
+		}
+	}
+	// By path elements, so that a directory comes right before what it holds.
+	slices.SortStableFunc(sorted, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
+
+	ordered := make([]Entry, 0, len(sorted))
+	// above are the entries on the way from the root to the last one, which is one
+	// of them.
+	var above []Entry
+	add := func(e Entry) {
+		ordered, above = append(ordered, e), append(above, e)
+	}
+	for _, e := range sorted {
+		if n := len(ordered); n > 0 && ordered[n-1].Path == e.Path {
+			if !reflect.DeepEqual(ordered[n-1], e) {
+				return nil, fmt.Errorf("/%s is there twice: from %s and from %s", e.Path, describe(ordered[n-1]), describe(e))
 			}
 			continue
 		}
-		if other, taken := byPath[p]; taken && !reflect.DeepEqual(other, e) {
-			return nil, fmt.Errorf("/%s is there twice: from %s and from %s", p, describe(other), describe(e))
+		for len(above) > 0 && !isBelow(e.Path, above[len(above)-1].Path) {
+			above = above[:len(above)-1]
 		}
-		byPath[p] = e
-	}
-	if err := addParents(byPath); err != nil {
-		return nil, err
-	}
-	type keyed struct {
-		elements []string
-		entry    Entry
-	}
-	order := make([]keyed, 0, len(byPath))
-	for _, e := range byPath {
-		order = append(order, keyed{strings.Split(e.Path, "/"), e})
-	}
-	// By path elements, so that a directory comes right before what it holds.
-	slices.SortFunc(order, func(a, b keyed) int { return slices.Compare(a.elements, b.elements) })
-	ordered := make([]Entry, len(order))
-	for i, k := range order {
-		ordered[i] = k.entry
+		known := 0 // how much of the path is there
+		if n := len(above); n > 0 {
+			if parent := above[n-1]; !parent.Dir {
+				return nil, fmt.Errorf("/%s is %s, and /%s is to be below it", parent.Path, describe(parent), e.Path)
+			}
+			known = len(above[n-1].Path) + 1
+		}
+		for i := known; i < len(e.Path); i++ {
+			if e.Path[i] == '/' {
+				add(Entry{Path: e.Path[:i], Dir: true, Attributes: Attributes{Mode: DirMode}})
+			}
+		}
+		add(e)
 	}
 	return ordered, nil
 }
 
-func addParents(byPath map[string]Entry) error {
-	var missing []Entry
-	added := map[string]bool{}
-	for p := range byPath {
-		for dir := path.Dir(p); dir != "." && !added[dir]; dir = path.Dir(dir) {
-			parent, there := byPath[dir]
-			if there && !parent.Dir {
-				return fmt.Errorf("/%s is %s, and /%s is to be below it", dir, describe(parent), p)
-			}
-			if !there {
-				added[dir] = true
-				missing = append(missing, Entry{Path: dir, Dir: true, Attributes: Attributes{Mode: DirMode}})
-			}
+func isBelow(path, dir string) bool {
+	return len(path) > len(dir) && path[len(dir)] == '/' && strings.HasPrefix(path, dir)
+}
+
+// comparePaths orders paths by their elements: a slash comes before all else.
+func comparePaths(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] == b[i] {
+			continue
 		}
+		if a[i] == '/' || b[i] != '/' && a[i] < b[i] {
+			return -1
+		}
+		return 1
 	}
-	for _, e := range missing {
-		byPath[e.Path] = e
-	}
-	return nil
+	return cmp.Compare(len(a), len(b))
 }
 
 func describe(e Entry) string {

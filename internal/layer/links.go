@@ -1,36 +1,39 @@
 package layer
 
 import (
-	"crypto/sha256"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
 )
 
 // originals knows which files a layer has, so that a file like one of them can be
 // a hard link to it: the executable of a binary is among its own runfiles, and
 // runfiles of several binaries have much in common.
 type originals struct {
-	paths map[original]string
-	// large are the large files by size: they are hashed only where there is
-	// another of the same size.
-	large map[int64][]*largeFile
+	files map[likeness][]original
+	// one and other are for comparing files.
+	one, other []byte
 }
 
-// original is what two files have to have in common to be one.
-type original struct {
-	size       int64
-	sum        [sha256.Size]byte
-	attributes string
+// likeness is what two files have in common that may be one.
+type likeness struct {
+	size     int64
+	quick    uint64
+	mode     fs.FileMode
+	uid, gid int
+	modTime  int64
+	xattrs   string
 }
 
-type largeFile struct {
-	source string
-	sum    [sha256.Size]byte
-	summed bool
-}
+// original is a file that others may be links to.
+type original struct{ path, source string }
 
-func newOriginals() *originals {
-	return &originals{paths: map[original]string{}, large: map[int64][]*largeFile{}}
-}
+func newOriginals() *originals { return &originals{files: map[likeness][]original{}} }
 
 // of is the path of the file that e is to be a hard link to, or "". If there is
 // none, e is one for those that come.
@@ -38,56 +41,63 @@ func (o *originals) of(e Entry, c content) (string, error) {
 	if c.size == 0 {
 		return "", nil // a link would be no smaller
 	}
-	key := original{size: c.size, sum: c.sum, attributes: fmt.Sprint(e.Attributes)}
-	if c.data == nil {
-		sum, err := o.sumLarge(e.Source, c.size)
+	like := likeness{size: c.size, quick: c.quick, mode: e.Mode, uid: e.UID, gid: e.GID, modTime: e.ModTime.Unix()}
+	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
+		like.xattrs += fmt.Sprintf("%q=%q ", name, e.Xattrs[name])
+	}
+	for _, candidate := range o.files[like] {
+		same, err := o.same(candidate.source, e.Source, c)
 		if err != nil {
 			return "", err
 		}
-		key.sum = sum
+		if same {
+			return candidate.path, nil
+		}
 	}
-	if path, found := o.paths[key]; found {
-		return path, nil
-	}
-	o.paths[key] = e.Path
+	o.files[like] = append(o.files[like], original{e.Path, e.Source})
 	return "", nil
 }
 
-// sumLarge is the digest of a large file, or of its name while no other has its
-// size.
-func (o *originals) sumLarge(source string, size int64) ([sha256.Size]byte, error) {
-	others := o.large[size]
-	for _, other := range others {
-		if other.source == source {
-			return other.key(), nil
-		}
+// same compares byte by byte: what is quick tells files apart, and does not tell
+// that they are one.
+func (o *originals) same(candidate, source string, c content) (bool, error) {
+	if candidate == source {
+		return true, nil
 	}
-	this := &largeFile{source: source}
-	o.large[size] = append(others, this)
-	if len(others) == 0 {
-		return this.key(), nil
+	if o.one == nil {
+		o.one, o.other = make([]byte, compareBlock), make([]byte, compareBlock)
 	}
-	sum, err := sumFile(source)
+	first, err := os.Open(candidate)
 	if err != nil {
-		return sum, err
+		return false, err
 	}
-	for _, other := range others {
-		if !other.summed {
-			if other.sum, err = sumFile(other.source); err != nil {
-				return sum, err
+	defer func() { _ = first.Close() }()
+	second := io.Reader(bytes.NewReader(c.data))
+	if c.data == nil {
+		file, err := os.Open(source)
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = file.Close() }()
+		second = file
+	}
+	for {
+		n, errOne := io.ReadFull(first, o.one)
+		m, errOther := io.ReadFull(second, o.other)
+		if !bytes.Equal(o.one[:n], o.other[:m]) {
+			return false, nil
+		}
+		if errOne == nil && errOther == nil {
+			continue
+		}
+		for _, err := range []error{errOne, errOther} {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				return false, fmt.Errorf("compare %s with %s: %w", candidate, source, errors.Join(errOne, errOther))
 			}
-			other.summed = true
 		}
-		if other.sum == sum {
-			this.sum, this.summed = other.sum, true
-			return other.key(), nil
-		}
+		return true, nil
 	}
-	this.sum, this.summed = sum, true
-	return this.key(), nil
 }
 
-// key names the content. It is made of the source, and not of the digest, which
-// is known of some files only; files of the same content share the key of the
-// first.
-func (f *largeFile) key() [sha256.Size]byte { return sha256.Sum256([]byte(f.source)) }
+// compareBlock is how much of two files is compared at a time, in bytes.
+const compareBlock = 256 << 10
