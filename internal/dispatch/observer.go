@@ -78,6 +78,8 @@ type observation struct {
 	batches *batcher
 	holds   Hold
 	logger  zerolog.Logger
+	// warned is set once a priority was asked for that there is not.
+	warned bool
 	// broken is why the stream cannot be observed; it keeps every event from
 	// being acknowledged.
 	broken error
@@ -141,6 +143,7 @@ func (s *observation) job(spec bep.SpecFile) store.Job {
 		Configuration: spec.Configuration,
 		Aspect:        spec.Aspect,
 		Client:        s.stream.Client(),
+		Priority:      s.priority(),
 		Spec: store.SpecRef{
 			Instance: spec.File.Instance,
 			Function: spec.File.Function,
@@ -150,6 +153,26 @@ func (s *observation) job(spec bep.SpecFile) store.Job {
 		},
 	}
 }
+
+// priority is what the build asks for as --build_metadata=DRAYAGE_PRIORITY=…, which
+// comes before the events that tell of outputs.
+func (s *observation) priority() store.Priority {
+	asked := s.scanner.Invocation().Metadata[priorityMetadata]
+	priority, known := map[string]store.Priority{
+		"": 0, "urgent": store.PriorityUrgent, "normal": store.PriorityNormal, "low": store.PriorityLow, "idle": store.PriorityIdle,
+	}[asked]
+	if !known {
+		if !s.warned {
+			s.warned = true
+			s.logger.Warn().Str("asked", asked).Msg("build asks for a priority that is none of urgent, normal, low, idle; its pushes have the normal one")
+		}
+	}
+	return priority
+}
+
+// priorityMetadata is the build metadata that says how soon a build's pushes are to
+// be done, compared with those of other builds.
+const priorityMetadata = "DRAYAGE_PRIORITY"
 
 // report says aloud what the stream keeps from being pushed.
 func (s *observation) report(found bep.Found) {

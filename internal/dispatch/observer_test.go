@@ -159,6 +159,23 @@ func TestPushSpecInTheStreamBecomesAJob(t *testing.T) {
 	}
 }
 
+func TestABuildSaysHowSoonItsPushesAreToBeDone(t *testing.T) {
+	for asked, want := range map[string]store.Priority{"urgent": store.PriorityUrgent, "idle": store.PriorityIdle, "at once": 0} {
+		q := &queue{}
+		s := begin(t, q, 1)
+		s.keep(&bepb.BuildEvent{
+			Id:      &bepb.BuildEventId{Id: &bepb.BuildEventId_BuildMetadata{BuildMetadata: &bepb.BuildEventId_BuildMetadataId{}}},
+			Payload: &bepb.BuildEvent_BuildMetadata{BuildMetadata: &bepb.BuildMetadata{Metadata: map[string]string{"DRAYAGE_PRIORITY": asked}}},
+		})
+		s.keep(namedSet("0", specFile("push", digest)))
+		s.keep(completed("//app:push", "0"))
+		s.finish()
+		if len(q.jobs) != 1 || q.jobs[0].Priority != want {
+			t.Errorf("asked for %q, the jobs are %+v", asked, q.jobs)
+		}
+	}
+}
+
 func TestAliasOfAPushAddsNoJob(t *testing.T) {
 	q := &queue{}
 	s := begin(t, q, 1)

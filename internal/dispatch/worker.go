@@ -39,6 +39,8 @@ type WorkerOptions struct {
 	Invocations Invocations
 	Tags        Tags
 	Blobs       Blobs
+	// Workers is how many jobs are worked at at the same time.
+	Workers int
 	// Version is the daemon's, for the ledger.
 	Version string
 	// Now is the clock. Defaults to time.Now.
@@ -53,6 +55,7 @@ type Worker struct {
 	invocations Invocations
 	tags        Tags
 	blobs       Blobs
+	lanes       *lanes
 	version     string
 	now         func() time.Time
 	logger      zerolog.Logger
@@ -69,6 +72,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		invocations: options.Invocations,
 		tags:        options.Tags,
 		blobs:       options.Blobs,
+		lanes:       newLanes(options.Workers, options.Now),
 		version:     options.Version,
 		now:         options.Now,
 		logger:      options.Logger,
@@ -142,6 +146,17 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag})
 	}
 
+	left, ok := w.lanes.enter(spec.Destination.Registry)
+	if !ok {
+		return &store.PostponeError{After: w.lanes.pause()}
+	}
+	err = w.haul(ctx, spec, destination, job, attempt, invocation, entry)
+	left(err == nil || classify(err).final)
+	return err
+}
+
+// haul hauls what the spec says to a destination whose variables are filled in.
+func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination pushspec.Destination, job store.Job, attempt store.Attempt, invocation store.Invocation, entry *ledger.Entry) error {
 	release, err := w.claimBlobs(ctx, spec, destination.Repository)
 	if err != nil {
 		return err

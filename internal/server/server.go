@@ -138,7 +138,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Version: d.config.Version, Logger: d.logger,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
 	closeListeners = nil // theirs now
