@@ -10,7 +10,7 @@ SETUP := e2e/setup/tools
 BIN := $(CURDIR)/.cache/bin
 
 DEMO_TOOLS := bazel bazel-remote registry
-TEST_TOOLS := $(DEMO_TOOLS) docker-registry postgresql buf buildifier containerd
+TEST_TOOLS := $(DEMO_TOOLS) docker-registry postgresql buf buildifier containerd umoci
 
 # Packages whose tests start servers and Bazel: one after another, with time.
 E2E := ./e2e/...
@@ -107,6 +107,10 @@ bench-store: ## the store: enqueue latency, jobs a second, queries, on both data
 bench-layer: ## image layers: MB/s against tar and a compressor
 	@$(SETUP) pigz zstd
 	PATH="$(BIN):$$PATH" go run ./internal/layer/bench
+
+.PHONY: release
+release: ## the tool for each platform, the lock with its hashes, and the module's archive, into dist
+	go run ./deploy/release -out dist
 
 .PHONY: tools
 tools: ## what demo and test need, made into .cache
