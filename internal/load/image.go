@@ -78,23 +78,27 @@ func open(from *pushspec.Spec) (*spec, error) {
 	return s, nil
 }
 
-// leaves are the image manifests at or below a manifest, each once.
-func (s *spec) leaves(at v1.Hash) []v1.Hash {
-	d, there := s.manifests[at]
-	if !there {
-		return nil
-	}
-	if !d.MediaType.IsIndex() {
-		return []v1.Hash{at}
-	}
+// leaves are the image manifests at or below the root, each once. Nothing is
+// looked at twice: indexes may share what they list.
+func (s *spec) leaves() []v1.Hash {
 	var found []v1.Hash
-	for _, child := range s.documents[at].Manifests {
-		for _, leaf := range s.leaves(child.Digest) {
-			if !slices.Contains(found, leaf) {
-				found = append(found, leaf)
-			}
+	seen := map[v1.Hash]bool{}
+	var walk func(at v1.Hash)
+	walk = func(at v1.Hash) {
+		d, there := s.manifests[at]
+		if !there || seen[at] {
+			return
+		}
+		seen[at] = true
+		if !d.MediaType.IsIndex() {
+			found = append(found, at)
+			return
+		}
+		for _, child := range s.documents[at].Manifests {
+			walk(child.Digest)
 		}
 	}
+	walk(s.Root)
 	return found
 }
 
@@ -134,11 +138,14 @@ func (s *spec) image(leaves []v1.Hash, platforms []Runnable) *Image {
 	wanted := map[v1.Hash]bool{}
 	var mark func(at v1.Hash) bool
 	mark = func(at v1.Hash) bool {
+		if known, looked := wanted[at]; looked {
+			return known
+		}
 		use := slices.Contains(leaves, at)
 		for _, child := range s.documents[at].Manifests {
 			use = mark(child.Digest) || use
 		}
-		wanted[at] = wanted[at] || use
+		wanted[at] = use
 		return use
 	}
 	mark(s.Root)

@@ -1,7 +1,9 @@
 package load_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/load"
@@ -181,6 +184,27 @@ func TestAPlatformThatIsNotThereIsRefusedWithThoseThatAre(t *testing.T) {
 	// Nothing was asked for, and there is no choice.
 	if i, err := load.Select(one.spec, ""); err != nil || platforms(t, i)[0] != "linux/s390x" {
 		t.Errorf("an image alone: %v", err)
+	}
+}
+
+// Each index lists the one below it twice: 2^60 ways lead to the image.
+func TestIndexesThatShareWhatTheyListAreLookedAtOnce(t *testing.T) {
+	s := indexScene(t, v1.Platform{OS: "linux", Architecture: "s390x"})
+	for range 60 {
+		below := s.spec.Manifests[len(s.spec.Manifests)-1]
+		entry := v1.Descriptor{MediaType: below.MediaType, Digest: below.Digest, Size: below.Size}
+		data, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{entry, entry}})
+		check(t, err)
+		digest, size, err := v1.SHA256(bytes.NewReader(data))
+		check(t, err)
+		s.spec.Manifests = append(s.spec.Manifests, v1.Descriptor{MediaType: types.OCIImageIndex, Digest: digest, Size: size, Data: data})
+		s.spec.Root = digest
+	}
+	check(t, s.spec.Validate())
+	i, err := load.Select(s.spec, "linux/s390x")
+	check(t, err)
+	if len(i.Manifests) != 62 || len(i.Blobs) != 3 || len(i.Platforms) != 1 {
+		t.Errorf("%d manifests, %d blobs, %d platforms", len(i.Manifests), len(i.Blobs), len(i.Platforms))
 	}
 }
 

@@ -27,7 +27,7 @@ func Select(from *pushspec.Spec, platform string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	leaves := s.leaves(s.Root)
+	leaves := s.leaves()
 	var there []Runnable
 	for _, leaf := range leaves {
 		r, runs, err := s.runnable(leaf)
