@@ -104,6 +104,19 @@ func TestImagesAreAsTheirFilesAndPlatformsSay(t *testing.T) {
 		t.Errorf("the config is %+v", config.Config)
 	}
 
+	// Who names the image in a file of its own can have its digest from the build.
+	w.Bazel(t, "build", "--remote_download_outputs=all", "--output_groups=digest", "//attributes:image", "//attributes:index")
+	for file, of := range map[string]string{
+		strings.TrimSuffix(files[0], ".manifest.json") + ".digest": files[0],
+		"bazel-bin/attributes/index.digest":                        "bazel-bin/attributes/index.index.json",
+	} {
+		hash, _, err := v1.SHA256(strings.NewReader(w.Read(t, of)))
+		check(t, err)
+		if got := w.Read(t, file); got != hash.String()+"\n" {
+			t.Errorf("%s says %q, and the digest is %s", file, got, hash)
+		}
+	}
+
 	index := readIndex(t, w, "index")
 	if len(index.Manifests) != 1 || index.Annotations["from"] != "file" || index.Annotations["wins"] != "yes" {
 		t.Errorf("the index is %+v", index)

@@ -10,7 +10,7 @@ import (
 )
 
 func newIndexCommand() *cobra.Command {
-	var out, annotationsFile string
+	var out, digestOut, annotationsFile string
 	var manifests, configs, annotations []string
 
 	command := &cobra.Command{
@@ -35,12 +35,13 @@ image is for is in its config.`,
 			if err := os.WriteFile(out, index, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
 				return fmt.Errorf("write index: %w", err)
 			}
-			return nil
+			return writeDigest(digestOut, index)
 		},
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&out, "out", "", "where the index goes")
+	flags.StringVar(&digestOut, "digest", "", "where the index's digest goes, as text")
 	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
 	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
 	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value")

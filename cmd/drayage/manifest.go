@@ -11,7 +11,7 @@ import (
 )
 
 func newManifestCommand() *cobra.Command {
-	var manifestOut, configOut, baseManifest, baseConfig, fragment string
+	var manifestOut, configOut, digestOut, baseManifest, baseConfig, fragment string
 	var layers []string
 	var texts configTexts
 	var spec image.Spec
@@ -48,13 +48,14 @@ its base. No layer is read.`,
 			if err := os.WriteFile(configOut, made.Config, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
 				return fmt.Errorf("write config: %w", err)
 			}
-			return nil
+			return writeDigest(digestOut, made.Manifest)
 		},
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&manifestOut, "manifest", "", "where the manifest goes")
 	flags.StringVar(&configOut, "config", "", "where the config goes")
+	flags.StringVar(&digestOut, "digest", "", "where the manifest's digest goes, as text")
 	flags.StringVar(&baseManifest, "base-manifest", "", "manifest of the image below")
 	flags.StringVar(&baseConfig, "base-config", "", "config of the image below")
 	flags.StringVar(&fragment, "config-fragment", "", "file with a part of a config, as JSON; flags win")
@@ -71,6 +72,19 @@ its base. No layer is read.`,
 	command.MarkFlagsRequiredTogether("base-manifest", "base-config")
 	require(command, "manifest", "config")
 	return command
+}
+
+// writeDigest writes the digest of a manifest or an index to a file, if there is
+// to be one.
+func writeDigest(path string, manifest []byte) error {
+	if path == "" {
+		return nil
+	}
+	digest := image.Describe("", manifest).Digest.String() + "\n"
+	if err := os.WriteFile(path, []byte(digest), 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
+		return fmt.Errorf("write digest: %w", err)
+	}
+	return nil
 }
 
 func readBase(manifest, config string) (*image.Base, error) {

@@ -25,11 +25,13 @@ def _image_index_impl(ctx):
         images += [target[ImageManifestInfo] for target in split.get(platform, split.get(None))]
 
     index = ctx.actions.declare_file(ctx.label.name + ".index.json")
+    digest = ctx.actions.declare_file(ctx.label.name + ".digest")
     args = ctx.actions.args()
     args.set_param_file_format("multiline")
     args.use_param_file("@%s", use_always = False)
     args.add("index")
     args.add("--out", index)
+    args.add("--digest", digest)
     args.add_all([image.manifest for image in images], before_each = "--manifest", uniquify = False)
     args.add_all([image.config for image in images], before_each = "--config", uniquify = False)
     args.add_all(["{}={}".format(k, v) for k, v in ctx.attr.annotations.items()], format_each = "--annotation=%s")
@@ -39,7 +41,7 @@ def _image_index_impl(ctx):
         executable = tool(ctx),
         arguments = [args],
         inputs = [image.manifest for image in images] + [image.config for image in images] + ctx.files.annotations_file,
-        outputs = [index],
+        outputs = [index, digest],
         mnemonic = "ImageIndex",
         progress_message = "Assembling image index %{label}",
         toolchain = TOOLCHAIN_TYPE,
@@ -49,6 +51,7 @@ def _image_index_impl(ctx):
         DefaultInfo(files = depset([index] + specs)),
         OutputGroupInfo(
             blobs = depset(transitive = [image.blobs for image in images]),
+            digest = depset([digest]),
             push_spec = depset(specs),
         ),
         ImageIndexInfo(images = images, index = index),
@@ -69,7 +72,9 @@ image_index(
 )
 ```
 
-With `platforms`, each image is built for each of them. Without, the images are taken as they are. What an image is for is in its config.""",
+With `platforms`, each image is built for each of them. Without, the images are taken as they are. What an image is for is in its config.
+
+The default output is the index, as it will be pushed; the output group `digest` has a file with its digest, and `blobs` the layers that the build made.""",
     attrs = {
         "annotations": attr.string_dict(doc = "Annotations of the index."),
         "annotations_file": attr.label(

@@ -22,6 +22,7 @@ def _assignments(values):
 def _image_manifest_impl(ctx):
     manifest = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
     config = ctx.actions.declare_file(ctx.label.name + ".config.json")
+    digest = ctx.actions.declare_file(ctx.label.name + ".digest")
     layers = [layer[LayerInfo].metadata for layer in ctx.attr.layers]
     below = []
     blobs_below = []
@@ -33,6 +34,7 @@ def _image_manifest_impl(ctx):
     args.add("manifest")
     args.add("--manifest", manifest)
     args.add("--config", config)
+    args.add("--digest", digest)
     if ctx.attr.base:
         base = ctx.attr.base[ImageManifestInfo]
         args.add("--base-manifest", base.manifest)
@@ -66,7 +68,7 @@ def _image_manifest_impl(ctx):
         executable = tool(ctx),
         arguments = [args],
         inputs = inputs,
-        outputs = [manifest, config],
+        outputs = [manifest, config, digest],
         mnemonic = "ImageManifest",
         progress_message = "Assembling image %{label}",
         toolchain = TOOLCHAIN_TYPE,
@@ -81,7 +83,7 @@ def _image_manifest_impl(ctx):
     specs = write_push_specs(ctx, [image], None)
     return [
         DefaultInfo(files = depset([manifest, config] + specs)),
-        OutputGroupInfo(blobs = blobs, push_spec = depset(specs)),
+        OutputGroupInfo(blobs = blobs, digest = depset([digest]), push_spec = depset(specs)),
         image,
     ]
 
@@ -99,8 +101,8 @@ image_manifest(
 )
 ```
 
-What is not set here is as the base has it. The default outputs are the manifest and the config, as they will be pushed; the output group `blobs` has the layers that
-the build made.""",
+What is not set here is as the base has it. The default outputs are the manifest and the config, as they will be pushed; the output group `digest` has a file with the
+image's digest, and `blobs` the layers that the build made.""",
     attrs = {
         "annotations": attr.string_dict(doc = "Annotations of the manifest."),
         "annotations_file": attr.label(

@@ -11,7 +11,8 @@ def _manifest_impl(ctx):
     target = analysistest.target_under_test(env)
     info = target[ImageManifestInfo]
     action = action_of(env, "ImageManifest")
-    asserts.equals(env, ["image.config.json", "image.manifest.json"], names(action.outputs))
+    asserts.equals(env, ["image.config.json", "image.digest", "image.manifest.json"], names(action.outputs))
+    asserts.equals(env, ["image.digest"], names(target[OutputGroupInfo].digest))
     asserts.equals(env, ["image.config.json", "image.manifest.json"], names(target[DefaultInfo].files))
     asserts.equals(env, info.blobs.to_list(), target[OutputGroupInfo].blobs.to_list())
 
@@ -72,7 +73,7 @@ def _index_impl(ctx):
     action = action_of(env, "ImageIndex")
     manifests = [image.manifest for image in info.images]
     asserts.equals(env, ctx.attr.count, len({m.path: None for m in manifests}), "different images")
-    asserts.equals(env, [info.index], action.outputs.to_list())
+    asserts.equals(env, [info.index] + target[OutputGroupInfo].digest.to_list(), action.outputs.to_list())
     asserts.equals(env, [info.index], target[DefaultInfo].files.to_list())
     asserts.equals(env, sorted(
         [m.basename for m in manifests] + [image.config.basename for image in info.images],
