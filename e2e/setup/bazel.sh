@@ -203,6 +203,8 @@ bazel_wrapper() {
     # The suffix of a WORKSPACE registers rule sets that would be fetched.
     echo "common --noenable_workspace"
     awk '{ print "common --override_module=" $1 "=" $2 }' "$tree/overrides"
+    # A sandbox has a /tmp of its own, without what lies in the machine's.
+    if [[ $tree == /tmp/* ]]; then echo "common --noincompatible_sandbox_hermetic_tmp"; fi
   } >"$tree/bazelrc"
   rm -f "$cache/bin/bazel"
   cat >"$cache/bin/bazel" <<WRAPPER
