@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -48,14 +49,20 @@ func longStream(ctx context.Context, t *target, n int) (float64, error) {
 	go func() { received <- s.receive() }()
 	first := math.NaN()
 	for sequence := 1; sequence <= n; sequence++ {
-		s.room <- struct{}{}
+		if err := s.take(1, received); err != nil {
+			return 0, err
+		}
 		if err := s.post(int64(sequence), sequence == n); err != nil {
 			return 0, err
 		}
 		if sequence == n/10 || sequence == n-1 {
-			// What is under way is not what grows.
-			for len(s.room) > 0 {
-				time.Sleep(time.Millisecond)
+			// What is under way is not what grows: who has all the room knows that
+			// nothing is.
+			if err := s.take(cap(s.room), received); err != nil {
+				return 0, err
+			}
+			for range cap(s.room) {
+				<-s.room
 			}
 			now, err := t.process.memory()
 			if err != nil {
@@ -72,4 +79,16 @@ func longStream(ctx context.Context, t *target, n int) (float64, error) {
 		return 0, fmt.Errorf("end stream: %w", err)
 	}
 	return first, <-received
+}
+
+// take takes room for events under way, unless the stream ends before there is any.
+func (s *stream) take(n int, ended <-chan error) error {
+	for range n {
+		select {
+		case s.room <- struct{}{}:
+		case err := <-ended:
+			return errors.Join(errors.New("the stream ended before all was sent"), err)
+		}
+	}
+	return nil
 }
