@@ -174,12 +174,22 @@ func (p *probe) resume(ctx context.Context) {
 	// keep what a request brought that ended well, and nothing else.
 	var sent int64
 	_ = upload.send(ctx, brokenContent(data[:100<<10]), newCheckpoints(digest, int64(len(data))), 0, &sent)
-	// The registry has to notice.
-	if err := p.repo.host.client.opts.Wait(ctx, breakPause); err != nil {
-		p.note(name, false, err, yes, no)
-		return
+	// The registry has to notice, and a busy one takes its time.
+	var offset int64
+	for range breakPauses {
+		if err := p.repo.host.client.opts.Wait(ctx, breakPause); err != nil {
+			p.note(name, false, err, yes, no)
+			return
+		}
+		offset, err = upload.progress(ctx)
+		if err != nil || offset > 0 {
+			break
+		}
 	}
-	offset, err := upload.resume(ctx, false)
+	if failed := asError(err); failed != nil && !failed.Passing() {
+		// The session is gone, or was never there to be asked.
+		err = nil
+	}
 	if err != nil || offset <= 0 {
 		p.note(name, false, err, yes, no)
 		return
@@ -188,8 +198,12 @@ func (p *probe) resume(ctx context.Context) {
 	p.note(name, err == nil, nil, yes, no)
 }
 
-// breakPause is how long a registry is given to notice that a connection broke.
-const breakPause = 500 * time.Millisecond
+// A registry is given breakPauses times breakPause to notice that a connection
+// broke.
+const (
+	breakPause  = 500 * time.Millisecond
+	breakPauses = 6
+)
 
 // brokenContent is content whose source fails after its bytes.
 type brokenContent []byte

@@ -163,25 +163,10 @@ func (u *Upload) Put(ctx context.Context, content Content) (sent int64, err erro
 // resume asks how far the registry has got, or begins a new session. An offset
 // below zero means that the blob is there.
 func (u *Upload) resume(ctx context.Context, lost bool) (int64, error) {
-	r := u.repository
 	if !lost {
-		op := "resume upload to " + r.name
-		resp, err := r.host.do(ctx, r.caller, call{
-			op:     op,
-			method: http.MethodGet,
-			url:    u.location.String(),
-			scopes: pushScopes(r.name),
-			ok:     []int{http.StatusNoContent, http.StatusAccepted, http.StatusOK},
-		})
-		if err == nil {
-			drain(resp)
-			offset := rangeEnd(resp.Header.Get("Range"))
-			if resp.Header.Get("Location") != "" {
-				err = u.moveTo(op, resp)
-			}
-			if err == nil && offset > 0 && offset < u.size {
-				return offset, nil
-			}
+		offset, err := u.progress(ctx)
+		if err == nil && offset > 0 && offset < u.size {
+			return offset, nil
 		}
 		if ctx.Err() != nil {
 			return 0, fmt.Errorf("resume upload: %w", context.Cause(ctx))
@@ -195,6 +180,27 @@ func (u *Upload) resume(ctx context.Context, lost bool) (int64, error) {
 		return -1, nil
 	}
 	return 0, err
+}
+
+// progress asks the session how many bytes the registry has.
+func (u *Upload) progress(ctx context.Context) (int64, error) {
+	r := u.repository
+	op := "resume upload to " + r.name
+	resp, err := r.host.do(ctx, r.caller, call{
+		op:     op,
+		method: http.MethodGet,
+		url:    u.location.String(),
+		scopes: pushScopes(r.name),
+		ok:     []int{http.StatusNoContent, http.StatusAccepted, http.StatusOK},
+	})
+	if err != nil {
+		return 0, err
+	}
+	drain(resp)
+	if resp.Header.Get("Location") != "" {
+		err = u.moveTo(op, resp)
+	}
+	return rangeEnd(resp.Header.Get("Range")), err
 }
 
 // rangeEnd is the number of bytes that a Range header of an upload tells.
