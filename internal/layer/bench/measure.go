@@ -30,21 +30,14 @@ func (m measurement) print(name string, bytes int64) {
 	fmt.Println(text)
 }
 
-// best is the quickest of some rounds, with the most memory of all.
-func best(rounds int, measure func() (measurement, error)) (measurement, error) {
-	var b measurement
-	for range rounds {
-		m, err := measure()
-		if err != nil {
-			return b, err
-		}
-		memory := max(b.memory, m.memory)
-		if b.took == 0 || m.took < b.took {
-			b = m
-		}
-		b.memory = memory
+// better is the quicker of two runs, with the most memory of both.
+func better(a, b measurement) measurement {
+	memory := max(a.memory, b.memory)
+	if a.took == 0 || b.took < a.took {
+		a = b
 	}
-	return b, nil
+	a.memory = memory
+	return a
 }
 
 // measureLayer writes the tree as one layer. Both sides write to a file.
