@@ -1,7 +1,10 @@
 package dispatch
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,61 +20,109 @@ const (
 	maxLanes = 1000
 )
 
+// errMakeRoom ends a haul to a registry that is silent, so that others can use its
+// worker. The job comes back.
+var errMakeRoom = errors.New("the registry is silent, and leaves its worker to others")
+
 // lanes keep a registry that is down, or does not answer, from taking all workers:
 // hauls to it may last for minutes, and pushes to other registries would wait for
 // them. A registry with which things go on has as many workers as there is work.
 type lanes struct {
-	now   func() time.Time
 	limit int
+	// moved tells when something last moved between us and a registry.
+	moved func(host string) time.Time
 
 	mu    sync.Mutex
 	hosts map[string]*lane
 }
 
 type lane struct {
-	active int
+	// under are the hauls under way, in the order in which they came.
+	under []*stay
 	// since is when a haul last ended well or for good, or when the first of those
 	// under way began.
 	since time.Time
+	// watch looks whether the registry is silent while it has more than its share.
+	watch *time.Timer
 }
+
+// stay is a haul's time in a lane.
+type stay struct{ end context.CancelCauseFunc }
 
 // newLanes leaves a quarter of the workers to others than a registry that is stuck.
-func newLanes(workers int, now func() time.Time) *lanes {
-	return &lanes{now: now, limit: max(1, workers-max(1, workers/4)), hosts: map[string]*lane{}}
+func newLanes(workers int, moved func(host string) time.Time) *lanes {
+	return &lanes{limit: max(1, workers-max(1, workers/4)), moved: moved, hosts: map[string]*lane{}}
 }
 
-// enter takes a worker for a registry, if it may have one more. left has to be
-// called when the haul is over, and be told whether that moved things on.
-func (l *lanes) enter(host string) (left func(moved bool), ok bool) {
+// enter takes a worker for a registry, if it may have one more. The haul's context
+// ends with errMakeRoom as its cause where others need the worker more. left has to
+// be called when the haul is over, and be told whether that moved things on.
+func (l *lanes) enter(ctx context.Context, host string) (hauling context.Context, left func(moved bool), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.hosts[host]
 	if at == nil {
-		if len(l.hosts) >= maxLanes {
-			for name, idle := range l.hosts {
-				if idle.active == 0 {
-					delete(l.hosts, name)
-				}
-			}
-		}
+		l.forget()
 		at = &lane{}
 		l.hosts[host] = at
 	}
-	if at.active == 0 {
-		at.since = l.now()
+	if len(at.under) == 0 {
+		at.since = time.Now()
 	}
-	if at.active >= l.limit && l.now().Sub(at.since) > stuckAfter {
-		return nil, false
+	if len(at.under) >= l.limit && time.Since(at.since) > stuckAfter {
+		return nil, nil, false
 	}
-	at.active++
-	return func(moved bool) {
+	hauling, end := context.WithCancelCause(ctx)
+	s := &stay{end}
+	at.under = append(at.under, s)
+	if len(at.under) == l.limit+1 {
+		at.watch = time.AfterFunc(stuckAfter, func() { l.makeRoom(host, at) })
+	}
+	return hauling, func(moved bool) {
+		end(nil)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		at.active--
+		at.under = slices.DeleteFunc(at.under, func(other *stay) bool { return other == s })
+		if len(at.under) == l.limit {
+			at.watch.Stop()
+		}
 		if moved {
-			at.since = l.now()
+			at.since = time.Now()
 		}
 	}, true
+}
+
+// forget drops registries that are idle, if there are too many.
+func (l *lanes) forget() {
+	if len(l.hosts) < maxLanes {
+		return
+	}
+	for host, idle := range l.hosts {
+		if len(idle.under) == 0 {
+			delete(l.hosts, host)
+		}
+	}
+}
+
+// makeRoom ends the hauls that a registry has beyond its share if it is silent, and
+// else looks again later. Who is slow and not silent keeps what has been sent.
+func (l *lanes) makeRoom(host string, at *lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(at.under) <= l.limit {
+		return
+	}
+	last := at.since
+	if moved := l.moved(host); moved.After(last) {
+		last = moved
+	}
+	if silent := time.Since(last); silent < stuckAfter {
+		at.watch.Reset(stuckAfter - silent)
+		return
+	}
+	for _, s := range at.under[l.limit:] {
+		s.end(errMakeRoom)
+	}
 }
 
 // pause is how long a job waits that found no worker for its registry.

@@ -1,65 +1,119 @@
 package dispatch
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-func TestARegistryThatIsStuckLeavesWorkersToOthers(t *testing.T) {
-	now := time.Unix(0, 0)
-	lanes := newLanes(4, func() time.Time { return now })
-	enter := func(host string) func(bool) {
-		left, ok := lanes.enter(host)
-		if !ok {
-			return nil
-		}
-		return left
-	}
-	var under []func(bool)
-	for range 4 {
-		under = append(under, enter("slow.test"))
-	}
-	if under[3] == nil {
-		t.Fatal("a registry is limited before it is known to be stuck")
-	}
-	now = now.Add(stuckAfter + time.Second)
-	under[0](false)
-	if enter("slow.test") != nil {
-		t.Error("a registry that is stuck took the fourth of four workers")
-	}
-	other := enter("quick.test")
-	if other == nil {
-		t.Fatal("another registry has no worker")
-	}
-	other(true)
+// never is a registry with which nothing moves.
+func never(string) time.Time { return time.Time{} }
 
-	// One haul that ends for good, and it has all of them again.
-	under[1](true)
-	for range 2 {
-		if enter("slow.test") == nil {
-			t.Error("a registry with which things go on is limited")
+func TestARegistryThatIsStuckLeavesWorkersToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lanes := newLanes(4, func(string) time.Time { return time.Now() }) // slow, and not silent
+		enter := func(host string) func(bool) {
+			_, left, ok := lanes.enter(t.Context(), host)
+			if !ok {
+				return nil
+			}
+			return left
 		}
-	}
+		var under []func(bool)
+		for range 4 {
+			under = append(under, enter("slow.test"))
+		}
+		if under[3] == nil {
+			t.Fatal("a registry is limited before it is known to be stuck")
+		}
+		time.Sleep(stuckAfter + time.Second)
+		under[0](false)
+		if enter("slow.test") != nil {
+			t.Error("a registry that is stuck took the fourth of four workers")
+		}
+		other := enter("quick.test")
+		if other == nil {
+			t.Fatal("another registry has no worker")
+		}
+		other(true)
+
+		// One haul that ends for good, and it has all of them again.
+		under[1](true)
+		for range 2 {
+			left := enter("slow.test")
+			if left == nil {
+				t.Fatal("a registry with which things go on is limited")
+			}
+			defer left(true)
+		}
+		under[2](true)
+		under[3](true)
+	})
+}
+
+func TestASilentRegistryGivesUpWorkersThatItHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		heard := began
+		lanes := newLanes(8, func(string) time.Time { return heard })
+		var hauls []context.Context
+		for range 8 {
+			hauling, left, ok := lanes.enter(t.Context(), "silent.test")
+			if !ok {
+				t.Fatal("a registry is limited before it is known to be stuck")
+			}
+			defer left(false)
+			hauls = append(hauls, hauling)
+		}
+		ended := func() (n int) {
+			for i, hauling := range hauls {
+				if hauling.Err() == nil {
+					continue
+				}
+				if n++; !errors.Is(context.Cause(hauling), errMakeRoom) || i < 6 {
+					t.Errorf("haul %d ended: %v", i, context.Cause(hauling))
+				}
+			}
+			return n
+		}
+		time.Sleep(20 * time.Second)
+		heard = time.Now() // a few bytes
+		time.Sleep(29 * time.Second)
+		if n := ended(); n != 0 {
+			t.Errorf("%d hauls ended after %s, %s after something moved", n, time.Since(began), time.Since(heard))
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := ended(); n != 2 {
+			t.Errorf("%d hauls made room, want a quarter of 8", n)
+		}
+	})
 }
 
 func TestWithOneWorkerNobodyWaitsForEver(t *testing.T) {
-	now := time.Unix(0, 0)
-	lanes := newLanes(1, func() time.Time { return now })
-	for range 3 {
-		left, ok := lanes.enter("slow.test")
-		if !ok {
-			t.Fatal("the only worker may not be taken")
+	synctest.Test(t, func(t *testing.T) {
+		lanes := newLanes(1, never)
+		for range 3 {
+			hauling, left, ok := lanes.enter(t.Context(), "slow.test")
+			if !ok {
+				t.Fatal("the only worker may not be taken")
+			}
+			time.Sleep(time.Hour)
+			if hauling.Err() != nil {
+				t.Errorf("the only haul had to make room: %v", context.Cause(hauling))
+			}
+			left(false)
 		}
-		now = now.Add(time.Hour)
-		left(false)
-	}
+	})
 }
 
 func TestIdleRegistriesAreForgotten(t *testing.T) {
-	lanes := newLanes(4, time.Now)
+	lanes := newLanes(4, never)
 	for n := range 3 * maxLanes {
-		left, _ := lanes.enter(fmt.Sprint(n))
+		_, left, _ := lanes.enter(t.Context(), fmt.Sprint(n))
 		left(true)
 	}
 	if len(lanes.hosts) > maxLanes {

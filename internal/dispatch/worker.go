@@ -24,6 +24,8 @@ type SpecReader interface {
 // Hauler carries one image from the remote cache to a registry.
 type Hauler interface {
 	Haul(ctx context.Context, request haul.Request) (haul.Result, error)
+	// Moved is when something last moved between us and a registry.
+	Moved(registry string) time.Time
 }
 
 // Invocations is where a [Worker] looks up what the stream said of its
@@ -72,7 +74,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		invocations: options.Invocations,
 		tags:        options.Tags,
 		blobs:       options.Blobs,
-		lanes:       newLanes(options.Workers, options.Now),
+		lanes:       newLanes(options.Workers, options.Hauler.Moved),
 		version:     options.Version,
 		now:         options.Now,
 		logger:      options.Logger,
@@ -146,12 +148,16 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag})
 	}
 
-	left, ok := w.lanes.enter(spec.Destination.Registry)
+	hauling, left, ok := w.lanes.enter(ctx, spec.Destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: w.lanes.pause()}
 	}
-	err = w.haul(ctx, spec, destination, job, attempt, invocation, entry)
+	err = w.haul(hauling, spec, destination, job, attempt, invocation, entry)
+	madeRoom := errors.Is(context.Cause(hauling), errMakeRoom)
 	left(err == nil || classify(err).final)
+	if err != nil && madeRoom {
+		return &store.PostponeError{After: w.lanes.pause()}
+	}
 	return err
 }
 

@@ -60,6 +60,8 @@ func (w *world) ReleaseBlobs(_ context.Context, _, repository string, _ []string
 
 func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
 
+func (w *world) Moved(string) time.Time { return time.Time{} }
+
 func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, error) {
 	w.request = request
 	if w.haulErr == nil {

@@ -93,6 +93,10 @@ func New(opts Options) (*Hauler, error) {
 	}, nil
 }
 
+// Moved is when something last moved between the hauler and a registry: bytes of an
+// upload, or an answer that was not one of distress. It is zero where nothing has.
+func (h *Hauler) Moved(registry string) time.Time { return h.opts.Registries.Moved(registry) }
+
 // Request is one image to one repository.
 type Request struct {
 	// Spec is validated: [pushspec.Decode] has.

@@ -36,6 +36,8 @@ func (w *watchdog) stop() { w.timer.Stop() }
 // may go on reading a body after it has handed over the answer.
 type watchedBody struct {
 	watch *watchdog
+	// progress is told of what is read.
+	progress func()
 
 	mu     sync.Mutex
 	source io.ReadCloser // nil once closed
@@ -53,6 +55,9 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.left -= int64(n)
 	b.watch.progress(b.left <= 0)
+	if n > 0 {
+		b.progress()
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.failed = err
 	}

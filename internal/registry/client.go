@@ -204,6 +204,22 @@ func (c *Client) host(registry name.Registry) *host {
 	return h
 }
 
+// Moved is when something last moved between us and a registry: bytes of an upload,
+// or an answer that was not one of distress. It is zero where nothing has.
+func (c *Client) Moved(registry string) time.Time {
+	named, err := name.NewRegistry(registry, name.StrictValidation)
+	if err != nil {
+		return time.Time{}
+	}
+	c.mu.Lock()
+	h := c.hosts[named.RegistryStr()]
+	c.mu.Unlock()
+	if h == nil || h.moved.Load() == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, h.moved.Load())
+}
+
 // plainHTTP tells whether a host is spoken to without TLS.
 func (c *Client) plainHTTP(hostport string) bool {
 	if c.insecure[hostport] {

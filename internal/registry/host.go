@@ -28,9 +28,14 @@ type host struct {
 	first chan struct{}
 	// met is set once an answer has come.
 	met atomic.Bool
+	// moved is when a request last made progress, or an answer came that was not one
+	// of distress, in nanoseconds since 1970.
+	moved atomic.Int64
 	// learned is what the registry's answers showed that it can do.
 	learned learned
 }
+
+func (h *host) progress() { h.moved.Store(h.client.opts.Now().UnixNano()) }
 
 // learned are findings about a registry that save requests later on.
 type learned struct {
@@ -213,7 +218,7 @@ func (h *host) send(ctx context.Context, by Caller, c call, used authorization, 
 	if used.header != "" {
 		req.Header.Set("Authorization", used.header)
 	}
-	body, err := openBody(ctx, c, watch)
+	body, err := h.openBody(ctx, c, watch)
 	if err != nil {
 		finish(0, 0)
 		cancel(nil)
@@ -247,6 +252,9 @@ func (h *host) send(ctx context.Context, by Caller, c call, used authorization, 
 		return nil, &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: unwrapURL(err), Credential: used.kind}
 	}
 	finish(resp.StatusCode, retryAfter(resp, h.client.opts.Now()))
+	if resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
+		h.progress()
+	}
 	resp.Body = &answerBody{ReadCloser: resp.Body, cancel: cancel}
 	if e := h.client.opts.Logger.Debug(); e.Enabled() {
 		e.Str("registry", h.name.RegistryStr()).Str("method", c.method).Str("path", req.URL.Path).Int("status", resp.StatusCode).Msg(c.op)
@@ -255,12 +263,9 @@ func (h *host) send(ctx context.Context, by Caller, c call, used authorization, 
 }
 
 // openBody is the body of a request, or nil for an empty one.
-func openBody(ctx context.Context, c call, watch *watchdog) (*watchedBody, error) {
-	if c.open == nil || c.size == 0 {
-		watch.progress(true)
-		if c.open == nil {
-			return nil, nil
-		}
+func (h *host) openBody(ctx context.Context, c call, watch *watchdog) (*watchedBody, error) {
+	if c.open == nil {
+		return nil, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	source, err := c.open(ctx)
@@ -268,7 +273,7 @@ func openBody(ctx context.Context, c call, watch *watchdog) (*watchedBody, error
 		cancel()
 		return nil, err
 	}
-	body := &watchedBody{watch: watch, source: source, cancel: cancel, left: c.size}
+	body := &watchedBody{watch: watch, progress: h.progress, source: source, cancel: cancel, left: c.size}
 	if c.size == 0 {
 		return nil, body.Close()
 	}
