@@ -10,10 +10,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drayage/drayage/internal/operator"
+	"github.com/drayage/drayage/internal/table"
 )
 
 func newJobsCommand() *cobra.Command {
-	var daemon, invocation, format string
+	var v view
+	var invocation string
 	command := &cobra.Command{
 		Use:   "jobs",
 		Short: "Show and steer the pushes that are not done",
@@ -23,27 +25,14 @@ in the ledger.`,
   drayage jobs retry --invocation 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11
   drayage jobs cancel --job 17`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if err := tableOrJSON(format); err != nil {
-				return err
-			}
-			client, err := operator.NewClient(daemon)
-			if err != nil {
-				return err
-			}
-			jobs, err := fetchJobs(command.Context(), client, invocation)
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeIndented(command.OutOrStdout(), jobs)
-			}
-			return writeJobs(command.OutOrStdout(), jobs)
-		},
 	}
-	command.Flags().SortFlags = false
-	addDaemonFlag(command, &daemon)
-	addFormatFlag(command, &format)
+	command.RunE = show(&v, func(ctx context.Context, client *operator.Client, _ []string) ([]operator.Job, error) {
+		return everyPage(func(after int64) ([]operator.Job, int64, error) {
+			page, err := client.Jobs(ctx, invocation, after, pageSize)
+			return page.Jobs, page.Next, err
+		})
+	}, writeJobs)
+	v.addFlags(command)
 	command.Flags().StringVar(&invocation, "invocation", "", "only this Bazel invocation")
 
 	command.AddCommand(
@@ -57,21 +46,6 @@ in the ledger.`,
 	return command
 }
 
-// fetchJobs asks page by page until the end.
-func fetchJobs(ctx context.Context, client *operator.Client, invocation string) ([]operator.Job, error) {
-	jobs := []operator.Job{}
-	for after := int64(0); ; {
-		page, err := client.Jobs(ctx, invocation, after, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		jobs = append(jobs, page.Jobs...)
-		if after = page.Next; after == 0 {
-			return jobs, nil
-		}
-	}
-}
-
 func writeJobs(w io.Writer, jobs []operator.Job) error {
 	if len(jobs) == 0 {
 		_, err := fmt.Fprintln(w, "No push waits or is under way.")
@@ -81,7 +55,7 @@ func writeJobs(w io.Writer, jobs []operator.Job) error {
 	for _, job := range jobs {
 		rows = append(rows, []string{strconv.FormatInt(job.ID, 10), job.State, strconv.Itoa(job.Failures), job.Target, job.InvocationID, job.Error})
 	}
-	return writeRows(w, rows)
+	return table.Write(w, rows)
 }
 
 // act does something to the jobs of a selection.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -8,10 +9,11 @@ import (
 
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
+	"github.com/drayage/drayage/internal/table"
 )
 
 func newLedgerExpectedCommand() *cobra.Command {
-	var daemon, format string
+	var v view
 	command := &cobra.Command{
 		Use:   "expected INVOCATION_ID",
 		Short: "Show what an invocation should have pushed, and what became of it",
@@ -20,32 +22,12 @@ with what became of it, and each target of which none came, since Bazel gave it 
 or some of its actions failed.`,
 		Example: `  drayage ledger expected 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11`,
 		Args:    cobra.ExactArgs(1),
-		RunE: func(command *cobra.Command, args []string) error {
-			if err := tableOrJSON(format); err != nil {
-				return err
-			}
-			client, err := operator.NewClient(daemon)
-			if err != nil {
-				return err
-			}
-			set, err := client.Expected(command.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeIndented(command.OutOrStdout(), set)
-			}
-			return writeExpected(command.OutOrStdout(), set)
-		},
 	}
-	command.Flags().SortFlags = false
-	addDaemonFlag(command, &daemon)
-	addFormatFlag(command, &format)
+	command.RunE = show(&v, func(ctx context.Context, client *operator.Client, args []string) (operator.ExpectedSet, error) {
+		return client.Expected(ctx, args[0])
+	}, writeExpected)
+	v.addFlags(command)
 	return command
-}
-
-func addFormatFlag(command *cobra.Command, format *string) {
-	command.Flags().StringVarP(format, "format", "o", "table", "table or json")
 }
 
 func writeExpected(w io.Writer, set operator.ExpectedSet) error {
@@ -55,7 +37,7 @@ func writeExpected(w io.Writer, set operator.ExpectedSet) error {
 		rows = append(rows, []string{string(e.State), string(e.Outcome), e.Target, e.Reason})
 		counts[e.State]++
 	}
-	if err := writeRows(w, rows); err != nil {
+	if err := table.Write(w, rows); err != nil {
 		return err
 	}
 	missing := counts[ledger.ExpectedIncomplete] + counts[ledger.ExpectedAborted] + counts[ledger.ExpectedLost]
@@ -65,7 +47,7 @@ func writeExpected(w io.Writer, set operator.ExpectedSet) error {
 }
 
 func newLedgerCompareCommand() *cobra.Command {
-	var daemon, format string
+	var v view
 	var all bool
 	command := &cobra.Command{
 		Use:   "compare INVOCATION_ID INVOCATION_ID",
@@ -74,27 +56,11 @@ func newLedgerCompareCommand() *cobra.Command {
 target and place. What is the same is counted, and shown with --all and as JSON.`,
 		Example: `  drayage ledger compare 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11 e4a2c1d0-0a4c-4a3e-8a49-0d4b3d1a7f55`,
 		Args:    cobra.ExactArgs(2),
-		RunE: func(command *cobra.Command, args []string) error {
-			if err := tableOrJSON(format); err != nil {
-				return err
-			}
-			client, err := operator.NewClient(daemon)
-			if err != nil {
-				return err
-			}
-			comparison, err := client.Compare(command.Context(), args[0], args[1])
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeIndented(command.OutOrStdout(), comparison)
-			}
-			return writeComparison(command.OutOrStdout(), comparison, all)
-		},
 	}
-	command.Flags().SortFlags = false
-	addDaemonFlag(command, &daemon)
-	addFormatFlag(command, &format)
+	command.RunE = show(&v, func(ctx context.Context, client *operator.Client, args []string) (operator.Comparison, error) {
+		return client.Compare(ctx, args[0], args[1])
+	}, func(w io.Writer, comparison operator.Comparison) error { return writeComparison(w, comparison, all) })
+	v.addFlags(command)
 	command.Flags().BoolVar(&all, "all", false, "show what is the same, too")
 	return command
 }
@@ -108,11 +74,11 @@ func writeComparison(w io.Writer, comparison operator.Comparison, all bool) erro
 			continue
 		}
 		rows = append(rows, []string{
-			string(d.Change), d.Registry + "/" + d.Repository, shortDigest(d.Before), shortDigest(d.After), string(d.Was), string(d.Is), d.Target,
+			string(d.Change), d.Registry + "/" + d.Repository, table.ShortDigest(d.Before), table.ShortDigest(d.After), string(d.Was), string(d.Is), d.Target,
 		})
 	}
 	if len(rows) > 1 {
-		if err := writeRows(w, rows); err != nil {
+		if err := table.Write(w, rows); err != nil {
 			return err
 		}
 		fmt.Fprintln(w)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
+	"github.com/drayage/drayage/internal/table"
 )
 
 func newLedgerVerifyCommand() *cobra.Command {
@@ -95,7 +96,7 @@ func (f verifyFlags) verify(ctx context.Context, out io.Writer) error {
 			return errors.Join(append(failures, err)...)
 		}
 		for _, problem := range problems {
-			fmt.Fprintln(out, printable(problem.String()))
+			fmt.Fprintln(out, table.Printable(problem.String()))
 		}
 		fmt.Fprintf(out, "%d of %d tags and digests are served as the ledger says\n", asked-len(problems), asked)
 		if n := len(problems); n > 0 {
@@ -108,7 +109,7 @@ func (f verifyFlags) verify(ctx context.Context, out io.Writer) error {
 // writeReport names what is wrong with the log.
 func writeReport(w io.Writer, report operator.LogReport) {
 	for _, problem := range report.Problems {
-		fmt.Fprintln(w, printable(problem.Text))
+		fmt.Fprintln(w, table.Printable(problem.Text))
 	}
 	fmt.Fprintf(w, "%d rows in the log, %d not in it yet, %d checkpoints; root %s\n", report.Rows, report.Waiting, report.Checkpoints, report.Root)
 }

@@ -11,10 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drayage/drayage/internal/operator"
+	"github.com/drayage/drayage/internal/table"
 )
 
 func newWebhooksCommand() *cobra.Command {
-	var daemon, webhook, format string
+	var v view
+	var webhook string
 	command := &cobra.Command{
 		Use:   "webhooks",
 		Short: "Show and redeliver the events that webhooks did not take",
@@ -24,45 +26,17 @@ sent. They are kept for a while, and delivered again on request.`,
   drayage webhooks redeliver --webhook ci
   drayage webhooks redeliver --event 17`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if err := tableOrJSON(format); err != nil {
-				return err
-			}
-			client, err := operator.NewClient(daemon)
-			if err != nil {
-				return err
-			}
-			letters, err := fetchDeadLetters(command.Context(), client, webhook)
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeIndented(command.OutOrStdout(), letters)
-			}
-			return writeDeadLetters(command.OutOrStdout(), letters)
-		},
 	}
-	command.Flags().SortFlags = false
-	addDaemonFlag(command, &daemon)
-	addFormatFlag(command, &format)
+	command.RunE = show(&v, func(ctx context.Context, client *operator.Client, _ []string) ([]operator.DeadLetter, error) {
+		return everyPage(func(after int64) ([]operator.DeadLetter, int64, error) {
+			page, err := client.DeadLetters(ctx, webhook, after, pageSize)
+			return page.DeadLetters, page.Next, err
+		})
+	}, writeDeadLetters)
+	v.addFlags(command)
 	command.Flags().StringVar(&webhook, "webhook", "", "only this webhook, by its name in the daemon's configuration")
 	command.AddCommand(newRedeliverCommand())
 	return command
-}
-
-// fetchDeadLetters asks page by page until the end.
-func fetchDeadLetters(ctx context.Context, client *operator.Client, webhook string) ([]operator.DeadLetter, error) {
-	letters := []operator.DeadLetter{}
-	for after := int64(0); ; {
-		page, err := client.DeadLetters(ctx, webhook, after, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		letters = append(letters, page.DeadLetters...)
-		if after = page.Next; after == 0 {
-			return letters, nil
-		}
-	}
 }
 
 func writeDeadLetters(w io.Writer, letters []operator.DeadLetter) error {
@@ -77,7 +51,7 @@ func writeDeadLetters(w io.Writer, letters []operator.DeadLetter) error {
 			l.Last.In(time.Local).Format(time.DateTime), l.Error,
 		})
 	}
-	return writeRows(w, rows)
+	return table.Write(w, rows)
 }
 
 func newRedeliverCommand() *cobra.Command {

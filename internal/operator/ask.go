@@ -80,16 +80,8 @@ func (c *Client) Prove(ctx context.Context, digest string) ([]ledger.Proof, erro
 // Jobs asks for one page of the jobs that have not ended: those of an invocation,
 // or, with an empty one, all, that were found after the one whose ID is given.
 func (c *Client) Jobs(ctx context.Context, invocation string, after int64, limit int) (JobPage, error) {
-	values := url.Values{}
-	if invocation != "" {
-		values.Set("invocation", invocation)
-	}
-	if after > 0 {
-		values.Set("after", strconv.FormatInt(after, 10))
-	}
-	setLimit(values, limit)
 	var page JobPage
-	err := c.get(ctx, JobsPath+"?"+values.Encode(), &page)
+	err := c.get(ctx, JobsPath+"?"+pageOf("invocation", invocation, after, limit).Encode(), &page)
 	return page, err
 }
 
@@ -118,16 +110,8 @@ func (c *Client) act(ctx context.Context, path string, selection Selection) (Act
 // those of a webhook, or, with an empty one, all, after the one whose number is
 // given.
 func (c *Client) DeadLetters(ctx context.Context, webhook string, after int64, limit int) (DeadLetterPage, error) {
-	values := url.Values{}
-	if webhook != "" {
-		values.Set("webhook", webhook)
-	}
-	if after > 0 {
-		values.Set("after", strconv.FormatInt(after, 10))
-	}
-	setLimit(values, limit)
 	var page DeadLetterPage
-	err := c.get(ctx, DeadLettersPath+"?"+values.Encode(), &page)
+	err := c.get(ctx, DeadLettersPath+"?"+pageOf("webhook", webhook, after, limit).Encode(), &page)
 	return page, err
 }
 
@@ -136,6 +120,19 @@ func (c *Client) Redeliver(ctx context.Context, redelivery Redelivery) (Redelive
 	var redelivered Redelivered
 	err := c.post(ctx, RedeliverPath, redelivery, &redelivered)
 	return redelivered, err
+}
+
+// pageOf asks for a page of what has a value, or of all with an empty one.
+func pageOf(key, value string, after int64, limit int) url.Values {
+	values := url.Values{}
+	if value != "" {
+		values.Set(key, value)
+	}
+	if after > 0 {
+		values.Set("after", strconv.FormatInt(after, 10))
+	}
+	setLimit(values, limit)
+	return values
 }
 
 func setLimit(values url.Values, limit int) {

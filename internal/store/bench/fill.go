@@ -12,7 +12,8 @@ import (
 
 // How the rows of the filled ledger are spread: a thousand targets and
 // repositories in two registries, a build of 500 images for each commit, and an
-// image that changes in every tenth build.
+// image that changes in every tenth build. In the first third, every third row is of a
+// registry that has been given up since, where all pushes were denied.
 const (
 	fillTargets = 1000
 	fillBuild   = 500
@@ -48,8 +49,8 @@ func fill(ctx context.Context, name, url string, rows int) error {
 	columns := strings.NewReplacer(
 		"$id", fmt.Sprintf("(n + %d)", fillFirstID),
 		"$time", fmt.Sprintf("(CAST(n AS BIGINT) * 1000000 + %d)", fillStart),
-		"$outcome", "(CASE WHEN n % 1000 = 7 THEN 'failed' WHEN n % 10 = 0 THEN 'pushed' ELSE 'present' END)",
-		"$registry", "(CASE WHEN n % 2 = 0 THEN 'one.example.com' ELSE 'two.example.com' END)",
+		"$outcome", "(CASE WHEN n < "+fmt.Sprint(rows/3)+" AND n % 3 = 0 THEN 'denied' WHEN n % 1000 = 7 THEN 'failed' WHEN n % 10 = 0 THEN 'pushed' ELSE 'present' END)",
+		"$registry", "(CASE WHEN n < "+fmt.Sprint(rows/3)+" AND n % 3 = 0 THEN 'old.example.com' WHEN n % 2 = 0 THEN 'one.example.com' ELSE 'two.example.com' END)",
 		"$repository", "('team/app' || "+fmt.Sprintf(text, fmt.Sprintf("(n %% %d)", fillTargets))+")",
 		"$target", "('//services/app' || "+fmt.Sprintf(text, fmt.Sprintf("(n %% %d)", fillTargets))+" || ':push')",
 		"$invocation", "('fill-' || "+fmt.Sprintf(text, fmt.Sprintf("(n / %d)", fillBuild))+")",

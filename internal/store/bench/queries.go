@@ -40,12 +40,14 @@ func queries(ctx context.Context, report *report, s *store.Store, size sizes, na
 		{"tag", func() ledger.Query { return ledger.Query{Tag: "latest", Until: at(n())} }},
 		{"repository", func() ledger.Query { return ledger.Query{Repository: repository()} }},
 		{"registry", func() ledger.Query { return ledger.Query{Registry: registries[n()%2]} }},
+		{"registry-given-up", func() ledger.Query { return ledger.Query{Registry: "old.example.com"} }},
 		{"target", func() ledger.Query {
 			return ledger.Query{Target: fmt.Sprintf("//services/app%d:push", n()%fillTargets)}
 		}},
 		{"invocation", func() ledger.Query { return ledger.Query{Invocation: fmt.Sprintf("fill-%d", n()/fillBuild)} }},
 		{"commit", func() ledger.Query { return ledger.Query{Commit: fmt.Sprintf("%064d", n()/fillBuild)} }},
 		{"outcome", func() ledger.Query { return ledger.Query{Outcome: ledger.Failed} }},
+		{"outcome-long-ago", func() ledger.Query { return ledger.Query{Outcome: ledger.Denied} }},
 		{"time", func() ledger.Query { i := n(); return ledger.Query{Since: at(i), Until: at(i + 3600)} }},
 		{"repository-in-time", func() ledger.Query {
 			i := n()
