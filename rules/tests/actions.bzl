@@ -97,9 +97,28 @@ def _refusal_impl(ctx):
     asserts.expect_failure(env, ctx.attr.says)
     return analysistest.end(env)
 
-# A target that must not be built, and a part of what is said then.
-refusal_test = analysistest.make(
+_refusal_test = analysistest.make(
     _refusal_impl,
     attrs = {"says": attr.string(mandatory = True)},
     expect_failure = True,
 )
+
+def refused(rule, name, says, **attrs):
+    """Declares a target that its rule refuses, and the test that it does.
+
+    Args:
+      rule: the rule.
+      name: the target's name; the test's has `_test` after it.
+      says: a part of what is said.
+      **attrs: what the target has.
+    """
+    rule(
+        name = name,
+        tags = ["manual"],
+        **attrs
+    )
+    _refusal_test(
+        name = name + "_test",
+        says = says,
+        target_under_test = ":" + name,
+    )

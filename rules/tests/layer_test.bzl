@@ -3,7 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:layer.bzl", "image_layer", "layer_from_tar")
 load("//rules:providers.bzl", "LayerInfo")
-load(":actions.bzl", "action_of", "flags", "names", "read_by", "refusal_test")
+load(":actions.bzl", "action_of", "flags", "names", "read_by", "refused")
 load(":subjects.bzl", "files", "program", "tree")
 
 _COMPRESS = str(Label("//rules/settings:compress"))
@@ -291,38 +291,26 @@ def _archives():
     )
 
 def _refusals():
-    image_layer(
+    refused(
+        image_layer,
         name = "mode_of_nothing",
+        says = "//rules/tests:mode_of_nothing: modes names \"/two\", which is not in srcs, symlinks or directories",
         srcs = {"/one": ":one"},
         modes = {"/two": "0755"},
-        tags = ["manual"],
     )
-    refusal_test(
-        name = "mode_of_nothing_test",
-        says = "//rules/tests:mode_of_nothing: modes names \"/two\", which is not in srcs, symlinks or directories",
-        target_under_test = ":mode_of_nothing",
-    )
-    image_layer(
+    refused(
+        image_layer,
         name = "tab_in_path",
-        srcs = {"/one\ttwo": ":one"},
-        tags = ["manual"],
-    )
-    refusal_test(
-        name = "tab_in_path_test",
         says = "the path \"/one\\ttwo\" holds a tab or a line break",
-        target_under_test = ":tab_in_path",
+        srcs = {"/one\ttwo": ":one"},
     )
-    image_layer(
+    refused(
+        image_layer,
         name = "zstd_estargz",
+        says = "eStargz is a form of gzip, and compress is zstd",
         srcs = {"/one": ":one"},
         compress = "zstd",
         estargz = "enabled",
-        tags = ["manual"],
-    )
-    refusal_test(
-        name = "zstd_estargz_test",
-        says = "eStargz is a form of gzip, and compress is zstd",
-        target_under_test = ":zstd_estargz",
     )
 
 def layer_tests(name):

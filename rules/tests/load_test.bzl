@@ -3,7 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:load.bzl", "image_load")
 load("//rules:providers.bzl", "PushSpecInfo")
-load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "read_by", "refusal_test", "spec_actions")
+load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "read_by", "refused", "spec_actions")
 
 _STRATEGY = str(Label("//rules/settings:push_strategy"))
 
@@ -95,26 +95,18 @@ def load_tests(name):
         name = "eager_load_test",
         target_under_test = ":load",
     )
-    image_load(
+    refused(
+        image_load,
         name = "load_nameless",
-        image = ":image",
-        tags = ["manual"],
-    )
-    refusal_test(
-        name = "load_nameless_test",
         says = "//rules/tests:load_nameless: the image has no name: give it one with tag",
-        target_under_test = ":load_nameless",
+        image = ":image",
     )
-    image_load(
+    refused(
+        image_load,
         name = "load_digest",
+        says = "\"app@sha256:0000\" is not the name of an image",
         image = ":image",
         tag = "app@sha256:0000",
-        tags = ["manual"],
-    )
-    refusal_test(
-        name = "load_digest_test",
-        says = "\"app@sha256:0000\" is not the name of an image",
-        target_under_test = ":load_digest",
     )
     native.test_suite(
         name = name,

@@ -3,7 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:providers.bzl", "PushSpecInfo")
 load("//rules:push.bzl", "image_push", "multi_push")
-load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "read_by", "refusal_test", "spec_actions")
+load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "read_by", "refused", "spec_actions")
 
 _REGISTRY = str(Label("//rules/settings:registry"))
 _REMOTE_CACHE = str(Label("//rules/settings:remote_cache"))
@@ -212,15 +212,14 @@ def push_tests(name):
         name = "multi_test",
         target_under_test = ":push_all",
     )
-    _push(
+    refused(
+        image_push,
         name = "push_nowhere",
+        says = "//rules/tests:push_nowhere: \"registry.example\" in also_to is not of the form HOST/REPOSITORY",
         also_to = ["registry.example"],
         image = ":image",
-    )
-    refusal_test(
-        name = "push_nowhere_test",
-        says = "//rules/tests:push_nowhere: \"registry.example\" in also_to is not of the form HOST/REPOSITORY",
-        target_under_test = ":push_nowhere",
+        registry = "registry.example",
+        repository = "acme/app",
     )
     native.test_suite(
         name = name,

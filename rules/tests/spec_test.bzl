@@ -4,7 +4,7 @@ load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:image.bzl", "image_artifact", "image_index", "image_manifest")
 load("//rules:providers.bzl", "ArtifactInfo")
 load("//rules:push.bzl", "image_push")
-load(":actions.bzl", "action_of", "flags", "layers_here", "names", "read_by", "refusal_test", "spec_actions")
+load(":actions.bzl", "action_of", "flags", "layers_here", "names", "read_by", "refused", "spec_actions")
 
 _REGISTRY = str(Label("//rules/settings:registry"))
 
@@ -100,16 +100,12 @@ def _artifacts():
             subject = subject,
             target_under_test = ":push_{}_with_sbom".format(image),
         )
-    image_artifact(
+    refused(
+        image_artifact,
         name = "artifact_of_two",
+        says = ":two is not one file: a blob of an artifact is",
         artifact_type = "application/spdx+json",
         files = {":two": ""},
-        tags = ["manual"],
-    )
-    refusal_test(
-        name = "artifact_of_two_test",
-        says = ":two is not one file: a blob of an artifact is",
-        target_under_test = ":artifact_of_two",
     )
 
 def _own_specs():
@@ -142,15 +138,11 @@ def _own_specs():
         name = "push_specs_registry_test",
         target_under_test = ":pushed_image",
     )
-    image_manifest(
+    refused(
+        image_manifest,
         name = "pushed_nowhere",
-        push_specs = ["ghcr.io"],
-        tags = ["manual"],
-    )
-    refusal_test(
-        name = "pushed_nowhere_test",
         says = "\"ghcr.io\" in push_specs is not of the form HOST/REPOSITORY[:TAG]",
-        target_under_test = ":pushed_nowhere",
+        push_specs = ["ghcr.io"],
     )
 
 def spec_tests(name):
