@@ -182,11 +182,11 @@ func (a *attachment) begin(m *frame) error {
 	}
 	a.streamID = append([]byte(nil), msg.streamID...)
 	a.acknowledgements.streamID = a.streamID
-	i, err := a.service.attach(a, key{id.BuildID, id.InvocationID, id.Component})
+	description := a.service.describe(a.ctx, id)
+	i, err := a.service.attach(a, key{a.service.owner(description), id.BuildID, id.InvocationID, id.Component})
 	if err != nil {
 		return err
 	}
-	description := a.service.describe(a.ctx, id)
 	i.mu.Lock()
 	known, gap := i.known, i.known && msg.sequence > i.received+1
 	var cut Observation

@@ -26,6 +26,11 @@ type Config struct {
 	// Defaults to none.
 	ObserveHeaders []string
 
+	// Owner names who a stream belongs to, by what the client has proved. What comes
+	// over another owner's connection does not go on with a stream, whatever invocation
+	// it names. Defaults to the name in the certificate.
+	Owner func(Stream) string
+
 	// MaxStreams is how many streams may be open at a time. One more is ended
 	// RESOURCE_EXHAUSTED, which Bazel retries. Defaults to [DefaultMaxStreams].
 	MaxStreams int

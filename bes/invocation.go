@@ -10,8 +10,8 @@ import (
 
 // key is what an invocation's state is kept under.
 type key struct {
-	build, invocation string
-	component         int32
+	owner, build, invocation string
+	component                int32
 }
 
 // invocation is what is known of one invocation's stream, across the connections

@@ -38,15 +38,6 @@ type Stream struct {
 	FirstSequence int64
 }
 
-// Client names who sends the stream, as well as is known: by certificate, else by
-// host.
-func (s Stream) Client() string {
-	if s.Certificate != "" {
-		return s.Certificate
-	}
-	return hostOf(s.Peer)
-}
-
 // Observer is told of every stream.
 type Observer interface {
 	// Begin is called before the first event of an invocation, and again after a

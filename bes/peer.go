@@ -2,6 +2,7 @@ package bes
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"strings"
 
@@ -18,7 +19,7 @@ func (s *Service) describe(ctx context.Context, id StreamID) Stream {
 			stream.Peer = p.Addr.String()
 		}
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-			stream.Certificate = certificateName(info)
+			stream.Certificate = CertificateName(info.State)
 		}
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
@@ -34,12 +35,21 @@ func (s *Service) describe(ctx context.Context, id StreamID) Stream {
 	return stream
 }
 
-// certificateName names a client by its certificate, if that was verified.
-func certificateName(info credentials.TLSInfo) string {
-	if len(info.State.VerifiedChains) == 0 || len(info.State.VerifiedChains[0]) == 0 {
+// owner is who a stream belongs to.
+func (s *Service) owner(stream Stream) string {
+	if s.config.Owner != nil {
+		return s.config.Owner(stream)
+	}
+	return stream.Certificate
+}
+
+// CertificateName names a client by the certificate that it showed, if that was
+// verified: by its first URI or DNS name, else by the subject's common name.
+func CertificateName(state tls.ConnectionState) string {
+	if len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
 		return ""
 	}
-	leaf := info.State.VerifiedChains[0][0]
+	leaf := state.VerifiedChains[0][0]
 	switch {
 	case len(leaf.URIs) > 0:
 		return leaf.URIs[0].String()
@@ -50,12 +60,12 @@ func certificateName(info credentials.TLSInfo) string {
 	}
 }
 
-// hostOf is a network address without its port. A client on a unix socket has no
-// address worth telling.
-func hostOf(address string) string {
-	host, _, err := net.SplitHostPort(address)
+// Host is the client's network address without its port. A client on a Unix socket
+// has no address worth telling.
+func (s Stream) Host() string {
+	host, _, err := net.SplitHostPort(s.Peer)
 	if err != nil {
-		return address
+		return s.Peer
 	}
 	return host
 }

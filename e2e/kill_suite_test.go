@@ -108,7 +108,7 @@ func (k *killer) over(ctx context.Context, u *upload) bool {
 }
 
 func (k *killer) state(ctx context.Context, u *upload) (operator.Invocation, error) {
-	client, err := operator.NewClient(k.scene.daemon.URL)
+	client, err := operator.NewClient(k.scene.daemon.URL, operator.Login{})
 	if err != nil {
 		return operator.Invocation{}, err
 	}

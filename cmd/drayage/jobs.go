@@ -73,7 +73,7 @@ func newActCommand(name, short string, of func(*operator.Client) act) *cobra.Com
 			if selection == (operator.Selection{}) {
 				return errors.New("say which pushes: --job, --invocation, --target, or --all")
 			}
-			client, err := operator.NewClient(daemon)
+			client, err := dial(daemon)
 			if err != nil {
 				return err
 			}

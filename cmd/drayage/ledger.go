@@ -46,7 +46,7 @@ terminal; json, jsonl and csv hold every field.`,
 			if query, err = operator.DecodeQuery(values); err != nil {
 				return err
 			}
-			client, err := operator.NewClient(daemon)
+			client, err := dial(daemon)
 			if err != nil {
 				return err
 			}
@@ -121,6 +121,14 @@ func addDaemonFlag(command *cobra.Command, daemon *string) {
 		address = "http://127.0.0.1:9091"
 	}
 	command.Flags().StringVar(daemon, "daemon", address, "HTTP address of drayaged; the environment's DRAYAGE_DAEMON sets the default")
+}
+
+// dial makes a client of a daemon. What proves who asks is in files that the
+// environment names, since it is the same for all commands.
+func dial(daemon string) (*operator.Client, error) {
+	return operator.NewClient(daemon, operator.Login{
+		CA: os.Getenv("DRAYAGE_DAEMON_CA"), Cert: os.Getenv("DRAYAGE_DAEMON_CERT"), Key: os.Getenv("DRAYAGE_DAEMON_KEY"), Token: os.Getenv("DRAYAGE_TOKEN_FILE"),
+	})
 }
 
 // writeTable writes the entries with times as the person's clock has them.

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drayage/drayage/internal/ledger"
-	"github.com/drayage/drayage/internal/operator"
 )
 
 func newLedgerProveCommand() *cobra.Command {
@@ -26,7 +25,7 @@ The first six digits of the digest are enough where no other begins with them.`,
 		Example: `  drayage ledger prove sha256:36e25d8e > proof.json`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			client, err := operator.NewClient(daemon)
+			client, err := dial(daemon)
 			if err != nil {
 				return err
 			}
@@ -87,7 +86,7 @@ func newLedgerCheckpointCommand() *cobra.Command {
 		Short: "Print the newest signed checkpoint, to be kept elsewhere",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			client, err := operator.NewClient(daemon)
+			client, err := dial(daemon)
 			if err != nil {
 				return err
 			}
@@ -118,7 +117,7 @@ ledger.key_file, and the verifying half is printed.`,
 			if out != "" {
 				return makeKey(command.OutOrStdout(), out, name)
 			}
-			client, err := operator.NewClient(daemon)
+			client, err := dial(daemon)
 			if err != nil {
 				return err
 			}

@@ -69,7 +69,7 @@ func (f verifyFlags) verify(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--%w", err)
 	}
-	client, err := operator.NewClient(f.daemon)
+	client, err := dial(f.daemon)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func show[T any](v *view, ask func(ctx context.Context, client *operator.Client,
 		if v.format != "table" && v.format != "json" {
 			return fmt.Errorf("--format: %q is neither table nor json", v.format)
 		}
-		client, err := operator.NewClient(v.daemon)
+		client, err := dial(v.daemon)
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ Choose the invocation id yourself to know it: bazel build --invocation_id=$(uuid
 		Example: `  drayage wait 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11 --timeout 10m`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			client, err := operator.NewClient(daemon)
+			client, err := dial(daemon)
 			if err != nil {
 				return err
 			}

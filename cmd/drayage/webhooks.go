@@ -66,7 +66,7 @@ func newRedeliverCommand() *cobra.Command {
 			if redelivery.Empty() {
 				return errors.New("say which events: --event, --webhook, or --all")
 			}
-			client, err := operator.NewClient(daemon)
+			client, err := dial(daemon)
 			if err != nil {
 				return err
 			}

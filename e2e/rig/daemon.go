@@ -90,7 +90,7 @@ func (d *Daemon) Start(t T) {
 // API is a client of the daemon's API.
 func (d *Daemon) API(t T) *operator.Client {
 	t.Helper()
-	client, err := operator.NewClient(d.URL)
+	client, err := operator.NewClient(d.URL, operator.Login{})
 	if err != nil {
 		t.Fatalf("make a client of the daemon: %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/ledger"
@@ -18,6 +19,7 @@ const (
 	classMalformed = "malformed"
 	classEvicted   = "evicted"
 	classStamp     = "stamp"
+	classPolicy    = "policy"
 	classOther     = "unavailable"
 )
 
@@ -47,8 +49,11 @@ func classify(err error) failure {
 		missing  *cas.NotFoundError
 		document *pushspec.Error
 		version  *pushspec.VersionError
+		denied   *admission.DeniedError
 	)
 	switch {
+	case errors.As(err, &denied):
+		return failure{class: classPolicy, outcome: ledger.Denied, final: true}
 	case errors.As(err, &unset):
 		return failure{class: classStamp, outcome: ledger.Failed, final: true}
 	case errors.As(err, &missing):

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/drayage/drayage/bes"
-	"github.com/drayage/drayage/bes/bep"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
@@ -51,7 +50,7 @@ func (p *pushes) Entries(_ context.Context, q ledger.Query) ([]ledger.Entry, err
 func lastWait(t *testing.T, p *pushes, hold dispatch.Hold) func(context.Context) error {
 	t.Helper()
 	hold.Pushes = p
-	observer := dispatch.NewObserver(&queue{}, bep.Options{}, hold, zerolog.Nop())
+	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: &queue{}, Hold: hold, Logger: zerolog.Nop()})
 	o := observer.Begin(t.Context(), bes.Stream{StreamID: bes.StreamID{InvocationID: "i"}, FirstSequence: 1})
 	t.Cleanup(func() { o.End(nil) })
 	return o.Observe(bes.Event{Sequence: 1, Finished: true})

@@ -23,42 +23,58 @@ type Queue interface {
 	Remember(ctx context.Context, invocation string, records [][]byte) error
 	// Remembered are the records that Remember kept.
 	Remembered(ctx context.Context, invocation string) ([][]byte, error)
+	Invocations
 }
 
 // Observer turns push specs in build event streams into durable jobs. It
 // implements [bes.Observer].
-type Observer struct {
-	queue  Queue
-	scan   bep.Options
-	holds  Hold
-	logger zerolog.Logger
+type Observer struct{ opts ObserverOptions }
+
+// ObserverOptions are what an [Observer] works with.
+type ObserverOptions struct {
+	// Queue is where the jobs go that are found.
+	Queue Queue
+	Scan  bep.Options
+	// Hold says which builds are held. The zero Hold holds none.
+	Hold Hold
+	// Client names who sends a stream, and tells whether that is proved. Defaults to
+	// the client's host, which is not.
+	Client func(bes.Stream) (name string, proved bool)
+	Logger zerolog.Logger
 }
 
-// NewObserver makes an observer that puts the jobs it finds into queue. The zero
-// Hold holds no build.
-func NewObserver(queue Queue, scan bep.Options, hold Hold, logger zerolog.Logger) *Observer {
-	if hold.Limit <= 0 {
-		hold.Limit = DefaultHoldLimit
+// NewObserver makes an observer.
+func NewObserver(options ObserverOptions) *Observer {
+	if options.Hold.Limit <= 0 {
+		options.Hold.Limit = DefaultHoldLimit
 	}
-	return &Observer{queue: queue, scan: scan, holds: hold, logger: logger}
+	if options.Client == nil {
+		options.Client = func(stream bes.Stream) (string, bool) { return stream.Host(), false }
+	}
+	return &Observer{opts: options}
 }
 
 // Begin implements [bes.Observer].
 func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation {
-	logger := o.logger.With().Str("invocation", stream.InvocationID).Str("build", stream.BuildID).Logger()
+	logger := o.opts.Logger.With().Str("invocation", stream.InvocationID).Str("build", stream.BuildID).Logger()
+	client, proved := o.opts.Client(stream)
 	s := &observation{
 		stream:  stream,
-		scanner: bep.NewScanner(o.scan),
-		batches: newBatcher(ctx, o.queue),
-		holds:   o.holds,
+		client:  client,
+		scanner: bep.NewScanner(o.opts.Scan),
+		batches: newBatcher(ctx, o.opts.Queue),
+		holds:   o.opts.Hold,
 		logger:  logger,
 	}
-	if stream.FirstSequence <= 1 {
+	if proved {
+		s.owner = client
+	}
+	if s.broken = o.refuse(ctx, s); s.broken != nil || stream.FirstSequence <= 1 {
 		return s
 	}
 	// A stream that goes on after a crash of the daemon does not begin anew: what
 	// was acknowledged is not sent again, so what it meant is read back.
-	records, err := o.queue.Remembered(ctx, stream.InvocationID)
+	records, err := o.opts.Queue.Remembered(ctx, stream.InvocationID)
 	if err != nil {
 		s.broken = unavailable(err)
 		return s
@@ -71,9 +87,27 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 	return s
 }
 
+// refuse keeps a client from adding to an invocation that is another's: what a stream
+// says of its build fills in where that build's images go.
+func (o *Observer) refuse(ctx context.Context, s *observation) error {
+	known, found, err := o.opts.Queue.Invocation(ctx, s.stream.InvocationID)
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case found && known.Owner != "" && known.Owner != s.owner:
+		s.logger.Warn().Str("client", s.client).Str("owner", known.Owner).Msg("a client was refused that sends events of another's invocation")
+		// Bazel does not try again on this one.
+		return status.Errorf(codes.FailedPrecondition, "invocation %s is another client's", s.stream.InvocationID)
+	}
+	return nil
+}
+
 // observation is one stream.
 type observation struct {
-	stream  bes.Stream
+	stream bes.Stream
+	// client is who sends it, and owner the same if that is proved.
+	client, owner string
+
 	scanner *bep.Scanner
 	batches *batcher
 	holds   Hold
@@ -142,7 +176,7 @@ func (s *observation) job(spec bep.SpecFile) store.Job {
 		Target:        spec.Label,
 		Configuration: spec.Configuration,
 		Aspect:        spec.Aspect,
-		Client:        s.stream.Client(),
+		Client:        s.client,
 		Priority:      s.priority(),
 		Spec: store.SpecRef{
 			Instance: spec.File.Instance,
@@ -192,6 +226,7 @@ func (s *observation) invocation() *store.Invocation {
 		Build:        s.stream.BuildID,
 		Command:      i.Command,
 		BazelVersion: i.ToolVersion,
+		Owner:        s.owner,
 		Started:      i.Started,
 		Status:       i.Status,
 		Metadata:     i.Metadata,

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/drayage/drayage/bes"
-	"github.com/drayage/drayage/bes/bep"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
@@ -61,6 +60,15 @@ func (q *queue) Remember(_ context.Context, _ string, records [][]byte) error {
 
 func (q *queue) Remembered(context.Context, string) ([][]byte, error) { return q.records, q.err }
 
+func (q *queue) Invocation(context.Context, string) (store.Invocation, bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.invocations) == 0 {
+		return store.Invocation{}, false, nil
+	}
+	return q.invocations[0], true, nil
+}
+
 func targets(jobs []store.Job) []string {
 	var names []string
 	for _, j := range jobs {
@@ -78,7 +86,7 @@ type stream struct {
 
 func begin(t *testing.T, q *queue, first int64) *stream {
 	t.Helper()
-	observer := dispatch.NewObserver(q, bep.Options{}, dispatch.Hold{}, zerolog.Nop())
+	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: q, Logger: zerolog.Nop()})
 	return &stream{t: t, sequence: first - 1, observation: observer.Begin(t.Context(), bes.Stream{
 		StreamID:      bes.StreamID{BuildID: "build", InvocationID: "invocation"},
 		Peer:          "10.0.0.7:4711",
@@ -275,5 +283,32 @@ func TestAbortedTargetIsMissedAloud(t *testing.T) {
 	want := []store.Absent{{Target: "//app:push", State: ledger.ExpectedAborted, Reason: "its dependency failed"}}
 	if diff := cmp.Diff(want, q.invocations[len(q.invocations)-1].Absent); diff != "" {
 		t.Errorf("absent (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnInvocationTakesNothingFromAnotherClient(t *testing.T) {
+	q := &queue{}
+	as := func(client string, proved bool) bes.Observation {
+		observer := dispatch.NewObserver(dispatch.ObserverOptions{
+			Queue: q, Logger: zerolog.Nop(), Client: func(bes.Stream) (string, bool) { return client, proved },
+		})
+		o := observer.Begin(t.Context(), bes.Stream{StreamID: bes.StreamID{InvocationID: "invocation"}, FirstSequence: 1})
+		t.Cleanup(func() { o.End(nil) })
+		return o
+	}
+	finish := func(o bes.Observation) error { return o.Observe(bes.Event{Sequence: 1, Finished: true})(t.Context()) }
+	if err := finish(as("token:ci", true)); err != nil {
+		t.Fatal(err)
+	}
+	if err := finish(as("token:ci", true)); err != nil {
+		t.Errorf("its own client was refused: %v", err)
+	}
+	for _, o := range []bes.Observation{as("token:other", true), as("address:10.0.0.7", false), as("token:ci", false)} {
+		if err := finish(o); status.Code(err) != codes.FailedPrecondition {
+			t.Errorf("another client was answered %v", err)
+		}
+	}
+	if len(q.invocations) != 2 {
+		t.Errorf("%d saves of the invocation, want those of its own client", len(q.invocations))
 	}
 }

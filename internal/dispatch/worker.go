@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/ledger"
@@ -34,6 +36,11 @@ type Invocations interface {
 	Invocation(ctx context.Context, id string) (store.Invocation, bool, error)
 }
 
+// Policy says what may be pushed. [admission.Admission] is one.
+type Policy interface {
+	Admit(push admission.Push) error
+}
+
 // WorkerOptions are what a [Worker] works with.
 type WorkerOptions struct {
 	Specs       SpecReader
@@ -41,6 +48,7 @@ type WorkerOptions struct {
 	Invocations Invocations
 	Tags        Tags
 	Blobs       Blobs
+	Policy      Policy
 	// Workers is how many jobs are worked at at the same time.
 	Workers int
 	// Version is the daemon's, for the ledger.
@@ -57,6 +65,7 @@ type Worker struct {
 	invocations Invocations
 	tags        Tags
 	blobs       Blobs
+	policy      Policy
 	lanes       *lanes
 	version     string
 	now         func() time.Time
@@ -74,6 +83,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		invocations: options.Invocations,
 		tags:        options.Tags,
 		blobs:       options.Blobs,
+		policy:      options.Policy,
 		lanes:       newLanes(options.Workers, options.Hauler.Moved),
 		version:     options.Version,
 		now:         options.Now,
@@ -148,6 +158,11 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag})
 	}
 
+	if err := w.policy.Admit(admission.Push{
+		Client: job.Client, Target: job.Target, Repository: destination.Registry + "/" + destination.Repository, Tags: destination.Tags, Sources: sources(spec),
+	}); err != nil {
+		return err
+	}
 	hauling, left, ok := w.lanes.enter(ctx, spec.Destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: w.lanes.pause()}
@@ -159,6 +174,19 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		return &store.PostponeError{After: w.lanes.pause()}
 	}
 	return err
+}
+
+// sources are the repositories that the spec has layers read from.
+func sources(spec *pushspec.Spec) []string {
+	var repositories []string
+	for _, blob := range spec.Blobs {
+		for _, source := range blob.Sources {
+			if source.Repository != "" && !slices.Contains(repositories, source.Repository) {
+				repositories = append(repositories, source.Repository)
+			}
+		}
+	}
+	return repositories
 }
 
 // haul hauls what the spec says to a destination whose variables are filled in.

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rs/zerolog"
 
+	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
@@ -42,6 +43,9 @@ type world struct {
 	claimed   []string
 	released  *string
 	created   time.Time // the job
+	// push is what the policy was asked, denied what it says.
+	push   admission.Push
+	denied error
 }
 
 func (w *world) ClaimBlobs(_ context.Context, _ string, digests []string) (store.BlobGrant, error) {
@@ -59,6 +63,11 @@ func (w *world) ReleaseBlobs(_ context.Context, _, repository string, _ []string
 }
 
 func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
+
+func (w *world) Admit(push admission.Push) error {
+	w.push = push
+	return w.denied
+}
 
 func (w *world) Moved(string) time.Time { return time.Time{} }
 
@@ -89,7 +98,7 @@ func (w *world) Invocation(context.Context, string) (store.Invocation, bool, err
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Policy: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
@@ -205,6 +214,17 @@ func TestWorkerThatHasLostItsJobSaysNothing(t *testing.T) {
 	}
 }
 
+func TestThePolicyIsAskedOfWhatIsPushed(t *testing.T) {
+	w, _ := newWorld(t, "git-{BUILD_SCM_REVISION}")
+	if _, err := w.work(t, 1); err != nil {
+		t.Fatal(err)
+	}
+	want := admission.Push{Client: "ci", Target: "//app:push", Repository: "ghcr.io/acme/app", Tags: []string{"git-6a14a96"}}
+	if diff := cmp.Diff(want, w.push); diff != "" {
+		t.Errorf("the policy was asked (-want +got):\n%s", diff)
+	}
+}
+
 func TestFinalFailureIsARowAndSaysWhatToDo(t *testing.T) {
 	for _, row := range []struct {
 		name          string
@@ -224,6 +244,17 @@ func TestFinalFailureIsARowAndSaysWhatToDo(t *testing.T) {
 			"a registry that refuses",
 			func(w *world) { w.haulErr = &haul.Error{Class: haul.Denied, Text: "no"} },
 			ledger.Denied, "denied", "push //app:push to ghcr.io/acme/app: no",
+		},
+		{
+			"a policy that does not allow it",
+			func(w *world) {
+				shut, err := admission.New(admission.Policy{Rules: []admission.Rule{}})
+				if err != nil {
+					panic(err)
+				}
+				w.denied = shut.Admit(admission.Push{Client: "token:ci"})
+			},
+			ledger.Denied, "policy", "push //app:push to ghcr.io/acme/app: the daemon's policy does not let token:ci push this: there is no rule",
 		},
 		{
 			"a spec that is none",
@@ -311,7 +342,7 @@ func TestJobWaitsForTheWorkspaceStatusOfAStreamThatGoesOn(t *testing.T) {
 func TestStopOfTheDaemonIsNoFailure(t *testing.T) {
 	w, _ := newWorld(t, "latest")
 	w.haulErr = context.Canceled
-	worker := dispatch.NewWorker(dispatch.WorkerOptions{Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Logger: zerolog.Nop()})
+	worker := dispatch.NewWorker(dispatch.WorkerOptions{Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Policy: w, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := worker.Work(ctx, store.Job{Spec: store.SpecRef{Inline: w.spec}}, store.Attempt{Number: 10, Max: 10})

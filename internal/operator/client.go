@@ -3,11 +3,14 @@ package operator
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -22,18 +25,73 @@ const askTimeout = time.Minute
 
 // Client asks a daemon.
 type Client struct {
-	base string
-	http *http.Client
+	base, token string
+	http        *http.Client
+}
+
+// Login is how a daemon is spoken to that does not answer everybody. All are names of
+// files, and may be empty.
+type Login struct {
+	// CA holds the PEM certificates that the daemon's certificate must lead to, in the
+	// place of the system's.
+	CA string
+	// Cert and Key are the PEM certificate to show to the daemon, and its key.
+	Cert, Key string
+	// Token holds the token to show.
+	Token string
 }
 
 // NewClient asks the daemon whose HTTP address is base, as in
 // "http://127.0.0.1:9091".
-func NewClient(base string) (*Client, error) {
+func NewClient(base string, login Login) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, fmt.Errorf("%q is not the HTTP address of a daemon: give one such as http://127.0.0.1:9091", base)
 	}
-	return &Client{base: strings.TrimSuffix(base, "/"), http: &http.Client{}}, nil
+	c := &Client{base: strings.TrimSuffix(base, "/"), http: &http.Client{}}
+	if login.Token != "" {
+		token, err := os.ReadFile(login.Token)
+		if err != nil {
+			return nil, fmt.Errorf("read the token for the daemon: %w", err)
+		}
+		c.token = string(bytes.TrimSpace(token))
+	}
+	security, err := login.tls()
+	if err != nil {
+		return nil, err
+	}
+	if security != nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // net/http says what it is
+		transport.TLSClientConfig = security
+		c.http.Transport = transport
+	}
+	return c, nil
+}
+
+// tls is nil where the system's settings do.
+func (l Login) tls() (*tls.Config, error) {
+	if l.CA == "" && l.Cert == "" && l.Key == "" {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if l.CA != "" {
+		pem, err := os.ReadFile(l.CA)
+		if err != nil {
+			return nil, fmt.Errorf("read the daemon's certificate authority: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read the daemon's certificate authority: %s holds no PEM certificate", l.CA)
+		}
+	}
+	if l.Cert != "" || l.Key != "" {
+		certificate, err := tls.LoadX509KeyPair(l.Cert, l.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read the certificate for the daemon: %w", err)
+		}
+		config.Certificates = []tls.Certificate{certificate}
+	}
+	return config, nil
 }
 
 // NotFoundError says that the daemon does not know what was asked for.
@@ -75,6 +133,9 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, answ
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ type Config struct {
 	// AllowPlaintext lets Listen and HTTP leave loopback without TLS: for a
 	// daemon behind a proxy or a mesh that does it.
 	AllowPlaintext bool `yaml:"allow_plaintext"`
+
+	// Policy says who may have what pushed. Needed to listen beyond loopback.
+	Policy *Policy `yaml:"policy"`
 
 	// Store is where jobs and the ledger are kept: the path of an SQLite file, or
 	// a postgres:// URL. Defaults to drayage.db in the working directory.
@@ -329,12 +333,24 @@ func (c *Config) Check() error {
 			return fmt.Errorf("%s: %s is not a loopback address, and whoever reaches it can have images pushed: "+
 				"set tls.cert and tls.key, or allow_plaintext: true if something in front of it does TLS", listener.key, listener.address)
 		}
+		if !isLoopback(host) && c.Policy == nil && listener.key != "cas_registry.listen" {
+			return fmt.Errorf("%s: %s is not a loopback address, and whoever reaches it can have images pushed with the daemon's credentials: "+
+				"say in policy who may", listener.key, listener.address)
+		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		return errors.New("tls: cert and key go together")
 	}
 	if c.TLS.ClientCA != "" && c.TLS.Cert == "" {
 		return errors.New("tls: client_ca needs cert and key")
+	}
+	if _, err := c.Policy.admission(false); err != nil {
+		return err
+	}
+	for i, b := range c.Backends {
+		if slices.ContainsFunc(b.PassHeaders, func(name string) bool { return strings.EqualFold(name, tokenHeader) }) {
+			return fmt.Errorf("backends[%d].pass_headers: %s is for the daemon alone", i, tokenHeader)
+		}
 	}
 	if c.CAS.Address == "" {
 		return errors.New("cas.address: is missing: name the cache that the builds' --remote_cache names")

@@ -40,6 +40,11 @@ listen: 0.0.0.0:1
 http: 127.0.0.1:2
 tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
+policy:
+  tokens: [{name: ci, secret_file: ci.token}]
+  rules: [{name: dev, clients: ["token:ci"], targets: [//...], repositories: [a/b], tags: [c], sources: [d/e]}]
+  read: ["address:10.0.0.0/8"]
+  operate: ["token:ops"]
 store: postgres://db/drayage
 ledger: {key_file: log.key}
 stall_limit: 4s
@@ -66,8 +71,15 @@ log: {level: debug, format: console}
 	}
 	want := Config{
 		Listen: "0.0.0.0:1", HTTP: "127.0.0.1:2",
-		TLS:                      TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
-		AllowPlaintext:           true,
+		TLS:            TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
+		AllowPlaintext: true,
+		Policy: &Policy{
+			Tokens: []PolicyToken{{Name: "ci", SecretFile: "ci.token"}},
+			Rules: []PolicyRule{{
+				Name: "dev", Clients: []string{"token:ci"}, Targets: []string{"//..."}, Repositories: []string{"a/b"}, Tags: []string{"c"}, Sources: []string{"d/e"},
+			}},
+			Read: []string{"address:10.0.0.0/8"}, Operate: []string{"token:ops"},
+		},
 		Store:                    "postgres://db/drayage",
 		Ledger:                   Ledger{KeyFile: "log.key"},
 		StallLimit:               4 * time.Second,
@@ -119,6 +131,12 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"listen: \"9090\" is not HOST:PORT", func(c *Config) { c.Listen = "9090" }},
 		{"listen: 0.0.0.0:9090 is not a loopback address", func(c *Config) { c.Listen = "0.0.0.0:9090" }},
 		{"http: :9091 is not a loopback address", func(c *Config) { c.HTTP = ":9091" }},
+		{"policy.rules[0].tags: \"[\" is not", func(c *Config) { c.Policy = &Policy{Rules: []PolicyRule{{Name: "r", Tags: []string{"["}}}} }},
+		{"policy.tokens[0]: name and secret_file", func(c *Config) { c.Policy = &Policy{Tokens: []PolicyToken{{Name: "ci"}}} }},
+		{"policy.read: \"ci\" is none of", func(c *Config) { c.Policy = &Policy{Read: []string{"ci"}} }},
+		{"backends[0].pass_headers: x-drayage-token", func(c *Config) {
+			c.Backends = []Backend{{Address: "grpc://x", PassHeaders: []string{"X-Drayage-Token"}}}
+		}},
 		{"tls: cert and key go together", func(c *Config) { c.TLS.Cert = "c.pem" }},
 		{"tls: client_ca needs cert", func(c *Config) { c.TLS.ClientCA = "ca.pem" }},
 		{"cas.address: is missing", func(c *Config) { c.CAS.Address = "" }},
@@ -155,6 +173,10 @@ func TestListeningBeyondLoopbackIsAllowedWhenSecuredOrTold(t *testing.T) {
 		c := usable()
 		c.Listen = "0.0.0.0:9090"
 		change(&c)
+		if err := c.Check(); err == nil || !strings.HasSuffix(err.Error(), "say in policy who may") {
+			t.Errorf("without a policy: %v", err)
+		}
+		c.Policy = &Policy{}
 		if err := c.Check(); err != nil {
 			t.Error(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ type Daemon struct {
 	images   *http.Server
 	registry *casregistry.Registry
 	store    *store.Store
+	access   access
 	cas      *cas.Client
 
 	// Listen, HTTP and CASRegistry are the addresses that are listened on; the last is
@@ -79,6 +81,11 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	admitted, err := d.config.Policy.admission(true)
+	if err != nil {
+		return err
+	}
+	d.access = access{admitted}
 	// The addresses first: of two daemons with one configuration the second is to
 	// fail before it touches the store.
 	listen, err := net.Listen("tcp", d.config.Listen)
@@ -122,12 +129,12 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 
-	d.grpc = grpc.NewServer(append(bes.ServerOptions(), grpc.Creds(security.grpc()))...)
+	d.grpc = grpc.NewServer(slices.Concat(bes.ServerOptions(), d.access.serverOptions(), []grpc.ServerOption{grpc.Creds(security.grpc())})...)
 	d.relay.Register(d.grpc)
 	d.relay.RegisterHealth(d.grpc)
 	d.http = &http.Server{
 		Handler: web.NewHandler(web.Options{
-			Source: d.store, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
+			Source: d.store, Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         security.http(),
@@ -138,7 +145,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access, Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
 	closeListeners = nil // theirs now
@@ -225,11 +232,14 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 	}
 	hold := dispatch.Hold{Always: d.config.Hold.Always, Limit: d.config.Hold.Limit, Pushes: d.store}
 	scan := bep.Options{OutputGroup: pushspec.OutputGroup, FileSuffix: pushspec.FileSuffix}
+	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: d.store, Scan: scan, Hold: hold, Client: d.access.stream, Logger: d.logger})
 	var err error
 	d.relay, err = bes.New(bes.Config{
 		Backends:         backends,
 		Listen:           []string{d.Listen},
-		Observer:         dispatch.NewObserver(d.store, scan, hold, d.logger),
+		Observer:         observer,
+		ObserveHeaders:   []string{tokenHeader},
+		Owner:            d.access.owner,
 		MaxStreams:       d.config.Relay.MaxStreams,
 		ReplayBytes:      d.config.Relay.ReplayBytes,
 		ReplayBytesTotal: d.config.Relay.ReplayBytesTotal,

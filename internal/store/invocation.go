@@ -11,11 +11,13 @@ import (
 
 // Invocation is what is known of one Bazel invocation.
 type Invocation struct {
-	ID           string    `json:"id"`
-	Build        string    `json:"build,omitzero"`
-	Command      string    `json:"command,omitzero"`
-	BazelVersion string    `json:"bazelVersion,omitzero"`
-	Started      time.Time `json:"started,omitzero"`
+	ID           string `json:"id"`
+	Build        string `json:"build,omitzero"`
+	Command      string `json:"command,omitzero"`
+	BazelVersion string `json:"bazelVersion,omitzero"`
+	// Owner is the client that the stream comes from, if it has proved who it is.
+	Owner   string    `json:"owner,omitzero"`
+	Started time.Time `json:"started,omitzero"`
 	// Status is the workspace status, Metadata what came as --build_metadata.
 	Status   map[string]string `json:"status,omitzero"`
 	Metadata map[string]string `json:"metadata,omitzero"`
@@ -37,6 +39,7 @@ func (i Invocation) merge(news Invocation) Invocation {
 		{&i.Build, &news.Build},
 		{&i.Command, &news.Command},
 		{&i.BazelVersion, &news.BazelVersion},
+		{&i.Owner, &news.Owner},
 		{&i.ExitCode, &news.ExitCode},
 	} {
 		if *field.news != "" {

@@ -57,7 +57,7 @@ func daemonAt(t *testing.T, path string, options store.Options) (*store.Store, *
 		Source: s, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),
 	}))
 	t.Cleanup(server.Close)
-	client, err := operator.NewClient(server.URL)
+	client, err := operator.NewClient(server.URL, operator.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}

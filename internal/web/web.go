@@ -11,6 +11,8 @@ import (
 // Options are what the handler is made of.
 type Options struct {
 	Source Source
+	// Access may be nil: everything is for everybody then.
+	Access Access
 	// Ready says why the daemon does not take streams, or nil. It answers /readyz.
 	Ready func() error
 	// Metrics are served at /metrics.
@@ -37,7 +39,7 @@ func NewHandler(options Options) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{}))
-	return secured(mux)
+	return secured(guarded(options.Access, mux))
 }
 
 // secured adds the headers that keep a page from being framed or made to run

@@ -54,7 +54,7 @@ func serve(t *testing.T, s *source, ready error) (*operator.Client, string) {
 		Source: s, Ready: func() error { return ready }, Metrics: prometheus.NewRegistry(), Version: "v1", Logger: zerolog.Nop(),
 	}))
 	t.Cleanup(server.Close)
-	client, err := operator.NewClient(server.URL)
+	client, err := operator.NewClient(server.URL, operator.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,134 @@
+package admission_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/drayage/drayage/internal/admission"
+)
+
+const (
+	secret = "0123456789abcdef01234567"
+	other  = "abcdefabcdefabcdefabcdef"
+)
+
+func policy(t *testing.T, p admission.Policy) *admission.Admission {
+	t.Helper()
+	a, err := admission.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestClientsAreKnownByTheBestThatTheyShow(t *testing.T) {
+	a := policy(t, admission.Policy{Tokens: []admission.Token{{Name: "ci", Secret: secret}, {Name: "ci", Secret: other}}})
+	for _, c := range []struct{ token, certificate, address, want string }{
+		{"", "", "10.0.0.7", "address:10.0.0.7"},
+		{"", "spiffe://acme/ci", "10.0.0.7", "certificate:spiffe://acme/ci"},
+		{secret, "spiffe://acme/ci", "10.0.0.7", "token:ci"},
+		{other, "", "10.0.0.7", "token:ci"},
+	} {
+		if got, err := a.Identify(c.token, c.certificate, c.address); err != nil || got != c.want {
+			t.Errorf("%+v is %q, %v", c, got, err)
+		}
+	}
+	if got, err := a.Identify(secret+"x", "spiffe://acme/ci", ""); !errors.Is(err, admission.ErrUnknownToken) {
+		t.Errorf("a wrong token is %q, %v", got, err)
+	}
+}
+
+func TestARuleAllowsWhatAllItsFieldsAllow(t *testing.T) {
+	a := policy(t, admission.Policy{Rules: []admission.Rule{
+		{
+			Name: "release", Clients: []string{"token:release", "certificate:spiffe://acme/release/*"}, Targets: []string{"//release/...", "//app:push"},
+			Repositories: []string{"ghcr.io/acme/**"}, Tags: []string{"v*", "latest"}, Sources: []string{"index.docker.io/library/*"},
+		},
+		{Name: "branches", Clients: []string{"token:ci", "address:10.0.0.0/8", "address:::1"}, Repositories: []string{"ghcr.io/acme/dev-*"}},
+	}})
+	release := admission.Push{
+		Client: "token:release", Target: "@@//release/server:push", Repository: "ghcr.io/acme/team/app", Tags: []string{"v1.2", "latest"},
+		Sources: []string{"index.docker.io/library/debian"},
+	}
+	for name, c := range map[string]struct {
+		change func(*admission.Push)
+		denied string
+	}{
+		"all right":          {func(*admission.Push) {}, ""},
+		"by certificate":     {func(p *admission.Push) { p.Client = "certificate:spiffe://acme/release/7" }, ""},
+		"the package itself": {func(p *admission.Push) { p.Target = "//release:push" }, ""},
+		"one target":         {func(p *admission.Push) { p.Target = "//app:push" }, ""},
+		"without tags":       {func(p *admission.Push) { p.Tags = nil }, ""},
+		"a network": {func(p *admission.Push) {
+			*p = admission.Push{Client: "address:10.9.8.7", Repository: "ghcr.io/acme/dev-x"}
+		}, ""},
+		"a mapped address": {func(p *admission.Push) {
+			*p = admission.Push{Client: "address:::ffff:10.9.8.7", Repository: "ghcr.io/acme/dev-x"}
+		}, ""},
+		"an address": {func(p *admission.Push) { *p = admission.Push{Client: "address:::1", Repository: "ghcr.io/acme/dev-x"} }, ""},
+		"another network": {func(p *admission.Push) {
+			*p = admission.Push{Client: "address:11.9.8.7", Repository: "ghcr.io/acme/dev-x"}
+		}, "not for address:11.9.8.7"},
+		"named like an address": {func(p *admission.Push) {
+			*p = admission.Push{Client: "token:10.9.8.7", Repository: "ghcr.io/acme/dev-x"}
+		}, "not for token:10.9.8.7"},
+		"another client":         {func(p *admission.Push) { p.Client = "token:releaser" }, "does not let token:releaser push this: rule release is for the clients token:release, "},
+		"a package beside":       {func(p *admission.Push) { p.Target = "//released:push" }, "rule release is for the targets //release/..., //app:push, and not for //released:push"},
+		"another repository's":   {func(p *admission.Push) { p.Target = "@@evil//release:push" }, "not for @@evil//release:push"},
+		"another registry":       {func(p *admission.Push) { p.Repository = "evil.io/ghcr.io/acme/app" }, "rule release is for the repositories ghcr.io/acme/**, and not for evil.io/ghcr.io/acme/app"},
+		"one tag too many":       {func(p *admission.Push) { p.Tags = []string{"v1", "dev"} }, "rule release is for the tags v*, latest, and not for dev"},
+		"a source":               {func(p *admission.Push) { p.Sources = []string{"ghcr.io/secret/base"} }, "sources of layers index.docker.io/library/*, and not for ghcr.io/secret/base"},
+		"of two rules the other": {func(p *admission.Push) { p.Client = "token:ci" }, "rule branches is for the repositories ghcr.io/acme/dev-*"},
+	} {
+		push := release
+		c.change(&push)
+		err := a.Admit(push)
+		var denied *admission.DeniedError
+		if c.denied == "" && err != nil || c.denied != "" && (!errors.As(err, &denied) || !strings.Contains(err.Error(), c.denied)) {
+			t.Errorf("%s: %v, want %q", name, err, c.denied)
+		}
+	}
+}
+
+func TestNoPolicyAllowsAllAndAnEmptyOneNothing(t *testing.T) {
+	push := admission.Push{Client: "address:10.0.0.7", Repository: "ghcr.io/acme/app"}
+	open := policy(t, admission.Policy{})
+	if err := open.Admit(push); err != nil || !open.MayRead(push.Client) || !open.MayOperate(push.Client) {
+		t.Errorf("without a policy: %v", err)
+	}
+	shut := policy(t, admission.Policy{Rules: []admission.Rule{}, Read: []string{}, Operate: []string{"address:127.0.0.1"}})
+	if err := shut.Admit(push); err == nil || shut.MayRead(push.Client) || shut.MayOperate(push.Client) {
+		t.Errorf("with an empty policy: %v", err)
+	}
+	if !shut.MayOperate("address:127.0.0.1") {
+		t.Error("a client that is named may not operate")
+	}
+}
+
+func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
+	rule := func(change func(*admission.Rule)) admission.Policy {
+		r := admission.Rule{Name: "r"}
+		change(&r)
+		return admission.Policy{Rules: []admission.Rule{r}}
+	}
+	for want, p := range map[string]admission.Policy{
+		"tokens[0].name: is empty":                  {Tokens: []admission.Token{{Secret: secret}}},
+		"tokens[0]: the token of ci has 5 bytes":    {Tokens: []admission.Token{{Name: "ci", Secret: "short"}}},
+		"tokens[1]: ci and cd have one token":       {Tokens: []admission.Token{{Name: "ci", Secret: secret}, {Name: "cd", Secret: secret}}},
+		"rules[0].name: is empty":                   {Rules: []admission.Rule{{}}},
+		`rules[0].clients: "ci" is none of`:         rule(func(r *admission.Rule) { r.Clients = []string{"ci"} }),
+		`rules[0].clients: "address:10.0/8" is not`: rule(func(r *admission.Rule) { r.Clients = []string{"address:10.0/8"} }),
+		`rules[0].targets: "app" is not a target`:   rule(func(r *admission.Rule) { r.Targets = []string{"app"} }),
+		`rules[0].targets: "//app" is not`:          rule(func(r *admission.Rule) { r.Targets = []string{"//app"} }),
+		`rules[0].repositories: "[" is not a`:       rule(func(r *admission.Rule) { r.Repositories = []string{"["} }),
+		`rules[0].tags: "" is not a pattern`:        rule(func(r *admission.Rule) { r.Tags = []string{""} }),
+		`rules[0].sources: "{" is not a pattern`:    rule(func(r *admission.Rule) { r.Sources = []string{"{"} }),
+		`read: "everybody" is none of`:              {Read: []string{"everybody"}},
+		`operate: "me" is none of`:                  {Operate: []string{"me"}},
+	} {
+		if _, err := admission.New(p); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/drayage/drayage/internal/operator"
+)
+
+// Access says who may do what over HTTP.
+type Access interface {
+	// Client names who sends a request. An error is of one that shows what proves
+	// nothing.
+	Client(r *http.Request) (name string, err error)
+	MayRead(client string) bool
+	MayOperate(client string) bool
+}
+
+// guarded lets pass what the client of a request may do. Whether the daemon is alive
+// is for everybody to ask.
+func guarded(access Access, next http.Handler) http.Handler {
+	if access == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz":
+			next.ServeHTTP(w, r)
+			return
+		}
+		client, err := access.Client(r)
+		if err != nil {
+			w.Header().Set("WWW-Authenticate", `Basic realm="drayage", charset="UTF-8"`)
+			problem(w, http.StatusUnauthorized, "Nobody is known by that", err.Error())
+			return
+		}
+		may, list := access.MayRead, "read"
+		if operates(r) {
+			may, list = access.MayOperate, "operate"
+		}
+		if may(client) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.Header.Get("Authorization") == "" {
+			// A browser asks its user for a token then, and sends it as a password.
+			w.Header().Set("WWW-Authenticate", `Basic realm="drayage", charset="UTF-8"`)
+			problem(w, http.StatusUnauthorized, "This is not for everybody", client+" is not in the daemon's policy."+list+"; show a token, as DRAYAGE_TOKEN_FILE has drayage do")
+			return
+		}
+		problem(w, http.StatusForbidden, "This is not for everybody", client+" is not in the daemon's policy."+list)
+	})
+}
+
+// operates tells whether a request changes anything. To verify the ledger is a lot of
+// reading.
+func operates(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return false
+	}
+	return r.URL.Path != operator.VerifyPath
+}
