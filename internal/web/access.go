@@ -60,3 +60,15 @@ func operates(r *http.Request) bool {
 	}
 	return r.URL.Path != operator.VerifyPath
 }
+
+// client names who sent a request that was let pass, for the log.
+func (h *handler) client(r *http.Request) string {
+	if h.Access == nil {
+		return r.RemoteAddr
+	}
+	name, err := h.Access.Client(r)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return name
+}

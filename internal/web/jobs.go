@@ -76,7 +76,7 @@ func (h *handler) requeue(w http.ResponseWriter, r *http.Request) {
 
 // acted writes down that somebody interfered.
 func (h *handler) acted(r *http.Request, selection store.Selection, jobs int) {
-	h.Logger.Info().Str("path", r.URL.Path).Str("peer", r.RemoteAddr).Int64("job", selection.Job).Str("invocation", selection.Invocation).
+	h.Logger.Info().Str("path", r.URL.Path).Str("client", h.client(r)).Int64("job", selection.Job).Str("invocation", selection.Invocation).
 		Str("target", selection.Target).Bool("all", selection.All).Int("jobs", jobs).Msg("jobs were acted on")
 }
 

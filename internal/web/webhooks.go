@@ -53,7 +53,7 @@ func (h *handler) redeliver(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, err)
 		return
 	}
-	h.Logger.Info().Str("peer", r.RemoteAddr).Ints64("events", redelivery.Events).Str("webhook", redelivery.Webhook).
+	h.Logger.Info().Str("client", h.client(r)).Ints64("events", redelivery.Events).Str("webhook", redelivery.Webhook).
 		Bool("all", redelivery.All).Int("redelivered", n).Msg("events are delivered again")
 	found(w, operator.Redelivered{Events: n})
 }
