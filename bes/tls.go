@@ -2,10 +2,10 @@ package bes
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
+
+	"github.com/drayage/drayage/internal/certpool"
 )
 
 // TLS is how a backend is reached over grpcs://.
@@ -26,13 +26,9 @@ type TLS struct {
 func (t TLS) config() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
+		var err error
+		if config.RootCAs, err = certpool.Read(t.CAFile); err != nil {
 			return nil, fmt.Errorf("read certificate authorities: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read certificate authorities: %s holds no certificate in PEM", t.CAFile)
 		}
 	}
 	if (t.CertFile == "") != (t.KeyFile == "") {

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// The sleeps below are within synctest's bubbles, whose clock is their own: they take
+// no time, and end when all else waits.
+
 // never is a registry with which nothing moves.
 func never(string) time.Time { return time.Time{} }
 

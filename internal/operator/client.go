@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/drayage/drayage/internal/certpool"
 )
 
 // maxAnswer bounds one answer of the daemon, in bytes.
@@ -75,13 +76,9 @@ func (l Login) tls() (*tls.Config, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if l.CA != "" {
-		pem, err := os.ReadFile(l.CA)
-		if err != nil {
+		var err error
+		if config.RootCAs, err = certpool.Read(l.CA); err != nil {
 			return nil, fmt.Errorf("read the daemon's certificate authority: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read the daemon's certificate authority: %s holds no PEM certificate", l.CA)
 		}
 	}
 	if l.Cert != "" || l.Key != "" {

@@ -1,20 +1,11 @@
 package server_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 	buildv1 "google.golang.org/genproto/googleapis/devtools/build/v1"
@@ -24,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/drayage/drayage/internal/certpool/certtest"
 	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/server"
 )
@@ -37,32 +29,6 @@ func write(t *testing.T, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// certificate writes one for 127.0.0.1 that is its own authority, in the name given.
-func certificate(t *testing.T, name string) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := func(kind string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
-	return write(t, "cert.pem", encode("CERTIFICATE", der)), write(t, "key.pem", encode("PRIVATE KEY", keyDER))
 }
 
 // ask reads and steers, and returns what was said against either.
@@ -133,7 +99,7 @@ func TestThePolicySaysWhoReadsAndWhoOperates(t *testing.T) {
 }
 
 func TestACertificateNamesAClient(t *testing.T) {
-	cert, key := certificate(t, "ops.acme.example")
+	cert, key := certtest.SelfSigned(t, "ops.acme.example")
 	c := config(t)
 	c.TLS = server.TLS{Cert: cert, Key: key, ClientCA: cert}
 	c.Policy = &server.Policy{Read: []string{"certificate:*.acme.example"}, Operate: []string{"certificate:ops.*"}}

@@ -2,12 +2,12 @@ package server
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/drayage/drayage/internal/certpool"
 )
 
 // security is the TLS of both servers; without a config there is none.
@@ -24,13 +24,8 @@ func (t TLS) load() (security, error) {
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	if t.ClientCA != "" {
-		pem, err := os.ReadFile(t.ClientCA)
-		if err != nil {
+		if config.ClientCAs, err = certpool.Read(t.ClientCA); err != nil {
 			return security{}, fmt.Errorf("tls.client_ca: %w", err)
-		}
-		config.ClientCAs = x509.NewCertPool()
-		if !config.ClientCAs.AppendCertsFromPEM(pem) {
-			return security{}, fmt.Errorf("tls.client_ca: %s holds no PEM certificate", t.ClientCA)
 		}
 		config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
