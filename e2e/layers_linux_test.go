@@ -2,9 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -30,12 +28,12 @@ func TestALayerThatHasEverything(t *testing.T) {
 	w.Bazel(t, "build", "--output_groups=+blob", "//...")
 	blobs := map[string]string{"none": w.Read(t, "bazel-bin/none.tar"), "gzip": w.Read(t, "bazel-bin/gzip.tar.gz")}
 	blobs["zstd"] = unzstd(t, w.Read(t, "bazel-bin/zstd.tar.zst"))
-	images := map[string]string{"gzip": imageLayout(t, w)}
+	images := map[string]string{"gzip": layoutOf(t, w, "bazel-bin/image", "bazel-bin/gzip.tar.gz")}
 
 	w.Bazel(t, "build", "--@drayage//rules/settings:estargz=enabled", "--output_groups=+blob", "//...")
 	blobs["estargz"] = w.Read(t, "bazel-bin/gzip.tar.gz")
 	metadata := w.Read(t, "bazel-bin/gzip.layer.json")
-	images["estargz"] = imageLayout(t, w)
+	images["estargz"] = layoutOf(t, w, "bazel-bin/image", "bazel-bin/gzip.tar.gz")
 
 	for name, blob := range blobs {
 		t.Run("GNU tar lists "+name, func(t *testing.T) { wantListing(t, blob) })
@@ -48,21 +46,11 @@ func TestALayerThatHasEverything(t *testing.T) {
 	t.Run("a program out of it finds its runfiles", func(t *testing.T) {
 		dir := t.TempDir()
 		gnuTar(t, w.Read(t, "bazel-bin/runnable.tar"), "--extract", "--directory="+dir)
-		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "app", "runner"))
-		cmd.Env, cmd.Dir = []string{"PATH=" + os.Getenv("PATH")}, t.TempDir()
-		output, err := cmd.CombinedOutput()
-		if want := "hello\nfrom another repository\n"; err != nil || string(output) != want {
-			t.Errorf("it printed %q (%v), want %q", output, err, want)
-		}
+		wantRuns(t, dir, "app/runner", "hello\nfrom another repository\n")
 	})
 	for name, layout := range images {
 		t.Run("umoci unpacks "+name, func(t *testing.T) {
-			bundle := filepath.Join(rig.TempDir(t), "bundle")
-			output, err := exec.CommandContext(t.Context(), rig.Tool(t, "umoci"), "unpack", "--rootless", "--image="+layout+":latest", bundle).CombinedOutput()
-			if err != nil {
-				t.Fatalf("umoci: %v\n%s", err, output)
-			}
-			wantExtracted(t, filepath.Join(bundle, "rootfs"))
+			wantExtracted(t, umociUnpacked(t, layout))
 		})
 	}
 	t.Run("the stargz snapshotter's verifier accepts estargz", func(t *testing.T) { wantVerified(t, blobs["estargz"], metadata) })
@@ -181,28 +169,6 @@ func wantExtracted(t *testing.T, dir string) {
 			t.Errorf("%s of %s is %q (%v), want %q", attribute[0], path, value[:max(n, 0)], err, attribute[1])
 		}
 	}
-}
-
-// imageLayout makes an OCI image layout of //:image, and returns its folder.
-func imageLayout(t *testing.T, w *rig.Workspace) string {
-	t.Helper()
-	dir := t.TempDir()
-	put := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		check(t, os.WriteFile(path, []byte(text), 0o644))
-		return path
-	}
-	manifest := w.Read(t, "bazel-bin/image.manifest.json")
-	for _, blob := range []string{manifest, w.Read(t, "bazel-bin/image.config.json"), w.Read(t, "bazel-bin/gzip.tar.gz")} {
-		put(fmt.Sprintf("blobs/sha256/%x", sha256.Sum256([]byte(blob))), blob)
-	}
-	put("oci-layout", `{"imageLayoutVersion": "1.0.0"}`)
-	put("index.json", fmt.Sprintf(`{"schemaVersion": 2, "manifests": [{
-	"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:%x", "size": %d,
-	"annotations": {"org.opencontainers.image.ref.name": "latest"}
-}]}`, sha256.Sum256([]byte(manifest)), len(manifest)))
-	return dir
 }
 
 func unzstd(t *testing.T, blob string) string {

@@ -72,14 +72,20 @@ of the build.
 
 The list has one entry a line, fields parted by tabs:
 
-  file  MODE  PATH  SOURCE    a file; all that is below SOURCE if it is a directory
-  empty MODE  PATH            an empty file
-  link  PATH  TARGET          a symbolic link
-  dir   MODE  PATH            a directory
+  put    MODE FOLDER KIND NAME SOURCE   what SOURCE holds, at FOLDER/NAME
+  link   PATH TARGET                    a symbolic link
+  dir    MODE PATH                      a directory
+  remove PATH                           the end of what the layers below have there
+  mode   MODE PATTERN                   the mode of files whose paths match
+
+KIND is file for what is in the sources, tree for a directory that an action made,
+output for anything else that an action made, symlink for a symbolic link, and empty
+for an empty file. MODE is octal; a question mark after it lets mode lines win.
 
 More fields are attributes: uid=N, gid=N, mtime=TIME (seconds since 1970, or
 2006-01-02T15:04:05Z), xattr:NAME=VALUE (text, 0x and hexadecimal digits, or 0s and
-base64).`,
+base64). A put can have strip=PREFIX, which its name begins with, and own=folder,
+which gives the folder the same owner.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			listed, err := os.Open(list)
@@ -97,7 +103,9 @@ base64).`,
 		},
 	}
 	command.Flags().StringVar(&list, "list", "", "file that lists the entries")
-	common.add(command, string(layer.Gzip)).BoolVar(&common.options.Copies, "copies", false, "write files that are alike in full, and not as hard links")
+	flags := common.add(command, string(layer.Gzip))
+	flags.BoolVar(&common.options.Copies, "copies", false, "write files that are alike in full, and not as hard links")
+	flags.BoolVar(&common.options.Parents, "parents", false, "write an entry for each parent directory that has none")
 	require(command, "list")
 	return command
 }

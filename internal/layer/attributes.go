@@ -107,6 +107,8 @@ func (e Entry) header() *tar.Header {
 		h.PAXRecords["SCHILY.xattr."+name] = value // as GNU tar and star have it
 	}
 	switch {
+	case e.Removed:
+		h.Name = whiteoutPath(e.Path)
 	case e.Dir:
 		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
 	case e.Link != "":

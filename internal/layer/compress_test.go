@@ -29,7 +29,7 @@ func TestTheNumberOfProcessorsDoesNotShow(t *testing.T) {
 		var first []byte
 		for _, processors := range []int{1, 2, 7} {
 			before := runtime.GOMAXPROCS(processors)
-			blob, _ := write(t, "file\t0644\t/app\t"+dir+"\n", options)
+			blob, _ := write(t, "put\t0644\t/app\tfile\t\t"+dir+"\n", options)
 			runtime.GOMAXPROCS(before)
 			if first == nil {
 				first = blob
@@ -65,7 +65,7 @@ func TestSameSourcesInAnotherFolderGiveTheSameBlob(t *testing.T) {
 	for _, compression := range []layer.Compression{layer.Gzip, layer.Zstd} {
 		for i := range blobs {
 			file := source(t, filepath.Join(t.TempDir(), fmt.Sprint("f", i)), content)
-			blobs[i], _ = write(t, "file\t0644\t/data\t"+file+"\n", layer.Options{Compression: compression})
+			blobs[i], _ = write(t, "put\t0644\t/data\tfile\t\t"+file+"\n", layer.Options{Compression: compression})
 		}
 		if !bytes.Equal(blobs[0], blobs[1]) {
 			t.Errorf("%s: the blobs differ", compression)

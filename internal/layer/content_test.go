@@ -26,7 +26,7 @@ func TestEveryFileOfManyHasItsOwnBytes(t *testing.T) {
 		}
 		name := fmt.Sprintf("f%04d", n)
 		want[name] = strings.Repeat(name+" ", size/6)
-		list += "file\t0644\t/" + name + "\t" + source(t, filepath.Join(dir, name), want[name]) + "\n"
+		list += "put\t0644\t/" + name + "\tfile\t\t" + source(t, filepath.Join(dir, name), want[name]) + "\n"
 	}
 	for range 3 {
 		blob, _ := write(t, list, layer.Options{Compression: layer.None})

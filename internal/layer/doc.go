@@ -2,7 +2,8 @@
 // same to the byte wherever and whenever they are made.
 //
 // Times are the epoch and owners are root unless said otherwise, entries are in
-// the order of their paths, every parent directory is there once, and file modes
-// come from what the caller says, never from the file system: Bazel makes every
-// output executable, and remote execution every input.
+// the order of their paths, and file modes come from what the caller says, never
+// from the file system: Bazel makes every output executable, and remote execution
+// every input. Links that Bazel made are followed, and links that the user made
+// are kept. A directory that nobody named has no entry.
 package layer

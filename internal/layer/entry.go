@@ -22,7 +22,14 @@ type Entry struct {
 	Link string
 	// Dir says that the entry is a directory.
 	Dir bool
+	// Removed says that the path is gone: the layers below may have it.
+	Removed bool
 	Attributes
+
+	// implied says that nobody named the directory: whoever does wins.
+	implied bool
+	// open says that the mode is only the usual one.
+	open bool
 }
 
 // Attributes are what an entry has besides its content.
@@ -51,8 +58,8 @@ func cleanPath(p string) (string, error) {
 	if p == "" {
 		return "", fmt.Errorf("an entry has no path")
 	}
-	if strings.ContainsAny(p, "\x00\n") {
-		return "", fmt.Errorf("path %q holds a line break or a zero byte", p)
+	if strings.Contains(p, "\x00") {
+		return "", fmt.Errorf("path %q holds a zero byte", p)
 	}
 	for element := range strings.SplitSeq(p, "/") {
 		if element == ".." {
@@ -66,9 +73,9 @@ func cleanPath(p string) (string, error) {
 	return p, nil
 }
 
-// arrange puts the entries into the order of the archive, adds the parent
-// directories that nobody named, and refuses two things at one path.
-func arrange(entries []Entry) ([]Entry, error) {
+// arrange puts the entries into the order of the archive, and refuses two things
+// at one path. With parents it adds the parent directories that nobody named.
+func arrange(entries []Entry, parents bool) ([]Entry, error) {
 	sorted := make([]Entry, 0, len(entries))
 	for _, e := range entries {
 		p, err := cleanPath(e.Path)
@@ -76,8 +83,14 @@ func arrange(entries []Entry) ([]Entry, error) {
 			return nil, err
 		}
 		if p == "" && !e.Dir {
-			return nil, fmt.Errorf("the root of the image cannot be a file (%s)", e.Source)
+			return nil, fmt.Errorf("the root of the image must be a directory (%s)", describe(e))
 		}
+		if !e.Removed {
+			if err := refuseWhiteouts(p); err != nil {
+				return nil, err
+			}
+		}
+		e.open = false
 		if e.Path = p; p != "" {
 			sorted = append(sorted, e)
 		}
@@ -94,9 +107,11 @@ func arrange(entries []Entry) ([]Entry, error) {
 	}
 	for _, e := range sorted {
 		if n := len(ordered); n > 0 && ordered[n-1].Path == e.Path {
-			if !reflect.DeepEqual(ordered[n-1], e) {
-				return nil, fmt.Errorf("/%s is there twice: from %s and from %s", e.Path, describe(ordered[n-1]), describe(e))
+			one, err := oneOf(ordered[n-1], e)
+			if err != nil {
+				return nil, err
 			}
+			ordered[n-1], above[len(above)-1] = one, one
 			continue
 		}
 		for len(above) > 0 && !isBelow(e.Path, above[len(above)-1].Path) {
@@ -105,11 +120,11 @@ func arrange(entries []Entry) ([]Entry, error) {
 		known := 0 // how much of the path is there
 		if n := len(above); n > 0 {
 			if parent := above[n-1]; !parent.Dir {
-				return nil, fmt.Errorf("/%s is %s, and /%s is to be below it", parent.Path, describe(parent), e.Path)
+				return nil, fmt.Errorf("/%s is %s, so /%s cannot be below it", parent.Path, describe(parent), e.Path)
 			}
 			known = len(above[n-1].Path) + 1
 		}
-		for i := known; i < len(e.Path); i++ {
+		for i := known; parents && i < len(e.Path); i++ {
 			if e.Path[i] == '/' {
 				add(Entry{Path: e.Path[:i], Dir: true, Attributes: Attributes{Mode: DirMode}})
 			}
@@ -117,6 +132,23 @@ func arrange(entries []Entry) ([]Entry, error) {
 		add(e)
 	}
 	return ordered, nil
+}
+
+// oneOf is the one entry of two at the same path: they are alike, or one of them is
+// a directory that somebody named, and the other the same directory that nobody
+// did.
+func oneOf(a, b Entry) (Entry, error) {
+	switch {
+	case a.Dir && b.Dir && b.implied:
+		return a, nil
+	case a.Dir && b.Dir && a.implied:
+		return b, nil
+	case reflect.DeepEqual(a, b):
+		return a, nil
+	case a.Removed != b.Removed:
+		return Entry{}, fmt.Errorf("/%s is in the layer, and remove names it: a path can be either; to remove what is in a directory below, write /%s/", a.Path, a.Path)
+	}
+	return Entry{}, fmt.Errorf("/%s is there twice: from %s and from %s", a.Path, describe(a), describe(b))
 }
 
 func isBelow(path, dir string) bool {
@@ -139,6 +171,8 @@ func comparePaths(a, b string) int {
 
 func describe(e Entry) string {
 	switch {
+	case e.Removed:
+		return "what remove names"
 	case e.Dir:
 		return "a directory"
 	case e.Link != "":

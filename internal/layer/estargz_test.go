@@ -20,7 +20,7 @@ func TestEStargzPassesItsOwnVerifier(t *testing.T) {
 	dir := t.TempDir()
 	source(t, filepath.Join(dir, "tree/a"), strings.Repeat("a", 10_000))
 	source(t, filepath.Join(dir, "tree/b"), "b")
-	blob, metadata := write(t, "file\t0644\t/app\t"+dir+"/tree\n", layer.Options{EStargz: true, Scratch: dir})
+	blob, metadata := write(t, "put\t0644\t/app\tfile\t\t"+dir+"/tree\n", layer.Options{EStargz: true, Scratch: dir})
 	r, err := estargz.Open(io.NewSectionReader(bytes.NewReader(blob), 0, int64(len(blob))))
 	if err != nil {
 		t.Fatal(err)

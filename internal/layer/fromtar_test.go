@@ -17,7 +17,7 @@ import (
 func TestAnArchiveBecomesALayer(t *testing.T) {
 	file := source(t, filepath.Join(t.TempDir(), "f"), strings.Repeat("f", 10_000))
 	for _, from := range []layer.Compression{layer.Gzip, layer.Zstd, layer.None} {
-		archive, original := write(t, "file\t0644\t/f\t"+file+"\n", layer.Options{Compression: from})
+		archive, original := write(t, "put\t0644\t/f\tfile\t\t"+file+"\n", layer.Options{Compression: from})
 		for _, to := range []layer.Compression{"", layer.Gzip, layer.Zstd, layer.None} {
 			var blob bytes.Buffer
 			made, err := layer.FromTar(&blob, bytes.NewReader(archive), layer.Options{Compression: to})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,30 +100,22 @@ func TestArchiveHoldsJustWhatWasAskedFor(t *testing.T) {
 	source(t, filepath.Join(dir, "tree/b"), "b")
 	server := source(t, filepath.Join(dir, "server"), "ELF")
 	list := strings.Join([]string{
-		"file\t0755\t/app/bin/server\t" + server,
-		"file\t0755\t/app/bin/server.runfiles/_main/server\t" + server,
-		"file\t0644\t/app/config\t" + source(t, filepath.Join(dir, "config"), "k=v"),
-		"file\t0644\tapp/static\t" + filepath.Join(dir, "tree"),
-		"empty\t0644\t/app/bin/server.runfiles/__init__.py",
+		"put\t0755\t/app/bin/server\tfile\t\t" + server,
+		"put\t0755\t/app/bin/server.runfiles/_main/server\tfile\t\t" + server,
+		"put\t0644\t/app/config\tfile\t\t" + source(t, filepath.Join(dir, "config"), "k=v"),
+		"put\t0644\tapp/static\tfile\t\t" + filepath.Join(dir, "tree"),
+		"put\t0644\t/app/bin/server.runfiles/__init__.py\tempty\t\t",
 		"link\t/app/current\tbin/server",
 		"dir\t0700\t/var/lib/app",
 		"",
 	}, "\n")
-	want := `5 0755 0:0 0 app/
-5 0755 0:0 0 app/bin/
-0 0755 0:0 0 app/bin/server "ELF"
-5 0755 0:0 0 app/bin/server.runfiles/
+	want := `0 0755 0:0 0 app/bin/server "ELF"
 0 0644 0:0 0 app/bin/server.runfiles/__init__.py
-5 0755 0:0 0 app/bin/server.runfiles/_main/
 1 0755 0:0 0 app/bin/server.runfiles/_main/server -> app/bin/server
 0 0644 0:0 0 app/config "k=v"
 2 0777 0:0 0 app/current -> bin/server
-5 0755 0:0 0 app/static/
-5 0755 0:0 0 app/static/a/
 0 0644 0:0 0 app/static/a/x "x"
 0 0644 0:0 0 app/static/b "b"
-5 0755 0:0 0 var/
-5 0755 0:0 0 var/lib/
 5 0700 0:0 0 var/lib/app/
 `
 	for _, compression := range []layer.Compression{layer.Gzip, layer.Zstd, layer.None} {
@@ -149,8 +142,70 @@ func TestArchiveHoldsJustWhatWasAskedFor(t *testing.T) {
 	}
 }
 
+func TestParentsAreWrittenIfAskedFor(t *testing.T) {
+	dir := t.TempDir()
+	source(t, filepath.Join(dir, "tree/a/x"), "x")
+	list := "put\t0644\t/srv/tree\ttree\t\t" + dir + "/tree\tuid=7\ndir\t1777\t/srv/tmp/\n"
+	for _, row := range []struct {
+		parents bool
+		want    string
+	}{
+		{false, `5 1777 0:0 0 srv/tmp/
+5 0755 7:0 0 srv/tree/
+5 0755 7:0 0 srv/tree/a/
+0 0644 7:0 0 srv/tree/a/x "x"
+`},
+		{true, `5 0755 0:0 0 srv/
+5 1777 0:0 0 srv/tmp/
+5 0755 7:0 0 srv/tree/
+5 0755 7:0 0 srv/tree/a/
+0 0644 7:0 0 srv/tree/a/x "x"
+`},
+	} {
+		blob, _ := write(t, list, layer.Options{Compression: layer.None, Parents: row.parents})
+		if diff := cmp.Diff(row.want, listing(t, blob)); diff != "" {
+			t.Errorf("parents %v (-want +got):\n%s", row.parents, diff)
+		}
+	}
+}
+
+func TestWhatIsRemovedIsAWhiteout(t *testing.T) {
+	file := source(t, filepath.Join(t.TempDir(), "f"), "f")
+	blob, _ := write(t, "remove\t/etc/motd\nremove\t/usr/share/doc/\nput\t0644\t/usr/share/doc/f\tfile\t\t"+file+"\n", layer.Options{Compression: layer.None})
+	want := `0 0000 0:0 0 etc/.wh.motd
+0 0000 0:0 0 usr/share/doc/.wh..wh..opq
+0 0644 0:0 0 usr/share/doc/f "f"
+`
+	if diff := cmp.Diff(want, listing(t, blob)); diff != "" {
+		t.Errorf("listing (-want +got):\n%s", diff)
+	}
+}
+
+func TestPatternsDecideModesThatNobodyElseDecides(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"bin/java", "bin/jcmd", "lib/libjvm.so", "README"} {
+		source(t, filepath.Join(dir, "jdk", name), name)
+	}
+	blob, _ := write(t, strings.Join([]string{
+		"put\t0644?\t/opt/jdk\ttree\t\t" + dir + "/jdk",
+		"put\t0400\t/opt/jdk/bin/own\tfile\t\t" + dir + "/jdk/README",
+		"mode\t0755\t/opt/**/{bin,lib}/*",
+		"mode\t0711\t/opt/jdk/bin/jc*",
+		"",
+	}, "\n"), layer.Options{Compression: layer.None, Copies: true})
+	want := `0 0644 0:0 0 opt/jdk/README "README"
+0 0755 0:0 0 opt/jdk/bin/java "bin/java"
+0 0711 0:0 0 opt/jdk/bin/jcmd "bin/jcmd"
+0 0400 0:0 0 opt/jdk/bin/own "README"
+0 0755 0:0 0 opt/jdk/lib/libjvm.so "lib/libjvm.so"
+`
+	if diff := cmp.Diff(want, listing(t, blob)); diff != "" {
+		t.Errorf("listing (-want +got):\n%s", diff)
+	}
+}
+
 func TestBlobIsNamedForTheCacheUnderItsDigestFunction(t *testing.T) {
-	blob, metadata := write(t, "empty\t0644\t/a\n", layer.Options{DigestFunction: "blake3"})
+	blob, metadata := write(t, "put\t0644\t/a\tempty\t\t\n", layer.Options{DigestFunction: "blake3"})
 	if want := fmt.Sprintf("blake3:%x", blake3.Sum256(blob)); metadata.Sources[0].CAS != want {
 		t.Errorf("CAS digest is %s, want %s", metadata.Sources[0].CAS, want)
 	}
@@ -159,18 +214,55 @@ func TestBlobIsNamedForTheCacheUnderItsDigestFunction(t *testing.T) {
 	}
 }
 
+// loop is a directory with a link to itself.
+func loop(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	link(t, ".", filepath.Join(dir, "loop"))
+	return dir
+}
+
+// pipe is a directory with a named pipe.
+func pipe(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// link makes a symbolic link, and the folders above it.
+func link(t *testing.T, to, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(to, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWhatCannotBeALayerIsRefusedByName(t *testing.T) {
 	dir := t.TempDir()
 	a := source(t, filepath.Join(dir, "a"), "a")
 	b := source(t, filepath.Join(dir, "b"), "b")
 	for _, row := range []struct{ name, list, want string }{
-		{"two files at one path", "file\t0644\t/x\t" + a + "\nfile\t0644\tx/\t" + b + "\n", "/x is there twice: from " + a + " and from " + b},
-		{"a file below a file", "file\t0644\t/x\t" + a + "\nfile\t0644\t/x/y\t" + b + "\n", "/x is " + a + ", and /x/y is to be below it"},
-		{"a path that leads out", "file\t0644\t/x/../../y\t" + a + "\n", "leads out of the image"},
-		{"the root as a file", "file\t0644\t/\t" + a + "\n", "the root of the image cannot be a file"},
-		{"a source that is missing", "file\t0644\t/x\t" + dir + "/none\n", "line 1: source of /x: "},
-		{"a mode that is none", "file\t0999\t/x\t" + a + "\n", "line 1: mode \"0999\""},
-		{"an unknown word", "pipe\t/x\n", "line 1: \"pipe\" is not"},
+		{"two files at one path", "put\t0644\t/x\tfile\t\t" + a + "\nput\t0644\tx/\tfile\t\t" + b + "\n", "/x is there twice: from " + a + " and from " + b},
+		{"a file below a file", "put\t0644\t/x\tfile\t\t" + a + "\nput\t0644\t/x/y\tfile\t\t" + b + "\n", "/x is " + a + ", so /x/y cannot be below it"},
+		{"a path that leads out", "put\t0644\t/x/../../y\tfile\t\t" + a + "\n", "leads out of the image"},
+		{"the root as a file", "put\t0644\t/\tfile\t\t" + a + "\n", "the root of the image must be a directory"},
+		{"a source that is missing", "put\t0644\t/x\tfile\t\t" + dir + "/none\n", "line 1: source of /x: "},
+		{"a mode that is none", "put\t0999\t/x\tfile\t\t" + a + "\n", "line 1: mode \"0999\""},
+		{"an unknown word", "pipe\t/x\n", "line 1: \"pipe\" must be put, "},
+		{"a path that is there and removed", "put\t0644\t/x\tfile\t\t" + a + "\nremove\t/x\n", "to remove what is in a directory below, write /x/"},
+		{"a file below what is removed", "put\t0644\t/x/y\tfile\t\t" + a + "\nremove\t/x\n", "/x is what remove names, so /x/y cannot be below it"},
+		{"a name that would remove another", "put\t0644\t/etc/.wh.passwd\tfile\t\t" + a + "\n", "the name .wh.passwd removes something"},
+		{"a pattern that matches nothing", "put\t0644\t/x\tfile\t\t" + a + "\nmode\t0755\t/y/*\n", `no file of the layer matches "/y/*"`},
+		{"a pattern without an end", "mode\t0755\t/y/[a\n", `"/y/[a" is not a pattern`},
+		{"a name that is not below the prefix", "put\t0644\t/x\tfile\tother/a\t" + a + "\tstrip=static\n", "other/a is not below static, which strip_prefix of /x names"},
+		{"a directory that leads to itself", "put\t0644\t/x\ttree\t\t" + loop(t) + "\n", "is a link to a directory that it is in"},
+		{"a pipe", "put\t0644\t/x\tfile\t\t" + pipe(t) + "\n", "must be a file, a directory or a symbolic link"},
 		{"a tab in a path", "link\t/x\ty\tz\n", `line 1: "z" is not of the form NAME=value: a path may not hold a tab`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -188,7 +280,7 @@ func TestWhatCannotBeALayerIsRefusedByName(t *testing.T) {
 func TestAttributesAreWrittenAsAsked(t *testing.T) {
 	file := source(t, filepath.Join(t.TempDir(), "f"), "f")
 	blob, _ := write(t, strings.Join([]string{
-		"file\t4755\t/bin/su\t" + file + "\tuid=1\tgid=2\tmtime=2001-09-09T01:46:40Z\txattr:user.a=text\txattr:security.capability=0x0100\txattr:user.b=0saGk=",
+		"put\t4755\t/bin/su\tfile\t\t" + file + "\tuid=1\tgid=2\tmtime=2001-09-09T01:46:40Z\txattr:user.a=text\txattr:security.capability=0x0100\txattr:user.b=0saGk=",
 		"link\t/bin/sh\tsu\tuid=7\tmtime=60",
 		"",
 	}, "\n"), layer.Options{Compression: layer.None})
@@ -200,7 +292,7 @@ func TestAttributesAreWrittenAsAsked(t *testing.T) {
 		}
 		headers = append(headers, h)
 	}
-	link, su := headers[1], headers[2]
+	link, su := headers[0], headers[1]
 	if su.Mode != 0o4755 || su.Uid != 1 || su.Gid != 2 || su.ModTime.Unix() != 1_000_000_000 {
 		t.Errorf("su is %+v", su)
 	}
@@ -214,7 +306,7 @@ func TestAttributesAreWrittenAsAsked(t *testing.T) {
 }
 
 func TestMetadataSurvivesTheFile(t *testing.T) {
-	_, want := write(t, "empty\t0644\t/a\n", layer.Options{})
+	_, want := write(t, "put\t0644\t/a\tempty\t\t\n", layer.Options{})
 	path := filepath.Join(t.TempDir(), "layer.json")
 	if err := want.WriteFile(path); err != nil {
 		t.Fatal(err)

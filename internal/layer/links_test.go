@@ -20,7 +20,7 @@ func TestFilesAlikeAreHardLinks(t *testing.T) {
 		{"e", "0644", large}, {"f", "0644", strings.ToUpper(large)}, {"g", "0644", large}, {"h", "0644", strings.ToUpper(large)},
 		{"i", "0644", ""}, {"j", "0644", ""},
 	} {
-		list += "file\t" + f.mode + "\t/" + f.name + "\t" + source(t, filepath.Join(dir, f.name), f.content) + "\n"
+		list += "put\t" + f.mode + "\t/" + f.name + "\tfile\t\t" + source(t, filepath.Join(dir, f.name), f.content) + "\n"
 	}
 	links := func(options layer.Options) string {
 		options.Compression = layer.None

@@ -4,9 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -15,110 +12,96 @@ const maxLine = 256 << 10
 
 // ReadList reads the entries of a layer, one a line, fields parted by tabs:
 //
-//	file  MODE  PATH  SOURCE     a regular file, or what SOURCE holds if it is a directory
-//	empty MODE  PATH             a regular file without content
-//	link  PATH  TARGET           a symbolic link
-//	dir   MODE  PATH             a directory
+//	put    MODE FOLDER KIND NAME SOURCE   what SOURCE holds, at FOLDER/NAME
+//	link   PATH TARGET                    a symbolic link
+//	dir    MODE PATH                      a directory
+//	remove PATH                           the end of what the layers below have at PATH; with a slash at its end, of what they have in it
+//	mode   MODE PATTERN                   the mode of files whose paths match
 //
-// MODE is octal. Further fields are attributes: uid=N, gid=N, mtime=TIME,
-// xattr:NAME=VALUE. It is the form in which the image_layer rule hands its
-// sources to the action.
+// KIND says what the source is: "file" is a file or a directory of the sources,
+// "tree" a directory that an action made, "output" another thing that an action
+// made, "symlink" a symbolic link, and "empty" an empty file, which has no source.
+//
+// MODE is octal. A question mark after it says that mode lines win over it.
+// Further fields are attributes: uid=N, gid=N, mtime=TIME, xattr:NAME=VALUE; of a
+// put also strip=PREFIX, which NAME then begins with, and own=folder, which gives
+// the folder the owner of what is in it.
+//
+// It is the form in which the image_layer rule hands its sources to the action.
 func ReadList(r io.Reader) ([]Entry, error) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, maxLine)
-	var entries []Entry
+	l := lister{build: newBuild(), owned: map[string]bool{}}
 	for n := 1; scanner.Scan(); n++ {
 		if scanner.Text() == "" {
 			continue
 		}
-		more, err := readLine(strings.Split(scanner.Text(), "\t"))
-		if err != nil {
+		if err := l.line(strings.Split(scanner.Text(), "\t")); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		entries = append(entries, more...)
 	}
 	if err := scanner.Err(); err != nil {
 		return nil, fmt.Errorf("read list of files: %w", err)
 	}
-	return entries, nil
+	if err := l.applyModes(); err != nil {
+		return nil, err
+	}
+	return settleLinks(l.entries), nil
 }
 
-func readLine(fields []string) ([]Entry, error) {
-	want := map[string]int{"file": 4, "empty": 3, "link": 3, "dir": 3}[fields[0]]
+// lister gathers the entries of a list.
+type lister struct {
+	entries  []Entry
+	patterns []modePattern
+	build    *build
+	// owned are the folders that have an entry for the sake of their owner.
+	owned map[string]bool
+}
+
+func (l *lister) add(e Entry) { l.entries = append(l.entries, e) }
+
+// fieldsOf is how many fields a line has by its first one, attributes not counted.
+var fieldsOf = map[string]int{"put": 6, "link": 3, "dir": 3, "remove": 2, "mode": 3}
+
+func (l *lister) line(fields []string) error {
+	want := fieldsOf[fields[0]]
 	if want == 0 {
-		return nil, fmt.Errorf("%q is not file, empty, link or dir", fields[0])
+		return fmt.Errorf("%q must be put, link, dir, remove or mode", fields[0])
 	}
 	if len(fields) < want {
-		return nil, fmt.Errorf("%s has %d fields where %d are due", fields[0], len(fields), want)
+		return fmt.Errorf("%s has %d fields and must have %d", fields[0], len(fields), want)
 	}
-	var a Attributes
+	p := put{}
 	for _, field := range fields[want:] {
-		if err := a.set(field); err != nil {
-			return nil, err
+		if err := p.set(field); err != nil {
+			return err
 		}
 	}
-	if fields[0] == "link" {
-		return []Entry{{Path: fields[1], Link: fields[2], Attributes: a}}, nil
-	}
 	var err error
-	if a.Mode, err = ParseMode(fields[1]); err != nil {
-		return nil, err
+	switch fields[0] {
+	case "link":
+		l.add(Entry{Path: fields[1], Link: fields[2], Attributes: p.Attributes})
+		return nil
+	case "remove":
+		l.add(whiteout(fields[1]))
+		return nil
+	}
+	if p.Mode, p.open, err = parseOpenMode(fields[1]); err != nil {
+		return err
 	}
 	switch fields[0] {
 	case "dir":
-		return []Entry{{Path: fields[2], Dir: true, Attributes: a}}, nil
-	case "empty":
-		return []Entry{{Path: fields[2], Attributes: a}}, nil
-	}
-	entries, err := fileOrTree(Entry{Path: fields[2], Source: fields[3], Attributes: a})
-	if err != nil {
-		return nil, fmt.Errorf("source of %s: %w", fields[2], err)
-	}
-	return entries, nil
-}
-
-// fileOrTree is the entry itself if its source is a file, and one for each thing
-// below the source if it is a directory. Directories have the usual mode: that of
-// the entry is for files.
-func fileOrTree(e Entry) ([]Entry, error) {
-	info, err := os.Stat(e.Source)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return []Entry{e}, nil
-	}
-	dir := func(path string) Entry {
-		d := Entry{Path: path, Dir: true, Attributes: e.Attributes}
-		d.Mode, d.Xattrs = DirMode, nil
-		return d
-	}
-	entries := []Entry{dir(e.Path)}
-	err = filepath.WalkDir(e.Source, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || name == e.Source {
-			return err
-		}
-		below, err := filepath.Rel(e.Source, name)
-		if err != nil {
-			return err
-		}
-		path := e.Path + "/" + filepath.ToSlash(below)
-		switch {
-		case d.IsDir():
-			entries = append(entries, dir(path))
-			return nil
-		case d.Type()&fs.ModeSymlink != 0:
-			// A sandbox makes links of files: what they point to is what is meant.
-			info, err := os.Stat(name)
-			if err != nil {
-				return err
-			}
-			if info.IsDir() {
-				return fmt.Errorf("%s is a link to a directory, which cannot be told from one that the sandbox made", name)
-			}
-		}
-		entries = append(entries, Entry{Path: path, Source: name, Attributes: e.Attributes})
+		l.add(Entry{Path: fields[2], Dir: true, Attributes: p.Attributes})
 		return nil
-	})
-	return entries, err
+	case "mode":
+		return l.addPattern(fields[2], p.Mode)
+	}
+	p.folder, p.kind, p.source = fields[2], fields[3], fields[5]
+	if p.path, err = p.at(fields[4]); err != nil {
+		return err
+	}
+	if err := l.put(p); err != nil {
+		return fmt.Errorf("source of %s: %w", p.path, err)
+	}
+	return nil
 }

@@ -26,6 +26,10 @@ type Options struct {
 	// Copies writes every file in full. By default a file like an earlier one is a
 	// hard link to it.
 	Copies bool
+	// Parents adds an entry for each parent directory that has none. By default a
+	// layer says nothing of a directory that nobody named, so that it stays what it
+	// is in the layers below: a link, say, or another user's.
+	Parents bool
 	// DigestFunction is the one under which the build's cache knows the blob:
 	// "sha256" (the default) or "blake3".
 	DigestFunction string
@@ -40,7 +44,7 @@ var epoch = time.Unix(0, 0).UTC()
 // Write writes the layer of the entries to w, in one pass and in memory that
 // does not grow with their content, and returns what is to be known of it.
 func Write(w io.Writer, entries []Entry, options Options) (Metadata, error) {
-	entries, err := arrange(entries)
+	entries, err := arrange(entries, options.Parents)
 	if err != nil {
 		return Metadata{}, err
 	}

@@ -4,7 +4,7 @@ load(":index.bzl", "image_index")
 load(":layer.bzl", "image_layer")
 load(":manifest.bzl", "image_manifest")
 
-def image_from_binary(name, binary, base = None, path = None, layers = [], entrypoint = None, compress = "", include_runfiles = True, platforms = [], **kwargs):
+def image_from_binary(name, binary, base = None, path = None, layers = [], entrypoint = None, compress = "", include_runfiles = True, owner = "", platforms = [], **kwargs):
     """The image of one program: its executable with its runfiles in a layer, and the entrypoint set to it.
 
     ```starlark
@@ -26,6 +26,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
       entrypoint: what is run; the program by default.
       compress: see `image_layer`.
       include_runfiles: whether the program's runfiles go with it.
+      owner: see `image_layer`.
       platforms: platforms to build the image for, under one index. By default the target platform alone, and no index.
       **kwargs: further attributes of `image_manifest`.
     """
@@ -46,6 +47,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
         srcs = {path: binary},
         compress = compress,
         include_runfiles = include_runfiles,
+        owner = owner,
         **common
     )
     image_manifest(

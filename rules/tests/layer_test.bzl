@@ -8,6 +8,7 @@ load(":subjects.bzl", "files", "program", "tree")
 
 _COMPRESS = str(Label("//rules/settings:compress"))
 _ESTARGZ = str(Label("//rules/settings:estargz"))
+_PARENTS = str(Label("//rules/settings:create_parent_directories"))
 _DIGEST_FUNCTION = str(Label("//rules/settings:digest_function"))
 
 def _providers_impl(ctx):
@@ -30,6 +31,9 @@ def _list_impl(ctx):
         if a.outputs.to_list()[0].basename == ctx.attr.of + ".list"
     ][0]
     listed = listed.replace(analysistest.target_bin_dir_path(env) + "/rules/tests", "OUT")
+
+    # Bazel 8 tells that no link is what it is.
+    listed = listed.replace("\toutput\t", "\tfile\t")
     lines = listed.rstrip("\n").split("\n")
     for line in ctx.attr.lines:
         asserts.true(env, line in lines, "no line {} in\n{}".format(repr(line), listed))
@@ -66,6 +70,7 @@ def _command_impl(ctx):
     asserts.equals(env, [ctx.attr.digest_function], flags(action, "--digest-function"))
     asserts.equals(env, ctx.attr.level, flags(action, "--level"))
     asserts.equals(env, ctx.attr.copies, "--copies" in action.argv)
+    asserts.equals(env, ctx.attr.parents, "--parents" in action.argv)
     return analysistest.end(env)
 
 _COMMAND_ATTRS = {
@@ -75,6 +80,7 @@ _COMMAND_ATTRS = {
     "digest_function": attr.string(default = "sha256"),
     "estargz": attr.bool(),
     "level": attr.string_list(),
+    "parents": attr.bool(),
 }
 
 command_test = analysistest.make(_command_impl, attrs = _COMMAND_ATTRS)
@@ -87,6 +93,7 @@ other_settings_test = analysistest.make(
         _COMPRESS: "zstd",
         _DIGEST_FUNCTION: "blake3",
         _ESTARGZ: "enabled",
+        _PARENTS: "enabled",
     },
 )
 
@@ -154,12 +161,12 @@ def _lists():
     list_test(
         name = "list_test",
         lines = [
-            "file\t0644\t/data/one.txt\tOUT/one.txt" + usual,
-            "file\t0600\t/etc/config\tOUT/one.txt" + usual + "\txattr:user.a=100%\txattr:user.b=0x00ff",
-            "file\t0755\t/several/a.txt\tOUT/a.txt" + usual,
-            "file\t0755\t/several/b.txt\tOUT/b.txt" + usual,
-            "file\t0644\t/source\trules/tests/BUILD.bazel\tuid=7\tgid=8\tmtime=2026-01-02T03:04:05Z",
-            "file\t0644\t/tree\tOUT/directory\tuid=1000\tgid=1000\tmtime=1700000000",
+            "put\t0644?\t/data/\tfile\tone.txt\tOUT/one.txt" + usual,
+            "put\t0600\t/etc/config\tfile\t\tOUT/one.txt" + usual + "\txattr:user.a=100%\txattr:user.b=0x00ff",
+            "put\t0755\t/several\tfile\ta.txt\tOUT/a.txt" + usual,
+            "put\t0755\t/several\tfile\tb.txt\tOUT/b.txt" + usual,
+            "put\t0644?\t/source\tfile\t\trules/tests/BUILD.bazel\tuid=7\tgid=8\tmtime=2026-01-02T03:04:05Z",
+            "put\t0644?\t/tree\ttree\t\tOUT/directory\tuid=1000\tgid=1000\tmtime=1700000000",
             "link\t/bin/sh\tbusybox" + usual,
             "dir\t1777\t/tmp\tuid=0\tgid=0\tmtime=1700000000",
             "dir\t0755\t/var/empty" + usual,
@@ -182,12 +189,12 @@ def _lists():
     list_test(
         name = "runfiles_test",
         lines = [
-            "file\t0755\t/bin/prog\tOUT/prog\tuid=5\tgid=5",
-            "file\t0755\t/bin/prog.runfiles/_main/rules/tests/one.txt\tOUT/one.txt\tuid=5\tgid=5",
-            "file\t0755\t/bin/prog.runfiles/_main/rules/tests/BUILD.bazel\trules/tests/BUILD.bazel\tuid=5\tgid=5",
-            "file\t0755\t/bin/prog.runfiles/_main/rules/tests/directory\tOUT/directory\tuid=5\tgid=5",
-            "file\t0755\t/bin/prog.runfiles/_main/below/link\tOUT/prog.target\tuid=5\tgid=5",
-            "file\t0755\t/bin/prog.runfiles/root/link\tOUT/prog.target\tuid=5\tgid=5",
+            "put\t0755?\t/bin/prog\tfile\t\tOUT/prog\tuid=5\tgid=5",
+            "put\t0755?\t/bin/prog.runfiles\tfile\t_main/rules/tests/one.txt\tOUT/one.txt\tuid=5\tgid=5\town=folder",
+            "put\t0755?\t/bin/prog.runfiles\tfile\t_main/rules/tests/BUILD.bazel\trules/tests/BUILD.bazel\tuid=5\tgid=5\town=folder",
+            "put\t0755?\t/bin/prog.runfiles\ttree\t_main/rules/tests/directory\tOUT/directory\tuid=5\tgid=5\town=folder",
+            "put\t0755?\t/bin/prog.runfiles\tfile\t_main/below/link\tOUT/prog.target\tuid=5\tgid=5\town=folder",
+            "put\t0755?\t/bin/prog.runfiles\tfile\troot/link\tOUT/prog.target\tuid=5\tgid=5\town=folder",
         ],
         of = "with_program",
         target_under_test = ":with_program",
@@ -202,9 +209,67 @@ def _lists():
     )
     list_test(
         name = "no_runfiles_test",
-        lines = ["file\t0755\t/bin/prog\tOUT/prog"],
+        lines = ["put\t0755?\t/bin/prog\tfile\t\tOUT/prog"],
         of = "program_alone",
         target_under_test = ":program_alone",
+    )
+    image_layer(
+        name = "program_in_folder",
+        srcs = {"/100%/": ":prog"},
+        include_runfiles = False,
+        tags = ["manual"],
+    )
+    list_test(
+        name = "program_in_folder_test",
+        lines = ["put\t0755?\t/100%/prog\tfile\t\tOUT/prog"],
+        of = "program_in_folder",
+        target_under_test = ":program_in_folder",
+    )
+    native.filegroup(
+        name = "group_of_directory",
+        srcs = [":directory"],
+    )
+    image_layer(
+        name = "not_programs",
+        srcs = {
+            "/etc/": "one.txt",
+            "/in/": ":group_of_directory",
+            "/one": "one.txt",
+            "/opt/tree": ":group_of_directory",
+            "/srv": ":two",
+            "/srv2": "BUILD.bazel",
+        },
+        default_mode = "0444",
+        modes = {
+            "/opt/**/o*": "0755",
+            "/srv": "0400",
+        },
+        remove = [
+            "/etc/motd",
+            "/usr/share/doc/",
+        ],
+        strip_prefix = {
+            "/srv": ".",
+            "/srv2": "/rules/",
+        },
+        tags = ["manual"],
+    )
+    list_test(
+        name = "not_programs_test",
+        lines = [
+            "put\t0444?\t/etc/\tfile\tone.txt\tOUT/one.txt",
+            "put\t0444?\t/in/\ttree\tdirectory\tOUT/directory",
+            "put\t0444?\t/one\tfile\t\tOUT/one.txt",
+            "put\t0444?\t/opt/tree\ttree\t\tOUT/directory",
+            "put\t0400\t/srv\tfile\ta.txt\tOUT/a.txt",
+            "put\t0400\t/srv\tfile\tb.txt\tOUT/b.txt",
+            "put\t0444?\t/srv2\tfile\trules/tests/BUILD.bazel\trules/tests/BUILD.bazel\tstrip=rules",
+            "remove\t/etc/motd",
+            "remove\t/usr/share/doc/",
+            "mode\t0755\t/opt/**/o*",
+        ],
+        of = "not_programs",
+        target_under_test = ":not_programs",
     )
     inputs_test(
         name = "no_runfiles_inputs_test",
@@ -231,6 +296,7 @@ def _commands():
         digest_function = "blake3",
         # The setting is for layers that can have it.
         estargz = False,
+        parents = True,
         target_under_test = ":plain",
     )
     estargz_setting_test(
@@ -244,6 +310,7 @@ def _commands():
         name = "particular",
         srcs = {"/one": ":one"},
         compress = "gzip",
+        create_parent_directories = "disabled",
         estargz = "disabled",
         hard_links = False,
         level = 9,
@@ -294,9 +361,16 @@ def _refusals():
     refused(
         image_layer,
         name = "mode_of_nothing",
-        says = "//rules/tests:mode_of_nothing: modes names \"/two\", which is not in srcs, symlinks or directories",
+        says = "//rules/tests:mode_of_nothing: modes names \"/two\", which is not in srcs, symlinks or directories; a pattern, such as",
         srcs = {"/one": ":one"},
         modes = {"/two": "0755"},
+    )
+    refused(
+        image_layer,
+        name = "prefix_of_nothing",
+        says = "strip_prefix names \"/two\", which is not in srcs",
+        srcs = {"/one": ":one"},
+        strip_prefix = {"/two": "static"},
     )
     refused(
         image_layer,
@@ -338,6 +412,9 @@ def layer_tests(name):
             ":mode_of_nothing_test",
             ":no_runfiles_inputs_test",
             ":no_runfiles_test",
+            ":not_programs_test",
+            ":prefix_of_nothing_test",
+            ":program_in_folder_test",
             ":providers_test",
             ":runfiles_test",
             ":settings_test",

@@ -44,7 +44,7 @@ func better(a, b measurement) measurement {
 func measureLayer(ctx context.Context, tool, tree, compression string) (measurement, error) {
 	dir := filepath.Dir(tree)
 	list, blob := filepath.Join(dir, "list"), filepath.Join(dir, "blob")
-	if err := os.WriteFile(list, []byte("file\t0644\t/app\t"+tree+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(list, []byte("put\t0644\t/app\ttree\t\t"+tree+"\n"), 0o644); err != nil {
 		return measurement{}, err
 	}
 	cmd := exec.CommandContext(ctx, tool, "layer", "--list="+list, "--out="+blob, "--metadata="+filepath.Join(dir, "metadata"), "--compress="+compression)
