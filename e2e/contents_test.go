@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/drayage/drayage/e2e/rig"
 )
@@ -145,6 +147,19 @@ func TestALayerHasWhatABuildContains(t *testing.T) {
 		}
 		if strings.Contains(rows, " home/app/\n") || strings.Contains(rows, " home/\n") {
 			t.Errorf("an entry of a folder that nobody named in\n%s", rows)
+		}
+	})
+	t.Run("texts are what they are", func(t *testing.T) {
+		config, err := v1.ParseConfigFile(strings.NewReader(local.Read(t, "bazel-bin/wordy.config.json")))
+		check(t, err)
+		if diff := cmp.Diff([]string{"line one\nline two", "@argument", "it's \"quoted\" \\ here", ""}, config.Config.Cmd); diff != "" {
+			t.Errorf("cmd (-want +got):\n%s", diff)
+		}
+		if got := config.Config.Labels["text"]; got != "line one\nline two" {
+			t.Errorf("the label is %q", got)
+		}
+		if !slices.Contains(config.Config.Env, "LINES=one\n\ntwo\n") || len(config.Config.Env) != 41 {
+			t.Errorf("the environment is %q", config.Config.Env)
 		}
 	})
 	for name, w := range map[string]*rig.Workspace{"sandbox": sandbox, "local": local} {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,7 +47,8 @@ func newRoot() *cobra.Command {
 		Long: `drayage makes image layers, manifests and push specs inside Bazel build actions,
 and shows what the daemon, drayaged, made of them.
 
-An argument @FILE stands for the lines of FILE.`,
+drayage @FILE takes all arguments from FILE, where they are parted by white space and
+quoted as in a shell.`,
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -66,25 +66,4 @@ An argument @FILE stands for the lines of FILE.`,
 	add(groupPeople, newLedgerCommand(), newJobsCommand(), newWebhooksCommand(), newWaitCommand(), newPushCommand(), newLoadCommand(), newDoctorCommand())
 	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newBlobCommand(), newReferrerCommand(), newPushSpecCommand(), newPullCommand())
 	return root
-}
-
-// expand puts the lines of a file in the place of an argument @FILE: Bazel writes
-// long command lines into such files.
-func expand(args []string) ([]string, error) {
-	var expanded []string
-	for _, arg := range args {
-		name, isFile := strings.CutPrefix(arg, "@")
-		if !isFile {
-			expanded = append(expanded, arg)
-			continue
-		}
-		data, err := os.ReadFile(name) //nolint:gosec // whoever runs the tool names the file
-		if err != nil {
-			return nil, fmt.Errorf("read arguments: %w", err)
-		}
-		for line := range strings.Lines(string(data)) {
-			expanded = append(expanded, strings.TrimSuffix(line, "\n"))
-		}
-	}
-	return expanded, nil
 }

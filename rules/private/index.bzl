@@ -27,7 +27,7 @@ def _image_index_impl(ctx):
     index = ctx.actions.declare_file(ctx.label.name + ".index.json")
     digest = ctx.actions.declare_file(ctx.label.name + ".digest")
     args = ctx.actions.args()
-    args.set_param_file_format("multiline")
+    args.set_param_file_format("shell")
     args.use_param_file("@%s", use_always = False)
     args.add("index")
     args.add("--out", index)

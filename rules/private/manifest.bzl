@@ -29,7 +29,7 @@ def _image_manifest_impl(ctx):
     inputs = list(layers)
 
     args = ctx.actions.args()
-    args.set_param_file_format("multiline")
+    args.set_param_file_format("shell")
     args.use_param_file("@%s", use_always = False)
     args.add("manifest")
     args.add("--manifest", manifest)

@@ -32,7 +32,7 @@ def write_referrers(ctx, artifacts, subject):
         manifest = ctx.actions.declare_file("{}.referrer{}.json".format(ctx.label.name, i + 1))
         manifests.append(manifest)
         args = ctx.actions.args()
-        args.set_param_file_format("multiline")
+        args.set_param_file_format("shell")
         args.use_param_file("@%s", use_always = False)
         args.add("referrer")
         args.add("--out", manifest)
@@ -75,7 +75,7 @@ def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = 
     spec = ctx.actions.declare_file(name + suffix)
     inputs = [image.manifest for image in images] + [image.config for image in images]
     args = ctx.actions.args()
-    args.set_param_file_format("multiline")
+    args.set_param_file_format("shell")
     args.use_param_file("@%s", use_always = False)
     args.add("pushspec")
     args.add("--out", spec)

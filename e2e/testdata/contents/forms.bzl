@@ -140,8 +140,8 @@ def _node_modules_impl(ctx):
         outputs = [name],
     )
     links = {
-        "greet": ".store/greet@1.0.0/node_modules/greet",
         ".store/greet@1.0.0/node_modules/name": "../../name@2.0.0/node_modules/name",
+        "greet": ".store/greet@1.0.0/node_modules/greet",
     }
     files = [greet, name]
     for path, to in links.items():
