@@ -21,7 +21,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
       name: the image's name.
       binary: the program: any executable target.
       base: the image below.
-      path: where the program goes; `/app/` and the name of the target by default.
+      path: where the program goes. A path with a slash at its end is a directory, where it has the name of the target. `/app/` by default.
       layers: layers between the base and the program.
       entrypoint: what is run; the program by default.
       compress: see `image_layer`.
@@ -30,7 +30,9 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
       platforms: platforms to build the image for, under one index. By default the target platform alone, and no index.
       **kwargs: further attributes of `image_manifest`.
     """
-    path = path or "/app/" + native.package_relative_label(binary).name.split("/")[-1]
+    path = path or "/app/"
+    if path.endswith("/"):
+        path += native.package_relative_label(binary).name.split("/")[-1]
     common = {k: kwargs[k] for k in ["tags", "testonly", "visibility", "target_compatible_with"] if k in kwargs}
     of_index = dict(common)
     manifest = name
