@@ -90,11 +90,14 @@ func (b *build) holds(text string) bool {
 // addBase adds the folders of the build that a base shows: Bazel's own around an
 // execution root, and those of the sources that it links to.
 func (b *build) addBase(base string) {
-	if base == "" || slices.Contains(b.bases, base) {
+	if base == "" || base == "/" || slices.Contains(b.bases, base) {
 		return
 	}
 	b.bases = append(b.bases, base)
 	outputBase, _, _ := strings.Cut(base, execRootFolder)
+	if outputBase == "" {
+		outputBase = base // a sandbox with a root of its own
+	}
 	b.roots = append(b.roots, outputBase)
 	entries, err := os.ReadDir(base)
 	if err != nil {
