@@ -58,11 +58,11 @@ func readImages(manifests, configs []string) ([]image.Image, error) {
 	images := make([]image.Image, len(manifests))
 	for i := range images {
 		var err error
-		if images[i].Manifest, err = os.ReadFile(manifests[i]); err != nil {
-			return nil, fmt.Errorf("read manifest: %w", err)
+		if images[i].Manifest, err = readDocument("manifest", manifests[i]); err != nil {
+			return nil, err
 		}
-		if images[i].Config, err = os.ReadFile(configs[i]); err != nil {
-			return nil, fmt.Errorf("read config: %w", err)
+		if images[i].Config, err = readDocument("config", configs[i]); err != nil {
+			return nil, err
 		}
 	}
 	return images, nil

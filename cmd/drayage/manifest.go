@@ -31,8 +31,8 @@ its base. No layer is read.`,
 				return err
 			}
 			if fragment != "" {
-				if spec.Fragment, err = os.ReadFile(fragment); err != nil {
-					return fmt.Errorf("--config-fragment: %w", err)
+				if spec.Fragment, err = readDocument("config fragment", fragment); err != nil {
+					return err
 				}
 			}
 			if err := texts.apply(&spec); err != nil {
@@ -93,11 +93,11 @@ func readBase(manifest, config string) (*image.Base, error) {
 	}
 	var base image.Base
 	var err error
-	if base.Manifest, err = os.ReadFile(manifest); err != nil {
-		return nil, fmt.Errorf("read manifest of the base: %w", err)
+	if base.Manifest, err = readDocument("manifest of the base", manifest); err != nil {
+		return nil, err
 	}
-	if base.Config, err = os.ReadFile(config); err != nil {
-		return nil, fmt.Errorf("read config of the base: %w", err)
+	if base.Config, err = readDocument("config of the base", config); err != nil {
+		return nil, err
 	}
 	return &base, nil
 }

@@ -7,31 +7,79 @@ import (
 	"slices"
 	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// configure puts what the spec says over what the base has.
-func configure(config *v1.Config, spec Spec) error {
-	if spec.Entrypoint != nil {
-		config.Entrypoint, config.Cmd = spec.Entrypoint, nil
+// configure puts what the spec says over what the base and the fragment have.
+func (d *draft) configure(spec Spec) error {
+	config, err := d.config.object("config")
+	if err != nil {
+		return err
 	}
-	if spec.Cmd != nil {
-		config.Cmd = spec.Cmd
-	}
-	config.Env = environment(config.Env, spec.Env)
-	if config.Labels == nil {
-		config.Labels = map[string]string{}
-	}
-	maps.Copy(config.Labels, spec.Labels)
-	config.Labels = orNil(config.Labels)
-	for _, field := range []struct {
-		of    *string
-		value string
-	}{{&config.User, spec.User}, {&config.WorkingDir, spec.WorkingDir}, {&config.StopSignal, spec.StopSignal}} {
-		if field.value != "" {
-			*field.of = field.value
+	for _, change := range []func(*object, Spec) error{setProgram, setEnvironment, setLabels, setTexts, addPorts, addVolumes} {
+		if err := change(&config, spec); err != nil {
+			return err
 		}
 	}
+	return d.config.set("config", config)
+}
+
+func setProgram(config *object, spec Spec) error {
+	if spec.Entrypoint != nil {
+		config.remove("Cmd")
+		if err := config.set("Entrypoint", spec.Entrypoint); err != nil {
+			return err
+		}
+	}
+	if spec.Cmd != nil {
+		return config.set("Cmd", spec.Cmd)
+	}
+	return nil
+}
+
+func setEnvironment(config *object, spec Spec) error {
+	if len(spec.Env) == 0 {
+		return nil
+	}
+	base, err := config.strings("Env")
+	if err != nil {
+		return err
+	}
+	return config.set("Env", environment(base, spec.Env))
+}
+
+func setLabels(config *object, spec Spec) error {
+	if len(spec.Labels) == 0 {
+		return nil
+	}
+	labels, err := config.object("Labels")
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.Labels)) {
+		if err := labels.set(name, spec.Labels[name]); err != nil {
+			return err
+		}
+	}
+	return config.set("Labels", labels)
+}
+
+func setTexts(config *object, spec Spec) error {
+	for _, field := range []struct{ name, value string }{
+		{"User", spec.User}, {"WorkingDir", spec.WorkingDir}, {"StopSignal", spec.StopSignal},
+	} {
+		if field.value == "" {
+			continue
+		}
+		if err := config.set(field.name, field.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addPorts(config *object, spec Spec) error {
+	var ports []string
 	for _, port := range spec.ExposedPorts {
 		if !validPort.MatchString(port) {
 			return fmt.Errorf("exposed port %q is not of the form 8080, 8080/tcp or 53/udp", port)
@@ -39,12 +87,26 @@ func configure(config *v1.Config, spec Spec) error {
 		if !strings.Contains(port, "/") {
 			port += "/tcp"
 		}
-		add(&config.ExposedPorts, port)
+		ports = append(ports, port)
 	}
-	for _, volume := range spec.Volumes {
-		add(&config.Volumes, volume)
+	return addNames(config, "ExposedPorts", ports)
+}
+
+func addVolumes(config *object, spec Spec) error { return addNames(config, "Volumes", spec.Volumes) }
+
+// addNames adds to an object whose members have no content.
+func addNames(config *object, field string, names []string) error {
+	if len(names) == 0 {
+		return nil
 	}
-	return nil
+	set, err := config.object(field)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		set.put(name, jsontext.Value("{}"))
+	}
+	return config.set(field, set)
 }
 
 // validPort is what the OCI image spec says of ExposedPorts, with tcp to be
@@ -53,7 +115,8 @@ var validPort = regexp.MustCompile(`^[0-9]{1,5}(/(tcp|udp|sctp))?$`)
 
 var reference = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
-// environment sets the assignments over those of the base.
+// environment sets the assignments over those of the base. Of a name that the base
+// has twice the last counts, in the place of the first.
 func environment(base, assignments []string) []string {
 	before := map[string]string{}
 	for _, assignment := range base {
@@ -64,27 +127,14 @@ func environment(base, assignments []string) []string {
 	for _, assignment := range assignments {
 		name, value, _ := strings.Cut(assignment, "=")
 		value = reference.ReplaceAllStringFunc(value, func(r string) string { return before[r[2:len(r)-1]] })
-		i := slices.IndexFunc(env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
+		of := func(old string) bool { return strings.HasPrefix(old, name+"=") }
+		i := slices.IndexFunc(env, of)
 		if i < 0 {
 			env = append(env, name+"="+value)
-		} else {
-			env[i] = name + "=" + value
+			continue
 		}
+		env[i] = name + "=" + value
+		env = slices.Concat(env[:i+1], slices.DeleteFunc(slices.Clone(env[i+1:]), of))
 	}
 	return env
-}
-
-func add(set *map[string]struct{}, element string) {
-	if *set == nil {
-		*set = map[string]struct{}{}
-	}
-	(*set)[element] = struct{}{}
-}
-
-// orNil leaves an empty map out of the JSON.
-func orNil(m map[string]string) map[string]string {
-	if len(m) == 0 {
-		return nil
-	}
-	return m
 }

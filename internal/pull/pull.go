@@ -183,11 +183,14 @@ func metadata(image v1.Image) (Image, error) {
 	if one.Manifest, err = image.RawManifest(); err != nil {
 		return Image{}, err
 	}
-	if one.Config, err = image.RawConfigFile(); err != nil {
-		return Image{}, err
-	}
 	manifest, err := image.Manifest()
 	if err != nil {
+		return Image{}, err
+	}
+	if size := max(int64(len(one.Manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
+		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes, which is over the limit of %d MiB", one.Digest, size, pushspec.MaxDataSize>>20)
+	}
+	if one.Config, err = image.RawConfigFile(); err != nil {
 		return Image{}, err
 	}
 	config, err := image.ConfigFile()

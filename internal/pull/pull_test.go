@@ -280,3 +280,30 @@ func TestWhatIsWrittenIsWhatTheRegistryHas(t *testing.T) {
 		t.Errorf("printed as %s (%v)", data, err)
 	}
 }
+
+func TestAConfigOverTheLimitIsNotFetched(t *testing.T) {
+	s := start(t)
+	image := imageFor(t, amd64)
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.Author = strings.Repeat("x", pushspec.MaxDataSize)
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(s.reference(t), image); err != nil {
+		t.Fatal(err)
+	}
+	s.asked()
+	_, err = pull.Pull(t.Context(), s.request(digestOf(t, image)))
+	if err == nil || !strings.Contains(err.Error(), "which is over the limit of 4 MiB") {
+		t.Errorf("the error is %v", err)
+	}
+	for _, request := range s.asked() {
+		if strings.Contains(request, "/blobs/") {
+			t.Errorf("it was asked for: %s", request)
+		}
+	}
+}

@@ -101,7 +101,7 @@ image_manifest(
 )
 ```
 
-What is not set here is as the base has it. The default outputs are the manifest and the config, as they will be pushed; the output group `digest` has a file with the
+What is not set here is as the base has it, also what this page has no word for. The default outputs are the manifest and the config, as they will be pushed; the output group `digest` has a file with the
 image's digest, and `blobs` the layers that the build made.""",
     attrs = {
         "annotations": attr.string_dict(doc = "Annotations of the manifest."),
@@ -116,8 +116,9 @@ image's digest, and `blobs` the layers that the build made.""",
         "cmd": attr.string_list(doc = "Arguments of the entrypoint, or what is run if there is none. Replaces the base's."),
         "config_fragment": attr.label(
             allow_single_file = True,
-            doc = """A part of an OCI image config as JSON, for what has no attribute: `{"config": {"Healthcheck": {"Test": ["CMD", "/app/health"]}}}`. It can have `author`,
-`os.version`, `os.features` and `config`. Objects are merged into the base's, all else takes the place of what the base has, and attributes win.""",
+            doc = """A part of an OCI image config as JSON, for what has no attribute: `{"config": {"Healthcheck": {"Test": ["CMD", "/app/health"]}}}`. It is merged into
+the base's config as RFC 7396 has it: objects are merged, `null` takes a field away, all else takes the place of what the base has, and attributes win. Any field will do, but for those that
+the image's layers and its platform decide: `rootfs`, `history`, `architecture`, `os`, `variant`. It is at most 4 MiB.""",
         ),
         "created": attr.string(doc = "When the image was made, as `2006-01-02T15:04:05Z`. By default the epoch: the same sources are to give the same image."),
         "created_file": attr.label(
