@@ -31,10 +31,17 @@ type Spec struct {
 	// Fragment is a part of a config in its JSON, for what has no field below, which
 	// win: {"config": {"Healthcheck": …}}. May be nil.
 	Fragment []byte
-	// Entrypoint replaces the base's, and its command with it.
+	// Entrypoint replaces the base's, and its command with it, unless it has
+	// InheritFromBase in it.
 	Entrypoint []string
-	// Cmd replaces the base's.
+	// Cmd replaces the base's. An InheritFromBase in either stands for the base's words.
 	Cmd []string
+	// Unset names fields of the base that the image does not have: Entrypoint, Cmd, User,
+	// WorkingDir or StopSignal.
+	Unset []string
+	// UnsetEnv and UnsetLabels name variables and labels of the base that the image does
+	// not have; * stands for any letters. Those of Env and Labels are set after that.
+	UnsetEnv, UnsetLabels []string
 	// Env holds "NAME=value"; a name that the base sets too gets the new value in
 	// the old place. In a value ${NAME} stands for what the base has.
 	Env []string
@@ -53,6 +60,10 @@ type Spec struct {
 	// the epoch: the same in every build of the same sources.
 	Created time.Time
 }
+
+// InheritFromBase is a word of an entrypoint or a command that stands for those of
+// the base. rules/private/inherit.bzl has the same.
+const InheritFromBase = "<inherit from base>"
 
 // Base is the metadata of an image to build upon.
 type Base struct {

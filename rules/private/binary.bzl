@@ -23,7 +23,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
       base: the image below.
       path: where the program goes; `/app/` and the name of the target by default.
       layers: layers between the base and the program.
-      entrypoint: what is run; the program by default.
+      entrypoint: what is run; the program by default. See `image_manifest`.
       compress: see `image_layer`.
       include_runfiles: whether the program's runfiles go with it.
       platforms: platforms to build the image for, under one index. By default the target platform alone, and no index.
@@ -51,7 +51,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
     image_manifest(
         name = manifest,
         base = base,
-        entrypoint = entrypoint or [path],
+        entrypoint = [path] if entrypoint == None else entrypoint,
         layers = layers + [":" + name + "_layer"],
         **kwargs
     )
