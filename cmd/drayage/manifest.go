@@ -15,6 +15,7 @@ func newManifestCommand() *cobra.Command {
 	var layers []string
 	var texts configTexts
 	var spec image.Spec
+	var onto basePlatform
 
 	command := &cobra.Command{
 		Use:   "manifest",
@@ -22,7 +23,7 @@ func newManifestCommand() *cobra.Command {
 		Long: `Assemble an image's manifest and config from the metadata of its layers and of
 its base. No layer is read.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(command *cobra.Command, _ []string) error {
 			var err error
 			if spec.Base, err = readBase(baseManifest, baseConfig); err != nil {
 				return err
@@ -40,6 +41,9 @@ its base. No layer is read.`,
 			}
 			made, err := image.Assemble(spec)
 			if err != nil {
+				return err
+			}
+			if err := onto.check(spec.Base, command.ErrOrStderr()); err != nil {
 				return err
 			}
 			if err := os.WriteFile(manifestOut, made.Manifest, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
@@ -72,6 +76,7 @@ its base. No layer is read.`,
 	flags.StringArrayVar(&spec.ExposedPorts, "expose", nil, "port, or port/protocol")
 	flags.StringArrayVar(&spec.Volumes, "volume", nil, "folder of data")
 	texts.addFlags(flags)
+	onto.addFlags(flags)
 	command.MarkFlagsRequiredTogether("base-manifest", "base-config")
 	require(command, "manifest", "config")
 	return command

@@ -1,7 +1,8 @@
 """image_manifest: an image for one platform, assembled from metadata."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":inherit.bzl", "INHERITED_WORDS", "INHERIT_FROM_BASE", "add_inheritable")
-load(":platform.bzl", "PLATFORM_ATTRS", "target_platform")
+load(":platform.bzl", "PLATFORM_ATTRS", "known_platform", "target_platform")
 load(":providers.bzl", "ImageManifestInfo", "LayerInfo")
 load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
@@ -19,6 +20,17 @@ _for_platform = transition(
 
 def _assignments(values):
     return ["{}={}".format(name, value) for name, value in values.items()]
+
+def _add_base_platform(ctx, args):
+    """Has the action compare the base's platform, which nothing but its config says, with the target platform."""
+    mismatch = ctx.attr._base_platform[BuildSettingInfo].value
+    platform = known_platform(ctx)
+    if mismatch == "ignore" or not platform:
+        return
+    args.add("--target-platform", platform)
+    args.add(str(ctx.label), format = "--target=%s")
+    args.add(str(ctx.attr.base.label), format = "--base=%s")
+    args.add("--mismatch", mismatch)
 
 def _image_manifest_impl(ctx):
     manifest = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
@@ -41,6 +53,7 @@ def _image_manifest_impl(ctx):
         args.add("--base-manifest", base.manifest)
         args.add("--base-config", base.config)
         inputs += [base.manifest, base.config]
+        _add_base_platform(ctx, args)
         below = [base.layers]
         blobs_below = [base.blobs]
     else:
@@ -111,7 +124,8 @@ image's digest, and `blobs` the layers that the build made.""",
             doc = "More annotations, one `NAME=value` a line. `annotations` wins.",
         ),
         "base": attr.label(
-            doc = "The image below: any target with `ImageManifestInfo`. None: the image holds its own layers only.",
+            doc = """The image below: any target with `ImageManifestInfo`. None: the image holds its own layers only. A base for another platform than the image is built for is an error, or what
+[`--@drayage//rules/settings:base_platform`](../settings.md#base_platform) makes of it; variants of a processor's architecture that it can run are no other platform.""",
             providers = [ImageManifestInfo],
         ),
         "cmd": attr.string_list(
@@ -172,6 +186,7 @@ in it is what the base had all the same."""),
             doc = "Working directory. `\"\"` takes the base's away.",
         ),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
+        "_base_platform": attr.label(default = "//rules/settings:base_platform"),
     } | PLATFORM_ATTRS | PUSH_SPECS_ATTRS,
     provides = [ImageManifestInfo],
     toolchains = [TOOLCHAIN_TYPE],

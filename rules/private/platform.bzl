@@ -21,6 +21,21 @@ PLATFORM_ATTRS = {
 def _has(ctx, name):
     return ctx.target_platform_has_constraint(getattr(ctx.attr, "_constraint_" + name)[platform_common.ConstraintValueInfo])
 
+def known_platform(ctx):
+    """Names the target platform of a rule that has PLATFORM_ATTRS, if it is one that images are for.
+
+    Args:
+      ctx: the rule's context.
+
+    Returns:
+      What target_platform returns, or None.
+    """
+    system = "windows" if _has(ctx, "windows") else "linux"
+    for cpu, architecture in ARCHITECTURES.items():
+        if _has(ctx, cpu):
+            return "{}/{}".format(system, architecture)
+    return None
+
 def target_platform(ctx):
     """Names the target platform of a rule that has PLATFORM_ATTRS.
 
@@ -31,10 +46,9 @@ def target_platform(ctx):
       "os/architecture" or "os/architecture/variant". The system is linux wherever it is not windows: an
       image that is built on a Mac is not for a Mac.
     """
-    system = "windows" if _has(ctx, "windows") else "linux"
-    for cpu, architecture in ARCHITECTURES.items():
-        if _has(ctx, cpu):
-            return "{}/{}".format(system, architecture)
+    platform = known_platform(ctx)
+    if platform:
+        return platform
     fail("{}: the target platform has none of the CPUs that an image can be for: {}".format(ctx.label, ", ".join(ARCHITECTURES)))
 
 def constraints_of(system, architecture, variant):
