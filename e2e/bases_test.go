@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -140,5 +141,74 @@ image_index(
 	}
 	if ignored := w.Bazel(t, "build", onAMD64, "--@drayage//rules/settings:base_platform=ignore", "//app:wrong"); strings.Contains(ignored.Stderr, "warning: image") {
 		t.Errorf("what is to be ignored is told:\n%s", ignored.Stderr)
+	}
+}
+
+// An index says what its images are for, or leaves it to their configs, and either can
+// say less than the other.
+func TestAPlatformIsKeptFromAnIndexToTheNextOne(t *testing.T) {
+	registry := rig.StartRegistry(t)
+	arm := v1.Platform{OS: "linux", Architecture: "arm"}
+	digest := pushListed(t, registry.Host, "library/base", listed{nil, amd64Platform}, listed{nil, arm64Platform}, listed{&armv6Platform, arm})
+	w := onBase(t, registry.Host, "library/base", digest, fmt.Sprintf(`
+image_manifest(
+    name = "app",
+    base = "@base",
+    labels = {"built": "yes"},
+)
+
+image_index(
+    name = "everywhere",
+    manifests = [":app"],
+    platforms = [":amd64", ":arm64", ":armv7"],
+)
+
+image_index(
+    name = "as_pulled",
+    manifests = ["@base//:linux_arm_v6", "@base//:linux_amd64"],
+)
+
+[
+    image_push(
+        name = "push_" + index,
+        image = ":" + index,
+        registry = %q,
+        repository = index,
+        tag = "1",
+    )
+    for index in ["everywhere", "as_pulled"]
+]
+`, registry.Host))
+	targets := strings.Fields(w.Bazel(t, "query", "kind(image_import, @base//...)").Stdout)
+	for i, want := range []string{"//:linux_amd64", "//:linux_arm64_v8", "//:linux_arm_v6"} {
+		if len(targets) != 3 || !strings.HasSuffix(targets[i], want) {
+			t.Fatalf("@base has the images %v", targets)
+		}
+	}
+	for index, want := range map[string][]string{
+		"everywhere": {"linux/amd64", "linux/arm64/v8", "linux/arm/v6"},
+		"as_pulled":  {"linux/arm/v6", "linux/amd64"},
+	} {
+		w.Bazel(t, "run", "//app:push_"+index)
+		tag, err := name.NewTag(registry.Host + "/" + index + ":1")
+		check(t, err)
+		pushed, err := remote.Index(tag)
+		check(t, err)
+		manifest, err := pushed.IndexManifest()
+		check(t, err)
+		var got []string
+		for _, d := range manifest.Manifests {
+			got = append(got, d.Platform.String())
+			image, err := pushed.Image(d.Digest)
+			check(t, err)
+			wantWhole(t, image)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the platforms of %s (-want +got):\n%s", index, diff)
+		}
+	}
+	refused := w.TryBazel(t, "build", "--platforms=//app:riscv64", "//app")
+	if want := "has no image for the target platform, but for linux_amd64, linux_arm64_v8, linux_arm_v6"; refused.ExitCode == 0 || !strings.Contains(refused.Stderr, want) {
+		t.Errorf("exit code %d, without %q:\n%s", refused.ExitCode, want, refused.Stderr)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newManifestCommand() *cobra.Command {
-	var manifestOut, configOut, digestOut, baseManifest, baseConfig, fragment string
+	var manifestOut, configOut, digestOut, baseManifest, baseConfig, basePlatformFile, fragment string
 	var layers []string
 	var texts configTexts
 	var spec image.Spec
@@ -25,7 +25,7 @@ its base. No layer is read.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			var err error
-			if spec.Base, err = readBase(baseManifest, baseConfig); err != nil {
+			if spec.Base, err = readBase(baseManifest, baseConfig, basePlatformFile); err != nil {
 				return err
 			}
 			if spec.Layers, err = readLayers(layers); err != nil {
@@ -62,6 +62,7 @@ its base. No layer is read.`,
 	flags.StringVar(&digestOut, "digest", "", "where the manifest's digest goes, as text")
 	flags.StringVar(&baseManifest, "base-manifest", "", "manifest of the image below")
 	flags.StringVar(&baseConfig, "base-config", "", "config of the image below")
+	flags.StringVar(&basePlatformFile, "base-platform", "", "what an index says of the base's platform, which holds where its config says nothing, as JSON")
 	flags.StringVar(&fragment, "config-fragment", "", "file with a part of a config, as JSON; flags win")
 	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer on top of the base, the lowest first")
 	flags.StringVar(&spec.Platform, "platform", "linux/amd64", "os/architecture[/variant] of an image without base")
@@ -95,7 +96,7 @@ func writeDigest(path string, manifest []byte) error {
 	return nil
 }
 
-func readBase(manifest, config string) (*image.Base, error) {
+func readBase(manifest, config, platform string) (*image.Base, error) {
 	if manifest == "" {
 		return nil, nil
 	}
@@ -106,6 +107,11 @@ func readBase(manifest, config string) (*image.Base, error) {
 	}
 	if base.Config, err = readDocument("config of the base", config); err != nil {
 		return nil, err
+	}
+	if platform != "" {
+		if base.Platform, err = readDocument("platform of the base", platform); err != nil {
+			return nil, err
+		}
 	}
 	return &base, nil
 }

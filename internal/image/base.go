@@ -47,6 +47,9 @@ func begin(spec Spec) (*draft, error) {
 		return nil, fmt.Errorf("the base's manifest has %d layers and its config %d diff ids", len(parsed.Layers), len(parsedConfig.RootFS.DiffIDs))
 	}
 	d := &draft{config: config}
+	if err := d.fillPlatform(spec.Base); err != nil {
+		return nil, err
+	}
 	if d.layers, err = baseLayers(manifest); err != nil {
 		return nil, fmt.Errorf("read manifest of the base: %w", err)
 	}

@@ -69,12 +69,17 @@ const InheritFromBase = "<inherit from base>"
 type Base struct {
 	Manifest []byte
 	Config   []byte
+	// Platform is what the index says that lists the image, as JSON. It holds where the
+	// config says nothing. May be nil.
+	Platform []byte
 }
 
 // Image is what was assembled: the exact bytes to be pushed.
 type Image struct {
 	Manifest []byte
 	Config   []byte
+	// Platform is as a base's: of an image that was not assembled here.
+	Platform []byte
 }
 
 // Assemble makes the image. The same spec gives the same bytes, and what the base

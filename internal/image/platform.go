@@ -2,11 +2,13 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
+	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/platform"
 )
 
 // PlatformError says that a base is for another platform than the image upon it.
@@ -27,62 +29,49 @@ func (b *Base) CheckPlatform(target string) error {
 	if err != nil {
 		return fmt.Errorf("platform %q is not of the form os/architecture", target)
 	}
-	config, err := v1.ParseConfigFile(bytes.NewReader(b.Config))
+	has, err := platformOf(b.Config, b.Platform)
 	if err != nil {
-		return fmt.Errorf("read config of the base: %w", err)
+		return fmt.Errorf("base: %w", err)
 	}
-	has := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	if carries(plain(has), plain(*wanted)) {
+	if platform.Carries(has, *wanted) {
 		return nil
 	}
-	return &PlatformError{Base: strings.Trim(strings.Join([]string{has.OS, has.Architecture, has.Variant}, "/"), "/"), Target: target}
+	return &PlatformError{Base: platform.Name(has), Target: target}
 }
 
-// carries tells whether what is built for a platform goes upon an image for another.
-func carries(base, target v1.Platform) bool {
-	switch {
-	case base.OS != "" && base.OS != target.OS:
-		return false
-	case base.Architecture == "":
-		return true
-	case base.Architecture != target.Architecture:
-		return false
-	case base.Architecture == "arm":
-		// A processor runs what is for its predecessors.
-		return generation(base.Variant) <= generation(target.Variant)
-	}
-	// Bazel's platforms have no word for other variants: who takes such a base means it.
-	return true
-}
-
-// generation is the number in a variant of arm. One that is none goes with all.
-func generation(variant string) int {
-	n, err := strconv.Atoi(strings.TrimPrefix(variant, "v"))
+// platformOf is what an image is for, by its config and by what an index says of it.
+func platformOf(config, listed []byte) (v1.Platform, error) {
+	parsed, err := v1.ParseConfigFile(bytes.NewReader(config))
 	if err != nil {
-		return 0
+		return v1.Platform{}, fmt.Errorf("read config: %w", err)
 	}
-	return n
+	has := v1.Platform{
+		OS: parsed.OS, Architecture: parsed.Architecture, Variant: parsed.Variant, OSVersion: parsed.OSVersion, OSFeatures: parsed.OSFeatures,
+	}
+	if listed == nil {
+		return has, nil
+	}
+	var index v1.Platform
+	if err := json.Unmarshal(listed, &index); err != nil {
+		return v1.Platform{}, fmt.Errorf("read platform: %w", err)
+	}
+	return platform.Fill(has, index), nil
 }
 
-// plain is a platform in the words of the OCI image spec. People and tools have others,
-// which containerd understands too.
-func plain(p v1.Platform) v1.Platform {
-	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
-	switch p.Architecture {
-	case "x86_64", "x86-64":
-		p.Architecture = "amd64"
-	case "i386", "i686", "x86":
-		p.Architecture = "386"
-	case "aarch64":
-		p.Architecture = "arm64"
-	case "armhf":
-		p.Architecture, p.Variant = "arm", "v7"
-	case "armel":
-		p.Architecture, p.Variant = "arm", "v6"
-	case "arm":
-		if p.Variant == "" {
-			p.Variant = "v7"
-		}
+// fillPlatform writes into the config of a base what only an index says of it.
+func (d *draft) fillPlatform(base *Base) error {
+	if base.Platform == nil {
+		return nil
 	}
-	return p
+	has, err := platformOf(base.Config, base.Platform)
+	if err != nil {
+		return fmt.Errorf("base: %w", err)
+	}
+	return errors.Join(
+		d.config.set("os", has.OS),
+		d.config.set("architecture", has.Architecture),
+		d.config.set("variant", has.Variant),
+		d.config.set("os.version", has.OSVersion),
+		d.config.set("os.features", has.OSFeatures),
+	)
 }

@@ -53,6 +53,9 @@ def _image_manifest_impl(ctx):
         args.add("--base-manifest", base.manifest)
         args.add("--base-config", base.config)
         inputs += [base.manifest, base.config]
+        if getattr(base, "platform", None):
+            args.add("--base-platform", base.platform)
+            inputs.append(base.platform)
         _add_base_platform(ctx, args)
         below = [base.layers]
         blobs_below = [base.blobs]

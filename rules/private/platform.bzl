@@ -68,3 +68,26 @@ def constraints_of(system, architecture, variant):
         if architecture == wanted and (not wanted_variant or wanted_variant == variant) and not (architecture == "amd64" and variant):
             return ["@platforms//cpu:" + cpu] + (["@platforms//os:windows"] if system == "windows" else [])
     return None
+
+# Variants of arm that an armv7 processor runs too, the best first. An arm without a variant is v7 to containerd.
+_BEFORE_ARMV7 = ["", "v6", "v5"]
+
+def constraints_by_rank(system, architecture, variant):
+    """Says which target platforms an image does for, and how well.
+
+    Args:
+      system: the OCI image spec's os.
+      architecture: its architecture.
+      variant: its variant, or "".
+
+    Returns:
+      The labels of constraint values and a number: 0 for an image that is for these platforms, more for one that their processors run as well, the
+      less the better. Or None, None.
+    """
+    constraints = constraints_of(system, architecture, variant)
+    if constraints:
+        # Target platforms are windows, or linux if nothing else is there.
+        return constraints, (0 if system in ["linux", "windows"] else 10)
+    if architecture == "arm" and variant in _BEFORE_ARMV7:
+        return constraints_of(system, "arm", "v7"), 1 + _BEFORE_ARMV7.index(variant)
+    return None, None

@@ -78,6 +78,24 @@ def _inherits(name, flags = {}, rule = image_manifest, **kwargs):
         target_under_test = ":" + name,
     )
 
+def _listed_impl(ctx):
+    env = analysistest.begin(ctx)
+    index = action_of(env, "ImageIndex")
+    asserts.equals(env, ["platform.json", "", ""], [value.rpartition("/")[2] for value in flags(index, "--platform")])
+    asserts.true(env, "platform.json" in read_by(index))
+    return analysistest.end(env)
+
+listed_test = analysistest.make(_listed_impl)
+
+def _upon_listed_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    asserts.equals(env, ["platform.json"], flags(action_of(env, "ImageManifest"), "--base-platform"))
+    asserts.equals(env, None, getattr(target[ImageManifestInfo], "platform", None), "the config says it")
+    return analysistest.end(env)
+
+upon_listed_test = analysistest.make(_upon_listed_impl)
+
 def _import_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
@@ -139,6 +157,7 @@ def image_tests(name):
             "base.manifest.json",
             "env.txt",
             "labels.txt",
+            "platform.json",
             "tags.txt",
             "two.txt",
         ],
@@ -155,6 +174,35 @@ def image_tests(name):
     import_test(
         name = "import_test",
         target_under_test = ":base",
+    )
+    image_import(
+        name = "listed_base",
+        config = "base.config.json",
+        manifest = "base.manifest.json",
+        platform = "platform.json",
+        tags = ["manual"],
+    )
+    image_manifest(
+        name = "upon_listed",
+        base = ":listed_base",
+        tags = ["manual"],
+    )
+    upon_listed_test(
+        name = "upon_listed_test",
+        target_under_test = ":upon_listed",
+    )
+    image_index(
+        name = "index_of_listed",
+        manifests = [
+            ":listed_base",
+            ":upon_listed",
+            ":base",
+        ],
+        tags = ["manual"],
+    )
+    listed_test(
+        name = "listed_test",
+        target_under_test = ":index_of_listed",
     )
     image_manifest(
         name = "image",
@@ -278,9 +326,11 @@ def image_tests(name):
             ":has_nothing_test",
             ":says_nothing_test",
             ":says_so_test",
+            ":upon_listed_test",
             ":import_test",
             ":index_of_images_test",
             ":index_over_platforms_test",
+            ":listed_test",
             ":manifest_test",
         ],
     )

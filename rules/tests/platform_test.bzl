@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts", "unittest")
 load("//rules:image.bzl", "image_manifest")
-load("//rules/private:platform.bzl", "ARCHITECTURES", "constraints_of")
+load("//rules/private:platform.bzl", "ARCHITECTURES", "constraints_by_rank", "constraints_of")
 load("//rules/private:tool_platform.bzl", "TOOL_PLATFORMS", "platform_of")
 load(":actions.bzl", "action_of", "flags")
 
@@ -38,6 +38,23 @@ def _no_constraints_impl(ctx):
     return unittest.end(env)
 
 no_constraints_test = unittest.make(_no_constraints_impl)
+
+def _ranks_impl(ctx):
+    env = unittest.begin(ctx)
+    armv7 = ["@platforms//cpu:armv7"]
+    ranks = []
+    for variant in ["v7", "", "v6", "v5"]:
+        constraints, rank = constraints_by_rank("linux", "arm", variant)
+        asserts.equals(env, armv7, constraints, "constraints of arm/" + variant)
+        ranks.append(rank)
+    asserts.equals(env, sorted(ranks), ranks, "the newest is taken first")
+    asserts.equals(env, (["@platforms//cpu:x86_64"], 0), constraints_by_rank("linux", "amd64", ""))
+    asserts.equals(env, (["@platforms//cpu:x86_64"], 10), constraints_by_rank("freebsd", "amd64", ""))
+    for other in [("linux", "arm", "v8"), ("linux", "amd64", "v3"), ("linux", "mips64le", "")]:
+        asserts.equals(env, (None, None), constraints_by_rank(*other), "{}".format(other))
+    return unittest.end(env)
+
+ranks_test = unittest.make(_ranks_impl)
 
 def _there_and_back_impl(ctx):
     env = unittest.begin(ctx)
@@ -132,6 +149,7 @@ def platform_tests(name):
         name,
         constraints_test,
         no_constraints_test,
+        ranks_test,
         there_and_back_test,
         host_test,
     )
