@@ -232,6 +232,28 @@ func TestTheDescriptorsOfABasesLayersKeepAllThatTheySay(t *testing.T) {
 	}
 }
 
+func TestTheLayersOfABaseHaveOCIsMediaTypes(t *testing.T) {
+	base := baseOf(t, []byte(`{"os":"linux","architecture":"amd64",`+oneLayer+`}`))
+	for docker, oci := range map[types.MediaType]types.MediaType{
+		"application/vnd.docker.image.rootfs.diff.tar":              "application/vnd.oci.image.layer.v1.tar",
+		"application/vnd.docker.image.rootfs.diff.tar.gzip":         "application/vnd.oci.image.layer.v1.tar+gzip",
+		"application/vnd.docker.image.rootfs.diff.tar.zstd":         "application/vnd.oci.image.layer.v1.tar+zstd",
+		"application/vnd.docker.image.rootfs.foreign.diff.tar":      "application/vnd.oci.image.layer.nondistributable.v1.tar",
+		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+		"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd": "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+		// What is OCI's already, and what nobody here knows.
+		"application/vnd.oci.image.layer.v1.tar+zstd":           "application/vnd.oci.image.layer.v1.tar+zstd",
+		"application/vnd.oci.image.layer.v1.tar+gzip+encrypted": "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+		"application/vnd.example.layer":                         "application/vnd.example.layer",
+	} {
+		manifest := bytes.ReplaceAll(base.Manifest, []byte(types.DockerLayer), []byte(docker))
+		_, made, _ := assemble(t, image.Spec{Base: &image.Base{Manifest: manifest, Config: base.Config}})
+		if got := made.Layers[0].MediaType; got != oci || made.MediaType != types.OCIManifestSchema1 || made.Config.MediaType != types.OCIConfigJSON {
+			t.Errorf("%s becomes %s, want %s", docker, got, oci)
+		}
+	}
+}
+
 func TestANameThatABasesEnvironmentHasTwiceIsSetOnce(t *testing.T) {
 	_, _, config := assemble(t, image.Spec{
 		Base: baseOf(t, []byte(`{"os":"linux","architecture":"amd64","config":{"Env":["A=1","B=1","A=2","AA=3"]},`+oneLayer+`}`)),

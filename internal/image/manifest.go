@@ -59,16 +59,22 @@ func baseLayers(manifest object) ([]jsontext.Value, error) {
 	return list, nil
 }
 
-// ociLayer is the OCI media type of a layer that a base has under docker's: the
-// bytes are the same, and one manifest is to speak one dialect.
+// ociLayers are the OCI media types of layers that a base has under docker's: the bytes
+// are the same, and one manifest is to speak one dialect.
+var ociLayers = map[types.MediaType]types.MediaType{
+	types.DockerUncompressedLayer:                               types.OCIUncompressedLayer,
+	types.DockerLayer:                                           types.OCILayer,
+	"application/vnd.docker.image.rootfs.diff.tar.zstd":         types.OCILayerZStd,
+	"application/vnd.docker.image.rootfs.foreign.diff.tar":      types.OCIUncompressedRestrictedLayer,
+	types.DockerForeignLayer:                                    types.OCIRestrictedLayer,
+	"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd": "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+}
+
+// ociLayer is the media type of a base's layer in an OCI manifest. One that is not
+// docker's stays, whether it is known or not.
 func ociLayer(t types.MediaType) types.MediaType {
-	switch t {
-	case types.DockerLayer:
-		return types.OCILayer
-	case types.DockerUncompressedLayer:
-		return types.OCIUncompressedLayer
-	case types.DockerForeignLayer:
-		return types.OCIRestrictedLayer
+	if oci := ociLayers[t]; oci != "" {
+		return oci
 	}
 	return t
 }
