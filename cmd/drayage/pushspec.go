@@ -65,14 +65,14 @@ func makePushSpec(push image.Push, index, tagFile string, manifests, configs, la
 		return nil, err
 	}
 	if index != "" {
-		if push.Index, err = os.ReadFile(index); err != nil {
-			return nil, fmt.Errorf("read index: %w", err)
+		if push.Index, err = readDocument("index", index); err != nil {
+			return nil, err
 		}
 	}
 	for _, path := range referrers {
-		manifest, err := os.ReadFile(path)
+		manifest, err := readDocument("manifest of artifact", path)
 		if err != nil {
-			return nil, fmt.Errorf("read manifest of artifact: %w", err)
+			return nil, err
 		}
 		push.Referrers = append(push.Referrers, manifest)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/drayage/drayage/internal/platform"
 )
 
 // Written is what [Write] wrote, for the repository rule that makes targets of
@@ -20,6 +22,9 @@ type Written struct {
 
 	Manifest string `json:"manifest"`
 	Config   string `json:"config"`
+	// Platform is the file of what the index says of the platform and the config does
+	// not, or "".
+	Platform string `json:"platform"`
 	// Layers are the files of the layers' metadata, the lowest first.
 	Layers []string `json:"layers"`
 	// Blobs are the layers themselves, if they were asked for.
@@ -39,7 +44,7 @@ func Write(dir string, images []Image, withLayers bool) ([]Written, error) {
 		taken[label] = true
 		w, err := image.write(dir, label, withLayers)
 		if err != nil {
-			return nil, fmt.Errorf("write image for %s: %w", platformName(image.Platform), err)
+			return nil, fmt.Errorf("write image for %s: %w", platform.Name(image.Platform), err)
 		}
 		written = append(written, w)
 	}
@@ -59,6 +64,16 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, w.Config), i.Config, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
+	}
+	listed, err := i.onlyListed()
+	if err != nil {
+		return w, err
+	}
+	if listed != nil {
+		w.Platform = label + "/platform.json"
+		if err := os.WriteFile(filepath.Join(dir, w.Platform), listed, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
+			return w, err
+		}
 	}
 	for n, l := range i.Layers {
 		path := fmt.Sprintf("%s/%d.layer.json", label, n)

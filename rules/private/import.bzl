@@ -11,6 +11,7 @@ def _image_import_impl(ctx):
             config = ctx.file.config,
             layers = depset(ctx.files.layers, order = "postorder"),
             manifest = ctx.file.manifest,
+            platform = ctx.file.platform,
         ),
     ]
 
@@ -35,6 +36,10 @@ image_import = rule(
             doc = "The OCI or docker image manifest.",
             allow_single_file = True,
             mandatory = True,
+        ),
+        "platform": attr.label(
+            doc = """What an index says that lists the image, as JSON: `{"architecture": "arm", "os": "linux", "variant": "v6"}`. It holds where the config says nothing.""",
+            allow_single_file = True,
         ),
     },
     provides = [ImageManifestInfo],

@@ -26,6 +26,7 @@ ImageManifestInfo = provider(
         "config": "File: the OCI image config, the exact bytes that are pushed.",
         "layers": "depset of File, in the order of the image, the lowest first: the metadata of each layer, those of the base included.",
         "manifest": "File: the OCI image manifest, the exact bytes that are pushed.",
+        "platform": "File or None: what an index says of the image's platform, as JSON, where it says more than the config. Who makes the provider may leave it out.",
     },
 )
 

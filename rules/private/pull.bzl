@@ -1,6 +1,6 @@
 """pull: the metadata of a base image as a repository."""
 
-load(":platform.bzl", "constraints_of")
+load(":platform.bzl", "constraints_by_rank")
 
 # Labels of ours are written in full: the repository may belong to a module that
 # calls drayage and platforms by other names.
@@ -17,6 +17,7 @@ image_import(
     config = "{config}",
     layers = {layers},
     manifest = "{manifest}",
+    platform = {platform},
 )
 """
 
@@ -64,17 +65,25 @@ def _select(rctx, images):
     """The images as a select over the target platform, and the settings that it needs."""
     settings = ""
     branches = {}
+    ranked = []
+    for i, image in enumerate(images):
+        constraints, rank = constraints_by_rank(image["os"], image["architecture"], image["variant"])
+        if constraints:
+            ranked.append((rank, i, constraints))
+
+        # No target platform is told apart by others: they have their own targets only.
+
     taken = []
-    for image in images:
-        constraints = constraints_of(image["os"], image["architecture"], image["variant"])
-        if not constraints or constraints in taken:
-            continue  # no target platform is told apart by it: the image has its own target only
+    for _, i, constraints in sorted(ranked):
+        if constraints in taken:
+            continue
         taken.append(constraints)
+        name = images[i]["name"]
         settings += _SETTING.format(
-            name = image["name"],
+            name = name,
             constraints = [str(Label(c)) for c in constraints],
         )
-        branches[":is_" + image["name"]] = ":" + image["name"]
+        branches[":is_" + name] = ":" + name
     if not branches:
         return settings, repr(":" + images[0]["name"])
     message = "{}/{} has no image for the target platform, but for {}".format(
@@ -94,6 +103,7 @@ def _pull_impl(rctx):
             config = image["config"],
             layers = image["layers"],
             manifest = image["manifest"],
+            platform = repr(image["platform"] or None),
         )
     if len(images) == 1:
         actual = repr(":" + images[0]["name"])
@@ -155,6 +165,7 @@ pull(
 ```
 
 `@ubuntu` is the image; of an index, the one for the target platform. Each platform's image has a target of its own too: `@ubuntu//:linux_arm64_v8`.
+What the index leaves open of a platform is in the image's config, and what the config leaves open is taken from the index. For armv7 an image for v6 or v5 does where there is none for v7.
 Credentials are docker's: `config.json` and the credential helpers that it names.""",
     attrs = PULL_ATTRS | {
         "_drayage": attr.label(default = "@drayage_host//:drayage"),
