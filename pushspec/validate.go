@@ -111,7 +111,7 @@ func (v *validator) blobs() error {
 		}
 		v.byDigest[blob.Digest] = blob
 		switch {
-		case blob.Data == nil && len(blob.Sources) == 0:
+		case blob.Data == nil && len(blob.Sources) == 0 && Distributable(blob.MediaType):
 			return v.fail(field, "has neither data nor sources: nothing says where the bytes of %s are", blob.Digest)
 		case blob.Data != nil && len(blob.Sources) > 0:
 			return v.fail(field, "has both data and sources: one is enough")

@@ -180,6 +180,9 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 func sources(spec *pushspec.Spec) []string {
 	var repositories []string
 	for _, blob := range spec.Blobs {
+		if !pushspec.Distributable(blob.MediaType) {
+			continue // it is read from nowhere
+		}
 		for _, source := range blob.Sources {
 			if source.Repository != "" && !slices.Contains(repositories, source.Repository) {
 				repositories = append(repositories, source.Repository)

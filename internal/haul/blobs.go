@@ -62,7 +62,9 @@ func (j *job) copyAll(ctx context.Context, early *early, tags []string) error {
 
 // toCopy are the blobs that have to be in the repository before the manifests are.
 func (j *job) toCopy() []pushspec.Blob {
-	return slices.DeleteFunc(slices.Clone(j.req.Spec.Blobs), j.inPlace)
+	return slices.DeleteFunc(slices.Clone(j.req.Spec.Blobs), func(blob pushspec.Blob) bool {
+		return j.inPlace(blob) || !pushspec.Distributable(blob.MediaType)
+	})
 }
 
 // inPlace tells whether the registry takes a blob out of the CAS.

@@ -101,7 +101,7 @@ func (i Image) blobs(known map[v1.Hash]layer.Metadata, seen map[v1.Hash]bool) ([
 			continue // an image may have a layer twice, and images share layers; the bytes are one blob
 		}
 		l, there := known[d.Digest]
-		if !there {
+		if !there && pushspec.Distributable(d.MediaType) {
 			return nil, fmt.Errorf("nothing says where layer %d of the manifest, %s, can be had", n, d.Digest)
 		}
 		seen[d.Digest] = true

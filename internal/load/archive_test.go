@@ -126,6 +126,26 @@ func TestAnArchiveWithWrongBytesIsNoImage(t *testing.T) {
 	}
 }
 
+func TestALayerThatIsNotToBeDistributedIsAskedForByName(t *testing.T) {
+	s := imageScene(t, v1.Platform{OS: "windows", Architecture: "amd64"})
+	i, err := load.Select(s.spec, "")
+	check(t, err)
+	last := &i.Blobs[len(i.Blobs)-1]
+	last.MediaType, last.URLs, last.Sources = types.OCIRestrictedLayer, []string{"https://layers.example/1"}, nil
+	write := func() error {
+		_, err := load.WriteArchive(t.Context(), io.Discard, i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
+		return err
+	}
+	want := last.Digest.String() + ` (100 KiB) is not to be distributed, and was left where it is: its publisher has it at "https://layers.example/1". Fetch it, and name the file with --blob`
+	if err := write(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v, want it to contain %s", err, want)
+	}
+	last.Sources = []pushspec.Source{{CAS: last.Digest.String()}} // as --blob has it
+	if err := write(); err != nil {
+		t.Errorf("with the file: %v", err)
+	}
+}
+
 // zeros is a remote cache that has any number of them.
 type zeros struct{}
 

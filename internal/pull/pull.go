@@ -32,6 +32,8 @@ type Request struct {
 	// Platforms of an index that are wanted, as "os/architecture[/variant]". None:
 	// all that it has.
 	Platforms []string
+	// Nondistributable has [Write] fetch layers as well that are not to be distributed.
+	Nondistributable bool
 }
 
 // Image is the metadata of one platform's image.
@@ -45,7 +47,8 @@ type Image struct {
 	// listed is what the index says that lists the image, config what its config does.
 	listed, config v1.Platform
 
-	image v1.Image
+	image            v1.Image
+	nondistributable bool
 }
 
 // Pull fetches the metadata of the image, or of each wanted image of an index.
@@ -69,6 +72,7 @@ func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Ima
 		if err == nil {
 			for i := range images {
 				addSources(images[i].Layers, places)
+				images[i].nondistributable = request.Nondistributable
 			}
 			return images, nil
 		}

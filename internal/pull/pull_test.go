@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -403,6 +404,52 @@ func TestAPlatformIsWantedUnderEitherOfItsNames(t *testing.T) {
 		images, err := pull.Pull(t.Context(), s.request(pushEntries(t, s, entry{&row.has, row.has}, entry{&amd64, amd64}), row.wanted))
 		if err != nil || len(images) != 1 || images[0].Platform.Architecture != "arm64" {
 			t.Errorf("of %s, %s is wanted: %d images, error %v", row.has, row.wanted, len(images), err)
+		}
+	}
+}
+
+func TestLayersThatAreNotToBeDistributedAreFetchedIfThatIsSaid(t *testing.T) {
+	s := start(t)
+	ordinary, err := random.Layer(500, types.DockerLayer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := random.Layer(500, types.DockerForeignLayer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := mutate.Append(imageFor(t, amd64),
+		mutate.Addendum{Layer: foreign, MediaType: types.DockerForeignLayer, URLs: []string{"https://layers.example/1"}}, mutate.Addendum{Layer: ordinary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(s.reference(t), image, remote.WithNondistributable); err != nil {
+		t.Fatal(err)
+	}
+	for _, fetched := range []bool{false, true} {
+		request := s.request(digestOf(t, image))
+		request.Nondistributable = fetched
+		images, err := pull.Pull(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.asked()
+		written, err := pull.Write(t.TempDir(), images, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"linux_amd64/0.blob", "linux_amd64/1.blob", "linux_amd64/2.blob", "linux_amd64/3.blob"}
+		if !fetched {
+			want = slices.Delete(want, 2, 3)
+		}
+		if diff := cmp.Diff(want, written[0].Blobs); diff != "" || len(written[0].Layers) != 4 {
+			t.Errorf("fetched %t: blobs (-want +got):\n%s", fetched, diff)
+		}
+		if asked := strings.Contains(strings.Join(s.asked(), " "), digestOf(t, foreign)); asked != fetched {
+			t.Errorf("fetched %t: it was asked for: %t", fetched, asked)
+		}
+		if diff := cmp.Diff([]string{"https://layers.example/1"}, images[0].Layers[2].URLs); diff != "" {
+			t.Errorf("urls (-want +got):\n%s", diff)
 		}
 	}
 }

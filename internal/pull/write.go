@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/drayage/drayage/internal/platform"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Written is what [Write] wrote, for the repository rule that makes targets of
@@ -27,7 +28,8 @@ type Written struct {
 	Platform string `json:"platform"`
 	// Layers are the files of the layers' metadata, the lowest first.
 	Layers []string `json:"layers"`
-	// Blobs are the layers themselves, if they were asked for.
+	// Blobs are the layers themselves, if they were asked for, less those that are not
+	// to be distributed.
 	Blobs []string `json:"blobs"`
 }
 
@@ -90,6 +92,9 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 		return w, err
 	}
 	for n, l := range layers {
+		if !i.nondistributable && !pushspec.Distributable(i.Layers[n].MediaType) {
+			continue
+		}
 		path := fmt.Sprintf("%s/%d.blob", label, n)
 		if err := writeBlob(filepath.Join(dir, path), l.Compressed); err != nil {
 			return w, fmt.Errorf("fetch layer %s: %w", i.Layers[n].Digest, err)

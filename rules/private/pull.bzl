@@ -55,6 +55,8 @@ def _fetch(rctx):
     args += ["--platform=" + platform for platform in rctx.attr.platforms]
     if rctx.attr.layer_handling == "eager":
         args.append("--layers")
+        if rctx.attr.nondistributable_layers:
+            args.append("--nondistributable")
     rctx.report_progress("Fetching metadata of {}/{}".format(rctx.attr.registry, rctx.attr.repository))
     result = rctx.execute(args, timeout = 3600 if rctx.attr.layer_handling == "eager" else 300)
     if result.return_code != 0:
@@ -131,6 +133,10 @@ PULL_ATTRS = {
     ),
     "mirrors": attr.string_list(
         doc = "Hosts that are asked before the registry, possibly with a path that goes before the repository. The layers are taken from them first as well.",
+    ),
+    "nondistributable_layers": attr.bool(
+        doc = """Whether `eager` fetches the layers as well that are not to be distributed, from the registry or from the `urls` in their descriptors (of public hosts alone). No push sends
+[such layers](../haul.md#layers-that-are-not-to-be-distributed), whatever is said here.""",
     ),
     "platforms": attr.string_list(
         doc = "Of an index, the platforms that are wanted: `os/architecture` or `os/architecture/variant`. By default all.",
