@@ -1,5 +1,6 @@
 """image_manifest: an image for one platform, assembled from metadata."""
 
+load(":blobs.bzl", "made_here")
 load(":platform.bzl", "PLATFORM_ATTRS", "target_platform")
 load(":providers.bzl", "ImageManifestInfo", "LayerInfo")
 load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
@@ -83,7 +84,7 @@ def _image_manifest_impl(ctx):
     specs = write_push_specs(ctx, [image], None)
     return [
         DefaultInfo(files = depset([manifest, config] + specs)),
-        OutputGroupInfo(blobs = blobs, digest = depset([digest]), push_spec = depset(specs)),
+        OutputGroupInfo(blobs = made_here(blobs), digest = depset([digest]), push_spec = depset(specs)),
         image,
     ]
 
