@@ -6,6 +6,7 @@ load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
 load(":providers.bzl", "ArtifactInfo", "ImageIndexInfo", "ImageManifestInfo", "PushSpecInfo")
 load(":spec.bzl", "destination_of", "image_of", "write_referrers", "write_spec")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+load(":uncached.bzl", "UncachedInfo", "uncached")
 
 def _image_push_impl(ctx):
     images, index = image_of(ctx.attr.image)
@@ -20,6 +21,7 @@ def _image_push_impl(ctx):
         destinations.append((registry, repository))
 
     referrers = write_referrers(ctx, ctx.attr.referrers, index or images[0].manifest)
+    untaken = depset(transitive = [target[UncachedInfo].found for target in [ctx.attr.image] + ctx.attr.referrers])
     files = [
         write_spec(
             ctx,
@@ -31,6 +33,7 @@ def _image_push_impl(ctx):
             tags,
             ctx.file.tag_file,
             referrers,
+            untaken,
         )
         for i, (registry, repository) in enumerate(destinations)
     ]
@@ -81,11 +84,13 @@ new commit does not run a cached action again.""",
     attrs = {
         "also_to": attr.string_list(doc = "More places for the same image under the same tags, each `HOST/REPOSITORY`. Each has a push spec of its own."),
         "image": attr.label(
+            aspects = [uncached],
             doc = "The image, or the index.",
             mandatory = True,
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
         "referrers": attr.label_list(
+            aspects = [uncached],
             doc = "Artifacts about the image, `image_artifact` targets: a bill of materials, say. They are pushed before the tags.",
             providers = [ArtifactInfo],
         ),
