@@ -33,7 +33,12 @@ type world struct {
 	haulErr    error
 	request    haul.Request
 	invocation store.Invocation
-	now        time.Time
+	// later is what is known of the invocation from the second question on.
+	later *store.Invocation
+	asked int
+	// change makes the job another one.
+	change func(*store.Job)
+	now    time.Time
 	// newer are tags that a newer build has written.
 	newer    []store.SupersededTag
 	claimErr error
@@ -92,17 +97,23 @@ func (w *world) ClaimTags(_ context.Context, _ store.Attempt, claim store.TagCla
 }
 
 func (w *world) Invocation(context.Context, string) (store.Invocation, bool, error) {
+	if w.asked++; w.asked > 1 && w.later != nil {
+		return *w.later, true, nil
+	}
 	return w.invocation, true, nil
 }
 
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Policy: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Policy: w, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
 		Spec: store.SpecRef{Instance: "main", Function: "sha256", Hash: digest, Size: int64(len(w.spec))},
+	}
+	if w.change != nil {
+		w.change(&job)
 	}
 	return worker.Work(t.Context(), job, store.Attempt{Number: attempt, Max: 10, Created: w.created})
 }
@@ -315,7 +326,7 @@ func TestMissingSpecIsGivenTimeToArrive(t *testing.T) {
 	if _, err := w.work(t, 1); !errors.As(err, &retry) {
 		t.Errorf("error is %v, want to be tried again", err)
 	}
-	if got, err := w.work(t, 4); err != nil || got.ErrorClass != "evicted" || !strings.Contains(got.Error, "--remote_upload_local_results") {
+	if got, err := w.work(t, 4); err != nil || got.ErrorClass != "evicted" || !strings.Contains(got.Error, "Build again with ") {
 		t.Errorf("entry is %+v, error %v", got, err)
 	}
 }

@@ -1,5 +1,6 @@
 """image_index: images for several platforms under one name."""
 
+load(":blobs.bzl", "made_here")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
 load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
@@ -53,7 +54,7 @@ def _image_index_impl(ctx):
     return [
         DefaultInfo(files = depset([index] + specs)),
         OutputGroupInfo(
-            blobs = depset(transitive = [image.blobs for image in images]),
+            blobs = made_here(depset(transitive = [image.blobs for image in images])),
             digest = depset([digest]),
             push_spec = depset(specs),
         ),

@@ -1,6 +1,7 @@
 """image_manifest: an image for one platform, assembled from metadata."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":blobs.bzl", "made_here")
 load(":inherit.bzl", "INHERITED_WORDS", "INHERIT_FROM_BASE", "add_inheritable")
 load(":platform.bzl", "PLATFORM_ATTRS", "known_platform", "target_platform")
 load(":providers.bzl", "ImageManifestInfo", "LayerInfo")
@@ -100,7 +101,7 @@ def _image_manifest_impl(ctx):
     specs = write_push_specs(ctx, [image], None)
     return [
         DefaultInfo(files = depset([manifest, config] + specs)),
-        OutputGroupInfo(blobs = blobs, digest = depset([digest]), push_spec = depset(specs)),
+        OutputGroupInfo(blobs = made_here(blobs), digest = depset([digest]), push_spec = depset(specs)),
         image,
     ]
 

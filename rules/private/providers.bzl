@@ -41,6 +41,7 @@ ImageIndexInfo = provider(
 PushSpecInfo = provider(
     doc = "What is to be pushed where.",
     fields = {
+        "blobs": "depset of File: the blobs of the images, and of the artifacts about them, that the build has. No action reads them.",
         "runfiles": "runfiles: what `bazel run` needs to push the specs from here.",
         "specs": "depset of File: push specs, each of one image and one repository.",
     },
