@@ -53,6 +53,9 @@ func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []st
 		return err
 	}
 	defer in.close()
+	if err := conflicts(in.specs, in.vars); err != nil {
+		return err
+	}
 	hauler, err := haul.New(haul.Options{
 		CAS:        in.blobs,
 		Registries: in.registries,

@@ -20,6 +20,7 @@ const (
 	classEvicted   = "evicted"
 	classStamp     = "stamp"
 	classPolicy    = "policy"
+	classConflict  = ledger.ClassConflict
 	classOther     = "unavailable"
 )
 
@@ -50,8 +51,11 @@ func classify(err error) failure {
 		document *pushspec.Error
 		version  *pushspec.VersionError
 		denied   *admission.DeniedError
+		conflict *conflictError
 	)
 	switch {
+	case errors.As(err, &conflict):
+		return failure{class: classConflict, outcome: ledger.Failed, final: true}
 	case errors.As(err, &denied):
 		return failure{class: classPolicy, outcome: ledger.Denied, final: true}
 	case errors.As(err, &unset):

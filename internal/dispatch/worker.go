@@ -211,7 +211,7 @@ func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination push
 	if err != nil {
 		return err
 	}
-	fence := w.fence(attempt, invocation, entry)
+	fence := w.fence(attempt, invocation, destination, entry)
 	result, err := w.hauler.Haul(ctx, haul.Request{
 		Spec:       spec,
 		Repository: destination.Repository,
@@ -242,7 +242,7 @@ func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination push
 		entry.Outcome = ledger.Superseded
 		entry.Error = fence.explain()
 	}
-	return nil
+	return fence.conflict()
 }
 
 // spec reads and decodes the job's push spec.

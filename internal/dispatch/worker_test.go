@@ -42,6 +42,9 @@ type world struct {
 	// newer are tags that a newer build has written.
 	newer    []store.SupersededTag
 	claimErr error
+	// conflicts are tags that another target of the build wants, claim what was claimed.
+	conflicts []store.ConflictingTag
+	claim     store.TagClaim
 	// busy is how often another daemon is at the blobs, elsewhere where they went.
 	busy      int
 	elsewhere map[string]string
@@ -87,7 +90,8 @@ func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, er
 }
 
 func (w *world) ClaimTags(_ context.Context, _ store.Attempt, claim store.TagClaim) (store.TagGrant, error) {
-	grant := store.TagGrant{Until: w.now.Add(time.Minute), Superseded: w.newer}
+	w.claim = claim
+	grant := store.TagGrant{Until: w.now.Add(time.Minute), Superseded: w.newer, Conflicts: w.conflicts}
 	for _, tag := range claim.Tags {
 		if !slices.ContainsFunc(w.newer, func(s store.SupersededTag) bool { return s.Name == tag }) {
 			grant.Tags = append(grant.Tags, tag)
@@ -211,6 +215,44 @@ func TestTagOfANewerBuildIsLeftAloneAndTheRowSaysSo(t *testing.T) {
 		t.Errorf("entry is %s: %s", got.Outcome, got.Error)
 	}
 	if diff := cmp.Diff([]ledger.Tag{{Name: "v1"}}, got.Tags); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+}
+
+func TestATagThatAnotherTargetOfTheBuildHasIsAFailureThatNamesBoth(t *testing.T) {
+	w, root := newWorld(t, "latest", "v1")
+	w.conflicts = []store.ConflictingTag{{Name: "latest", Target: "//app:first", Digest: "sha256:other"}}
+	got, err := w.work(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "push //app:push to ghcr.io/acme/app: tag latest: //app:first of the same build wants it for another image, sha256:other; " +
+		"it is at that image, and no tag of this target was written. Of several targets the one has a tag whose label comes first: " +
+		"give each a tag or a repository of its own, or build one of them"
+	if got.Outcome != ledger.Failed || got.ErrorClass != "conflict" || got.Error != want {
+		t.Errorf("entry is %s, %s:\n%s\nwant\n%s", got.Outcome, got.ErrorClass, got.Error, want)
+	}
+	claim := store.TagClaim{
+		Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"latest", "v1"}, Digest: root, Target: "//app:push", Invocation: "invocation", Started: w.now,
+	}
+	if diff := cmp.Diff(claim, w.claim); diff != "" {
+		t.Errorf("claim (-want +got):\n%s", diff)
+	}
+}
+
+func TestATagThatIsTakenFromAnotherTargetOfTheBuildIsAFailureToo(t *testing.T) {
+	w, root := newWorld(t, "latest")
+	w.conflicts = []store.ConflictingTag{{Name: "latest", Target: "//z:last", Digest: "sha256:other", Ours: true}}
+	w.result = haul.Result{Tags: []haul.Tag{{Name: "latest", Previous: "sha256:other"}}}
+	got, err := w.work(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "tag latest: //z:last of the same build wants it for another image, sha256:other; it was at that image, and is at this target's now, " + root
+	if got.Outcome != ledger.Failed || got.ErrorClass != "conflict" || !strings.Contains(got.Error, want) {
+		t.Errorf("entry is %s, %s: %s", got.Outcome, got.ErrorClass, got.Error)
+	}
+	if diff := cmp.Diff([]ledger.Tag{{Name: "latest", Previous: "sha256:other"}}, got.Tags); diff != "" {
 		t.Errorf("tags (-want +got):\n%s", diff)
 	}
 }
