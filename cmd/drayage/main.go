@@ -64,7 +64,7 @@ An argument @FILE stands for the lines of FILE.`,
 		}
 	}
 	add(groupPeople, newLedgerCommand(), newJobsCommand(), newWebhooksCommand(), newWaitCommand(), newPushCommand(), newLoadCommand(), newDoctorCommand())
-	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newBlobCommand(), newReferrerCommand(), newPushSpecCommand(), newPullCommand())
+	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newBlobCommand(), newReferrerCommand(), newPushSpecCommand(), newPullCommand(), newImportCommand())
 	return root
 }
 

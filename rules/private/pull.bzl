@@ -17,6 +17,7 @@ image_import(
     config = "{config}",
     layers = {layers},
     manifest = "{manifest}",
+    verified = True,
 )
 """
 
