@@ -38,6 +38,9 @@ type Request struct {
 
 // Image is the metadata of one platform's image.
 type Image struct {
+	// blobs are where [Write] has the layers from.
+	blobs blobs
+
 	Platform v1.Platform
 	Digest   v1.Hash
 	// Manifest and Config are the exact bytes that the registry has.
@@ -54,7 +57,8 @@ type Image struct {
 // Pull fetches the metadata of the image, or of each wanted image of an index.
 // Registries are spoken to with the options given: keychain, transport.
 func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Image, error) {
-	options = append(slices.Clip(options), remote.WithContext(ctx))
+	watched := &pages{inner: remote.DefaultTransport}
+	options = append([]remote.Option{remote.WithTransport(watched)}, append(slices.Clip(options), remote.WithContext(ctx))...)
 	what := request.Registry + "/" + request.Repository
 	if request.Digest == "" {
 		return nil, fmt.Errorf("pull %s: %w", what, missingDigest(request, options))
@@ -66,17 +70,22 @@ func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Ima
 	if err != nil {
 		return nil, fmt.Errorf("pull %s: %w", what, err)
 	}
+	puller, err := remote.NewPuller(options...)
+	if err != nil {
+		return nil, fmt.Errorf("pull %s: %w", what, err)
+	}
 	var failures []error
 	for _, place := range places {
 		images, err := pullFrom(place, request, options)
 		if err == nil {
 			for i := range images {
+				images[i].blobs = blobs{ctx: ctx, puller: puller, places: startingWith(place, places), pages: watched}
 				addSources(images[i].Layers, places)
 				images[i].nondistributable = request.Nondistributable
 			}
 			return images, nil
 		}
-		failures = append(failures, err)
+		failures = append(failures, watched.explain(err))
 	}
 	return nil, fmt.Errorf("pull %s: %w", what, errors.Join(failures...))
 }

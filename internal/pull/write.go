@@ -1,9 +1,7 @@
 package pull
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -96,26 +94,10 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 			continue
 		}
 		path := fmt.Sprintf("%s/%d.blob", label, n)
-		if err := writeBlob(filepath.Join(dir, path), l.Compressed); err != nil {
+		if err := i.blobs.fetch(filepath.Join(dir, path), i.Layers[n].Descriptor, l.Compressed); err != nil {
 			return w, fmt.Errorf("fetch layer %s: %w", i.Layers[n].Digest, err)
 		}
 		w.Blobs = append(w.Blobs, path)
 	}
 	return w, nil
-}
-
-// writeBlob writes what open gives; the registry client checks its digest.
-func writeBlob(path string, open func() (io.ReadCloser, error)) (err error) {
-	blob, err := open()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = blob.Close() }()
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	_, err = io.Copy(file, blob)
-	return err
 }

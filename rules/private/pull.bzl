@@ -18,6 +18,7 @@ image_import(
     layers = {layers},
     manifest = "{manifest}",
     platform = {platform},
+    verified = True,
 )
 """
 

@@ -100,7 +100,13 @@ def _import_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
     info = target[ImageManifestInfo]
-    asserts.equals(env, [], analysistest.target_actions(env), "actions")
+    metadata = ["base.config.json", "base.manifest.json", "two.txt"]
+    checks = {names(a.outputs)[0]: a for a in analysistest.target_actions(env)}
+    asserts.equals(env, ["base.config.json", "checked"], sorted(checks), "one action checks the metadata, and one the layers")
+    asserts.equals(env, metadata, read_by(checks["base.config.json"]), "what the metadata are made of reads no layer")
+    asserts.equals(env, sorted(metadata + ["one.txt"]), read_by(checks["checked"]))
+    asserts.equals(env, ["checked"], names(target[OutputGroupInfo]._validation))
+    asserts.false(env, info.manifest.is_source, "the manifest is the one that was checked")
     asserts.equals(env, "base.manifest.json", info.manifest.basename)
     asserts.equals(env, "base.config.json", info.config.basename)
     asserts.equals(env, ["two.txt"], names(info.layers))
