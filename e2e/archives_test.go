@@ -271,6 +271,7 @@ func TestWhatIsNoArchiveFailsTheBuild(t *testing.T) {
 	}
 	add("twice", "gzip -c good.file | xz >$out", "what is compressed with xz here is compressed with gzip, and no tar archive; it was compressed twice")
 	add("xz_dictionary", "xz --lzma2=dict=256MiB <good.file >$out", "the xz data need a window of more than 128 MiB to be unpacked")
+	add("xz_filter", "xz --x86 --lzma2 <good.file >$out", "the xz data have filters before their compression, as xz --x86 or --delta makes them")
 	add("zstd_window", "zstd --long=30 -c <good.file >$out", "the zstd data need a window of more than 128 MiB to be unpacked")
 	add("cut_header", "tar -cf whole -C in etc bin; head -c 700 whole >$out", `the archive ends in the middle of a header, after "etc/"`)
 	add("cut_content", "head -c 2000000 good.file >$out", "the archive ends in the middle of ")

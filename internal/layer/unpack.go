@@ -129,6 +129,8 @@ func (u *unpacked) inWords(err error) error {
 	case errors.Is(err, errWindow), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return fmt.Errorf("the %s data need a window of more than %d MiB to be unpacked; compress the archive anew, without --long or a large dictionary",
 			u.compression, maxWindow>>20)
+	case errors.Is(err, errFiltered):
+		return errors.New("the xz data have filters before their compression, as xz --x86 or --delta makes them; compress the archive anew without")
 	case u.count > 0 && isOther(err):
 		return fmt.Errorf("something that is not %s follows the %s data, after %d bytes of the archive, and container engines do not unpack such a file; make it again without what follows",
 			u.compression, u.compression, u.count)

@@ -8,8 +8,9 @@ import (
 )
 
 var (
-	errWindow = errors.New("the dictionary is too large")
-	errNotXZ  = errors.New("this is not xz")
+	errWindow   = errors.New("the dictionary is too large")
+	errFiltered = errors.New("there are filters before LZMA2")
+	errNotXZ    = errors.New("this is not xz")
 )
 
 // xzMagic begins an xz stream (.xz file format, section 2.1.1.1).
@@ -128,8 +129,7 @@ func (x *xzWatch) parseStream(read func(int64, int) []byte, check byte) int64 {
 		if header == nil {
 			return -1
 		}
-		if dictionary(header) > maxWindow {
-			x.failed = errWindow
+		if x.failed = checkFilters(header); x.failed != nil {
 			return -1
 		}
 		packed := parseChunks(read)
@@ -140,9 +140,9 @@ func (x *xzWatch) parseStream(read func(int64, int) []byte, check byte) int64 {
 	}
 }
 
-// dictionary is the size that a Block Header asks for (section 3.1), less its first
-// byte; 0 if it makes no sense.
-func dictionary(header []byte) int64 {
+// checkFilters looks at the filters of a Block Header (section 3.1), less its first
+// byte. One that makes no sense is the decoder's to refuse.
+func checkFilters(header []byte) error {
 	flags, rest := header[0], header[1:]
 	number := func() uint64 {
 		value, n := binary.Uvarint(rest)
@@ -154,18 +154,16 @@ func dictionary(header []byte) int64 {
 			number()
 		}
 	}
-	for range flags&3 + 1 {
-		id, size := number(), number()
-		if size > uint64(len(rest)) {
-			return 0
-		}
-		if id == 0x21 && size == 1 { // LZMA2, section 5.3.1
-			bits := rest[0] & 0x3f
-			return int64(2|bits&1) << (bits/2 + 11)
-		}
-		rest = rest[size:]
+	const lzma2 = 0x21 // section 5.3.1
+	if id, size := number(), number(); flags&3 != 0 || id != lzma2 {
+		return errFiltered
+	} else if size != 1 || len(rest) == 0 {
+		return nil
 	}
-	return 0
+	if bits := rest[0] & 0x3f; int64(2|bits&1)<<(bits/2+11) > maxWindow {
+		return errWindow
+	}
+	return nil
 }
 
 // parseChunks goes through a block's LZMA2 chunks, and returns their size.
