@@ -1,7 +1,6 @@
 package pull
 
 import (
-	"reflect"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -21,8 +20,14 @@ func (i Image) Name() string {
 	return nameOf(named)
 }
 
+// nameOf is a target name whatever is missing: that of an image that does not say what
+// it is for is "_".
 func nameOf(p v1.Platform) string {
-	return strings.NewReplacer("/", "_", ".", "_").Replace(platform.Name(p))
+	name := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		name += "/" + p.Variant
+	}
+	return strings.NewReplacer("/", "_", ".", "_").Replace(name)
 }
 
 func (i Image) is(wanted string) bool { return isPlatform(i.Platform, wanted) }
@@ -65,7 +70,7 @@ func platformOf(config, listed v1.Platform) v1.Platform {
 // onlyListed is what the index says of the image's platform, as JSON, or nil where its
 // config says as much.
 func (i Image) onlyListed() ([]byte, error) {
-	if reflect.DeepEqual(platform.Fill(i.config, i.listed), i.config) {
+	if platform.Fill(i.config, i.listed).Equals(i.config) {
 		return nil, nil
 	}
 	return json.Marshal(i.listed, json.Deterministic(true))

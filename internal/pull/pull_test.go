@@ -453,3 +453,20 @@ func TestLayersThatAreNotToBeDistributedAreFetchedIfThatIsSaid(t *testing.T) {
 		}
 	}
 }
+
+func TestAnImageThatDoesNotSayWhatItIsForHasANameAllTheSame(t *testing.T) {
+	for want, platform := range map[string]v1.Platform{"_": {}, "_arm64": {Architecture: "arm64"}, "linux_": {OS: "linux"}} {
+		s := start(t)
+		image := imageFor(t, platform)
+		if err := remote.Write(s.reference(t), image); err != nil {
+			t.Fatal(err)
+		}
+		images, err := pull.Pull(t.Context(), s.request(digestOf(t, image)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{want}, names(images)); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
+		}
+	}
+}
