@@ -80,6 +80,9 @@ func (d *draft) add(layers []layer.Metadata, created jsontext.Value) error {
 	if err != nil {
 		return err
 	}
+	if kind := rootfs.get("type"); kind == nil || string(kind) == `""` {
+		rootfs.put("type", jsontext.Value(`"layers"`)) // which it must be (OCI image spec, "rootfs")
+	}
 	ids, err := readList(rootfs.get("diff_ids"))
 	if err != nil {
 		return fmt.Errorf("rootfs.diff_ids: %w", err)

@@ -164,6 +164,13 @@ func TestNamesThatProgramsTakeForAFieldAreThatField(t *testing.T) {
 	}
 }
 
+func TestABaseWithoutTheTypeOfItsLayersGetsTheOneThatThereIs(t *testing.T) {
+	made, _, _ := assemble(t, image.Spec{Base: baseOf(t, []byte(`{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["`+hash("1").String()+`"]}}`))})
+	if want := `"rootfs":{"type":"layers","diff_ids":["` + hash("1").String() + `"]}`; !strings.Contains(string(made.Config), want) {
+		t.Errorf("the config is %s", made.Config)
+	}
+}
+
 func TestHistoryIsAddedToAsItIs(t *testing.T) {
 	ours := `{"created":"1970-01-01T00:00:00Z","created_by":"drayage"}`
 	for name, row := range map[string]struct{ history, want string }{
