@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -157,7 +158,7 @@ func TestAFileThatChangesWhileItIsReadIsLeftForTheNextSource(t *testing.T) {
 			rest, err := io.ReadAll(stream)
 			check(t, err)
 			check(t, stream.Close())
-			if !bytes.Equal(append(got, rest...), data) {
+			if !bytes.Equal(slices.Concat(got, rest), data) {
 				t.Error("what was read is not the layer")
 			}
 			if len(remote.asked) != 1 || remote.asked[0] != 2*pieceSize {

@@ -58,7 +58,7 @@ func (a *archive) read() error {
 			a.passage.way = holdBack
 		}
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return a.end(dropped)
 		}
 		if err != nil {

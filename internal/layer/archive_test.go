@@ -136,7 +136,7 @@ func TestCompressedDataThatAreBrokenAreRefused(t *testing.T) {
 	}
 	for name, file := range map[string][]byte{"gzip": packed(t, "gzip", plain), "zstd": packed(t, "zstd", plain), "xz": packed(t, "xz", plain), "bzip2": bzipped} {
 		t.Run(name, func(t *testing.T) {
-			for n := range len(file) {
+			for n := range file {
 				if _, err := layer.FromTar(io.Discard, bytes.NewReader(file[:n]), layer.ArchiveOptions{}); err == nil {
 					t.Errorf("%d of %d bytes are taken for all", n, len(file))
 				}
