@@ -47,10 +47,16 @@ const minimal = "--remote_download_minimal"
 func (s *lossScene) fill(t *testing.T, flags ...string) {
 	t.Helper()
 	s.workspace.Bazel(t, "build", append(flags, s.flags()[1], "//app:push")...)
+	s.layer = s.layerHash(t)
+	s.workspace.Bazel(t, "clean")
+}
+
+// layerHash reads the push spec that was built here.
+func (s *lossScene) layerHash(t *testing.T) string {
+	t.Helper()
 	spec, err := pushspec.Decode([]byte(s.workspace.Read(t, "bazel-bin/app/push.pushspec.json")))
 	check(t, err)
-	s.layer = spec.Blobs[len(spec.Blobs)-1].Digest.Hex
-	s.workspace.Bazel(t, "clean")
+	return spec.Blobs[len(spec.Blobs)-1].Digest.Hex
 }
 
 // cached is the state in which Bazel knows from the cache alone what there is.

@@ -93,7 +93,7 @@ func (f loadFlags) load(ctx context.Context, out, progress io.Writer, paths []st
 	for _, i := range images {
 		result, err := loader.Load(ctx, i.image, i.names, from)
 		if err != nil {
-			failures = append(failures, fmt.Errorf("load %s: %w", i.target, err))
+			failures = append(failures, fmt.Errorf("load %s: %w", i.target, f.advise(err)))
 			continue
 		}
 		fmt.Fprintf(progress, "drayage: %s\n", did(i.names[0], result))

@@ -8,19 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/drayage/drayage/internal/bazel"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
-)
-
-// What heals, in flags of Bazel's. docs/cache.md explains them.
-const (
-	// uploadFlags have Bazel upload what the machine has and the cache lacks.
-	uploadFlags = "--remote_build_event_upload=all --output_groups=+blobs"
-
-	// againFlags have it make the files of images again, whatever it believes, and
-	// upload them.
-	againFlags = uploadFlags + " '--modify_execution_info=Image.*=+no-cache,PushSpec=+no-cache'"
 )
 
 // missing is a blob of an image that the remote cache does not have.
@@ -72,7 +63,7 @@ func (a absence) why() string {
 // elsewhere is the answer for builds whose cache is not the one that was asked.
 func (a absence) elsewhere() (cause, step string) {
 	remote, told := a.remote()
-	step = fmt.Sprintf("Build again with --remote_cache=%s %s", a.address(), againFlags)
+	step = fmt.Sprintf("Build again with --remote_cache=%s %s", a.address(), bazel.Again)
 	switch {
 	case told && remote == "" && a.flag("disk_cache") != "":
 		return "The build had a disk cache and no remote cache: nobody else reads what it made.", step
@@ -126,25 +117,25 @@ func (a absence) otherHost() bool {
 func (a absence) cause() (cause, step string) {
 	switch {
 	case a.unsent():
-		return "Bazel could not upload it" + a.refusal() + ".", "Mend that, and build again with " + uploadFlags
+		return "Bazel could not upload it" + a.refusal() + ".", "Mend that, and build again with " + bazel.Upload
 	case a.kept() != "":
 		of := ""
 		if a.target != "" {
 			of = " of " + a.target
 		}
 		return fmt.Sprintf("The tag %s%s keeps it out of the remote cache.", a.kept(), of),
-			"Remove the tag, or build again with " + uploadFlags + ", which uploads it all the same"
+			"Remove the tag, or build again with " + bazel.Upload + ", which uploads it all the same"
 	case a.keptByFlag():
-		return "The build's --modify_execution_info keeps it out of the remote cache.", "Leave that flag out, and build again with " + uploadFlags
+		return "The build's --modify_execution_info keeps it out of the remote cache.", "Leave that flag out, and build again with " + bazel.Upload
 	case a.withheld():
 		return "The build uploads nothing that it makes itself, by --noremote_upload_local_results.",
-			"Build again with --remote_upload_local_results " + uploadFlags
+			"Build again with --remote_upload_local_results " + bazel.Upload
 	case a.flag("disk_cache") != "":
-		return "The build has a disk cache, and Bazel does not upload what it finds there.", "Build again with " + againFlags
+		return "The build has a disk cache, and Bazel does not upload what it finds there.", "Build again with " + bazel.Again
 	case a.uploads():
-		return "The cache has dropped it, and Bazel takes it for there.", "Have the cache keep layers for longer, and build again with " + againFlags
+		return "The cache has dropped it, and Bazel takes it for there.", "Have the cache keep layers for longer, and build again with " + bazel.Again
 	}
-	return "Bazel takes it for there and did not look: it was made without this cache, or the cache has dropped it since.", "Build again with " + againFlags
+	return "Bazel takes it for there and did not look: it was made without this cache, or the cache has dropped it since.", "Build again with " + bazel.Again
 }
 
 // unsent says whether Bazel failed to upload it, as it told in this build.

@@ -55,7 +55,7 @@ func (s Sources) open(ctx context.Context, blob pushspec.Blob, offset int64) (io
 	}
 	err := errors.Join(failures...)
 	if _, ok := errors.AsType[*cas.NotFoundError](err); ok && len(failures) == 1 {
-		return nil, fmt.Errorf("%s is no longer in the remote cache; rebuild the target, or raise the cache's retention", What(blob.Descriptor))
+		return nil, &missingError{blob: blob, err: err}
 	}
 	return nil, fmt.Errorf("%s: %w", What(blob.Descriptor), err)
 }
@@ -79,6 +79,23 @@ func (s Sources) openOne(ctx context.Context, blob pushspec.Blob, source pushspe
 	digest.Size = blob.Size
 	return s.CAS.Stream(ctx, cas.Blob{Instance: s.Instance, Digest: digest}, offset)
 }
+
+// missingError says that the remote cache does not have a blob, and that nobody else
+// does.
+type missingError struct {
+	blob pushspec.Blob
+	err  error
+}
+
+func (e *missingError) Error() string {
+	text := What(e.blob.Descriptor)
+	if target := e.blob.Target(); target != "" {
+		text += " of " + target
+	}
+	return text + " is not in the remote cache"
+}
+
+func (e *missingError) Unwrap() error { return e.err }
 
 // counted counts what is read.
 type counted struct {

@@ -66,6 +66,7 @@ def _image_load_impl(ctx):
         strategy,
         specs,
         needed,
+        blobs,
         command = "load",
         options = [] if daemon == "auto" else ["--to=" + daemon],
     )
@@ -90,7 +91,7 @@ image_load(
 )
 ```
 
-`bazel run //app:load` loads the image, and prints its name and digest. containerd is asked which blobs it has, and only the others move, straight from the remote cache or the
+`bazel run //app:load` loads the image, and prints its name and digest. containerd is asked which blobs it has, and only the others move, from where the build left them, the remote cache or the
 registry of the base. So is docker where it keeps its images in containerd; where it does not, and for podman, the whole image is streamed to `docker load`. `bazel build` of the target
 makes metadata alone; the output group `blobs` has the layers that the build made. Of an index the image for this machine is loaded.
 
@@ -102,7 +103,7 @@ What follows `--` is for `drayage load`: `bazel run //app:load -- --platform lin
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
         "strategy": attr.string(
-            doc = """Where layers are when the target is run: with `lazy` in the remote cache (or, of a base, in its registry); with `eager` on this machine, where the build brings them.
+            doc = """Where layers are when the target is run: with `lazy` where the build left them, or in the remote cache (or, of a base, in its registry); with `eager` on this machine, where the build brings them.
 By default `eager` if that is what `@drayage//rules/settings:push_strategy` says, and else `lazy`.""",
             values = ["", "eager", "lazy"],
         ),

@@ -47,7 +47,7 @@ def _image_push_impl(ctx):
     )
     if strategy == "eager":
         needed = needed.merge(ctx.runfiles(transitive_files = blobs))
-    executable, runfiles = launcher(ctx, strategy, files, needed)
+    executable, runfiles = launcher(ctx, strategy, files, needed, blobs)
     return [
         DefaultInfo(
             executable = executable,
@@ -58,7 +58,7 @@ def _image_push_impl(ctx):
         PushSpecInfo(blobs = blobs, runfiles = needed, specs = specs),
     ]
 
-_STRATEGY_DOC = """What `bazel run` does: `lazy` streams what the registry lacks from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
+_STRATEGY_DOC = """What `bazel run` does: `lazy` streams what the registry lacks from where the build left it on this machine, or from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
 machine by the build; `cas_registry` sends manifests and configs alone, to a registry that reads the remote cache itself, such as drayaged's own; `bes` leaves the push to the daemon, which has seen the spec in the build's events. By default what `@drayage//rules/settings:push_strategy` says, which is `lazy`."""
 
 image_push = rule(
@@ -127,7 +127,7 @@ def _multi_push_impl(ctx):
     blobs = depset(transitive = [getattr(push[PushSpecInfo], "blobs", depset()) for push in ctx.attr.pushes])
     needed = ctx.runfiles().merge_all([push[PushSpecInfo].runfiles for push in ctx.attr.pushes])
     strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
-    executable, runfiles = launcher(ctx, strategy, specs.to_list(), needed)
+    executable, runfiles = launcher(ctx, strategy, specs.to_list(), needed, blobs)
     return [
         DefaultInfo(executable = executable, files = specs, runfiles = runfiles),
         OutputGroupInfo(blobs = made_here(blobs), push_spec = specs),

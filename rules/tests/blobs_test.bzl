@@ -5,7 +5,7 @@ load("//rules:image.bzl", "image_artifact", "image_import", "image_index", "imag
 load("//rules:load.bzl", "image_load")
 load("//rules:providers.bzl", "PushSpecInfo")
 load("//rules:push.bzl", "image_push", "multi_push")
-load(":actions.bzl", "names")
+load(":actions.bzl", "launcher_of", "names")
 
 def _group_impl(ctx):
     env = analysistest.begin(ctx)
@@ -20,6 +20,21 @@ _group_test = analysistest.make(
     attrs = {"has": attr.string_list(doc = "Names of the files in the group.")},
 )
 
+# What bazel run looks for on this machine is listed, and neither built for that nor brought.
+def _outputs_impl(ctx):
+    env = analysistest.begin(ctx)
+    listed = [a for a in analysistest.target_actions(env) if a.outputs.to_list()[0].basename.endswith(".outputs")]
+    asserts.equals(env, ctx.attr.lists, [path.rpartition("/")[2] for path in listed[0].content.splitlines()] if listed else [])
+    if listed:
+        asserts.equals(env, [], listed[0].inputs.to_list())
+        asserts.true(env, "/" + ctx.attr.lists[0] in launcher_of(env), launcher_of(env))
+    return analysistest.end(env)
+
+_outputs_test = analysistest.make(
+    _outputs_impl,
+    attrs = {"lists": attr.string_list(doc = "Names of the list itself and of the layers.")},
+)
+
 def _foreign_push_impl(ctx):
     return [DefaultInfo(), PushSpecInfo(runfiles = ctx.runfiles(), specs = depset())]
 
@@ -30,7 +45,7 @@ _foreign_push = rule(
 )
 
 def blobs_tests(name):
-    """All tests of this file; they need the targets of layer_tests and image_tests.
+    """All tests of this file; they need the targets of layer_tests, image_tests and push_tests.
 
     Args:
       name: the suite's.
@@ -107,6 +122,19 @@ def blobs_tests(name):
             target_under_test = ":" + target,
         )
         tests.append(":" + target + "_test")
+    for target, lists in {
+        "load_blobs": ["load_blobs.outputs", "blobs_test.bzl", "plain.tar.gz"],
+        "push_all_blobs": ["push_all_blobs.outputs", "blobs_test.bzl", "plain.tar.gz", "blobs_sbom.0.blob"],
+        "push_blobs": ["push_blobs.outputs", "blobs_test.bzl", "plain.tar.gz", "blobs_sbom.0.blob"],
+        "push_by_daemon": [],
+        "push_eagerly": [],
+    }.items():
+        _outputs_test(
+            name = target + "_outputs_test",
+            lists = lists,
+            target_under_test = ":" + target,
+        )
+        tests.append(":" + target + "_outputs_test")
     native.test_suite(
         name = name,
         tests = tests,
