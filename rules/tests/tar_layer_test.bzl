@@ -40,7 +40,7 @@ def tar_layer_tests(name):
       name: the suite's.
     """
     layer_from_tar(
-        name = "kept",
+        name = "as_it_is",
         src = ":one",
         tags = ["manual"],
     )
@@ -58,9 +58,9 @@ def tar_layer_tests(name):
     )
     tests = {
         "not_seekable": (estargz_test, "not_seekable", ["gzip"], False),
-        "setting": (zstd_test, "kept", ["zstd"], False),
-        "setting_of_none": (otherwise_test, "kept", ["gzip"], False),
-        "setting_of_seekable": (estargz_test, "kept", ["gzip"], True),
+        "setting": (zstd_test, "as_it_is", ["zstd"], False),
+        "setting_of_none": (otherwise_test, "as_it_is", ["gzip"], False),
+        "setting_of_seekable": (estargz_test, "as_it_is", ["gzip"], True),
         "written_anew": (estargz_test, "written_anew", [], False),
     }
     for of, (test, target, otherwise, estargz) in tests.items():
