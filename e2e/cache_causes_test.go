@@ -295,3 +295,13 @@ func TestBazelCleanHealsWhatNoDiskCacheHas(t *testing.T) {
 		t.Errorf("after an eviction the push is %s: %s", row.Outcome, row.Error)
 	}
 }
+
+func TestLayersThatAreBroughtOutOfADiskCacheAreUploaded(t *testing.T) {
+	s := &lossScene{scene: newScene(t)}
+	s.workspace, s.remote, s.disk = cacheWorkspace(t), "--remote_cache="+s.cache.GRPC, "--disk_cache="+filepath.Join(t.TempDir(), "disk")
+	s.fill(t, s.disk)
+	flags := append([]string{s.remote, s.disk, "--remote_download_toplevel"}, uploading...)
+	if row := s.pushed(t, flags...); !row.Outcome.Good() {
+		t.Errorf("the push is %s: %s", row.Outcome, row.Error)
+	}
+}
