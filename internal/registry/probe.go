@@ -172,8 +172,8 @@ func (p *probe) resume(ctx context.Context) {
 	}
 	// The connection breaks in the middle of the upload, as they do: some registries
 	// keep what a request brought that ended well, and nothing else.
-	var sent int64
-	_ = upload.send(ctx, brokenContent(data[:100<<10]), newCheckpoints(digest, int64(len(data))), 0, &sent)
+	broken := &sending{Upload: upload, content: brokenContent(data[:100<<10]), hash: newCheckpoints(digest, int64(len(data)))}
+	_ = broken.send(ctx)
 	// The registry has to notice, and a busy one takes its time.
 	var offset int64
 	for range breakPauses {
@@ -194,7 +194,8 @@ func (p *probe) resume(ctx context.Context) {
 		p.note(name, false, err, yes, no)
 		return
 	}
-	err = upload.send(ctx, bytesContent(data), newCheckpoints(digest, int64(len(data))), offset, &sent)
+	rest := &sending{Upload: upload, content: bytesContent(data), hash: newCheckpoints(digest, int64(len(data))), offset: offset}
+	err = rest.send(ctx)
 	p.note(name, err == nil, nil, yes, no)
 }
 
