@@ -93,12 +93,12 @@ log: {level: debug, format: console}
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper", Keepalive: time.Minute,
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},
-		Relay:      Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
-		Hold:       Hold{Always: true, Limit: 9 * time.Second},
+		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
+		Hold:  Hold{Always: true, Limit: 9 * time.Second},
 		Registries: []Registry{{
 			Host: "r:5000", PlainHTTP: true, Mounts: &no, Chunk: 1 << 20, TagsQuery: &yes, ReferrersAPI: &no, Head: &yes, DeniesUnknown: &yes,
 		}},
-		Workers:    3, ShutdownGrace: 90 * time.Second,
+		Workers: 3, ShutdownGrace: 90 * time.Second,
 		Log: Log{Level: "debug", Format: "console"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
