@@ -101,16 +101,18 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 			j.hauler.tagged.wrote(j.to, tag)
 		}
 	}
+	var failures tagFailures
 	for _, tag := range tags {
 		if done[tag] {
 			continue
 		}
-		if _, err := put(tag); err != nil {
+		if _, err := put(tag); err != nil && !failures.note(tag, err) {
 			return err
+		} else if err == nil {
+			j.hauler.tagged.wrote(j.to, tag)
 		}
-		j.hauler.tagged.wrote(j.to, tag)
 	}
-	return nil
+	return failures.err(tags)
 }
 
 // claim asks for all tags of the request, takes those out of pending that are not

@@ -43,21 +43,31 @@ func (o origin) same(other origin) bool {
 }
 
 // own is the address that an answer's reference leads to, if that is the registry
-// itself: neither an image nor credentials go to wherever an answer points. Path and
-// query stay as they are, byte for byte: registries sign them.
+// itself: neither an image nor credentials go to wherever an answer points.
 func (h *host) own(reference string, asked *url.URL) (*url.URL, error) {
-	u, err := asked.Parse(reference)
+	u, here, err := within(reference, asked)
+	if err == nil && !here {
+		return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(u.Host)}
+	}
+	return u, err
+}
+
+// within is the address that a reference leads to from the one that was asked, and
+// tells whether that is the same registry. Path and query stay as they are, byte for
+// byte: registries sign them.
+func within(reference string, asked *url.URL) (u *url.URL, here bool, err error) {
+	u, err = asked.Parse(reference)
 	if err != nil || reference == "" || u.Opaque != "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errNoLocation
+		return nil, false, errNoLocation
 	}
 	if !originOf(asked).same(originOf(u)) {
-		return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(u.Host)}
+		return u, false, nil
 	}
 	u.Scheme, u.Host = asked.Scheme, asked.Host
 	u.User, u.Fragment, u.RawFragment = nil, "", ""
 	// Nothing else that an address may hold would break the request's first line.
 	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20")
-	return u, nil
+	return u, true, nil
 }
 
 // withQuery adds to an address's query what is already encoded, and leaves the rest

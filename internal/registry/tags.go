@@ -80,10 +80,10 @@ func (r *Repository) tagPage(ctx context.Context, address string) (tags []string
 		Tags []string `json:"tags"`
 	}
 	if err = json.Unmarshal(data, &page); err == nil {
-		next, err = r.host.nextPage(resp)
+		next, err = nextPage(address, strings.Join(resp.Header.Values("Link"), ", "))
 	}
 	if err != nil {
-		return nil, "", &Error{Op: op, Registry: r.Registry(), Status: resp.StatusCode, Message: "the list is no use: " + clip(err.Error())}
+		return nil, "", &Error{Op: op, Registry: r.Registry(), Status: resp.StatusCode, Message: clip(err.Error())}
 	}
 	return page.Tags, next, nil
 }
@@ -93,27 +93,23 @@ var nextLink = regexp.MustCompile(`<([^<>]*)>[^<>]*;\s*rel\s*=\s*"?next"?\s*(?:$
 
 // nextPage reads a Link header: <address>; rel="next". It does not lead to another
 // host, which would be shown our credentials.
-func (h *host) nextPage(resp *http.Response) (string, error) {
-	link := strings.Join(resp.Header.Values("Link"), ", ")
+func nextPage(from, link string) (string, error) {
 	found := nextLink.FindStringSubmatch(link)
 	if found == nil {
 		// A link that cannot be read may be the one: what is left out would seem not to
 		// be there.
 		if strings.Contains(link, "next") {
-			return "", errors.New("the link to its next page cannot be read")
+			return "", errors.New("the link to the next page of the list cannot be read")
 		}
 		return "", nil
 	}
-	next, err := h.own(found[1], resp.Request.URL)
+	asked, err := url.Parse(from)
 	if err != nil {
 		return "", err
 	}
-	if sameAddress(next, resp.Request.URL) {
-		return "", errors.New("its next page is the same page")
+	next, here, err := within(found[1], asked)
+	if err != nil || !here || next.EscapedPath() == asked.EscapedPath() && next.RawQuery == asked.RawQuery {
+		return "", errors.New("the link to the next page of the list is no use")
 	}
 	return next.String(), nil
-}
-
-func sameAddress(a, b *url.URL) bool {
-	return a.EscapedPath() == b.EscapedPath() && a.RawQuery == b.RawQuery
 }

@@ -70,7 +70,7 @@ func (r *Registry) answer(w http.ResponseWriter, req *http.Request, rules Rules)
 		r.serveBlob(w, req, rules, repository, digest)
 	case kind == "referrers" && rules.Referrers:
 		repository, digest, _ := strings.Cut(rest, "/referrers/")
-		r.serveReferrers(w, repository, digest)
+		r.serveReferrers(w, req, repository, digest)
 	case kind == "list":
 		repository, _, _ := strings.Cut(rest, "/tags/list")
 		r.serveTags(w, repository)
