@@ -152,7 +152,7 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 		method: http.MethodPut,
 		url:    r.manifestURL(w.reference),
 		header: http.Header{"Content-Type": {w.mediaType}},
-		open:   func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(w.data)), nil },
+		open:   bytesBody(w.data),
 		size:   int64(len(w.data)),
 		scopes: pushScopes(r.name),
 		ok:     []int{http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent},
@@ -194,6 +194,11 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 		r.host.learned.noManyTags.set(r.host.now(), manyTagsLife)
 	}
 	return written, nil
+}
+
+// bytesBody is a request's body in memory.
+func bytesBody(data []byte) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 }
 
 // check tells whether what was written is what was sent. An answer that is good, but

@@ -31,8 +31,10 @@ type Upload struct {
 	// minChunk is the least that the registry takes in a chunk, but for the last
 	// (distribution spec, "OCI-Chunk-Min-Length").
 	minChunk int64
-	// reached is the offset up to which the session was sent bytes.
-	reached int64
+	// reached is the offset up to which the session was sent bytes, and finished tells
+	// whether it has become the blob.
+	reached  int64
+	finished bool
 }
 
 // Start begins the upload of a blob. With a repository to mount from, the

@@ -96,6 +96,7 @@ func (s *sending) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.finished = true
 	return s.repository.createdSame("upload blob "+s.digest.String(), resp, s.digest)
 }
 

@@ -42,9 +42,17 @@ func (r *Registry) serveTags(w http.ResponseWriter, repository string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"name": repository, "tags": tags})
 }
 
-// Uploads counts the uploads that were begun and neither finished nor deleted.
-func (r *Registry) Uploads() int {
+// Holds counts what is there: blobs, manifests with their tags, and uploads that were
+// begun and neither finished nor deleted.
+func (r *Registry) Holds() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.uploads)
+	n := len(r.uploads)
+	for _, blobs := range r.blobs {
+		n += len(blobs)
+	}
+	for _, manifests := range r.manifest {
+		n += len(manifests)
+	}
+	return n
 }
