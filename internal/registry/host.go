@@ -91,16 +91,21 @@ func (c *call) accepts(status int) bool {
 	return slices.Contains(c.ok, status) || c.fine != nil && c.fine(status)
 }
 
+// triesAfter is how often the request is made that failed so: a registry that asks for
+// patience says nothing about the request.
+func (c *call) triesAfter(failed *Error, most int) int {
+	if c.tries == 0 || failed != nil && failed.Throttled() {
+		return most
+	}
+	return min(c.tries, most)
+}
+
 // errLanded says that a request was carried out, although its answer was lost.
 var errLanded = errors.New("it was carried out")
 
 // do makes a request and tries again what failed in passing. The answer's status
 // is one of those that are ok; its body is the caller's to close.
 func (h *host) do(ctx context.Context, by Caller, c call) (*http.Response, error) {
-	tries := h.client.opts.Attempts
-	if c.tries > 0 {
-		tries = min(tries, c.tries)
-	}
 	for attempt := 1; ; attempt++ {
 		resp, err := h.try(ctx, by, c)
 		if err == nil {
@@ -110,6 +115,7 @@ func (h *host) do(ctx context.Context, by Caller, c call) (*http.Response, error
 			return nil, fmt.Errorf("%s: %w", c.op, context.Cause(ctx))
 		}
 		failed := asError(err)
+		tries := c.triesAfter(failed, h.client.opts.Attempts)
 		last := attempt >= tries && (c.landed == nil || !failed.leavesOpen())
 		if c.once || failed == nil || !failed.Passing() || last || failed.RetryAfter > h.client.opts.MaxWait {
 			return nil, err

@@ -37,3 +37,14 @@ func (h *host) ask(ctx context.Context, patient bool, there func(ctx context.Con
 		}
 	}
 }
+
+// patience is for the first time that a proxy gave up waiting.
+type patience struct{ spent bool }
+
+func (p *patience) with(failed *Error) bool {
+	if p.spent || !failed.timedOut() {
+		return false
+	}
+	p.spent = true
+	return true
+}

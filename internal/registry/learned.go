@@ -38,6 +38,10 @@ type learned struct {
 	// answered.
 	noHead lasting
 
+	// movedBlobs holds after something turned out not to be there: that a lookup of a blob
+	// is sent on to another host does not say that there is one.
+	movedBlobs lasting
+
 	// patches holds after the bytes of a blob were refused in a PUT and taken in a PATCH;
 	// small holds after a request was too large, and chunk is the size that was not.
 	patches lasting

@@ -168,7 +168,7 @@ func (r *Repository) hasBlobByGet(ctx context.Context, c call, digest v1.Hash) (
 }
 
 func (r *Repository) foundBlob(op string, resp *http.Response, digest v1.Hash) (bool, error) {
-	if resp.StatusCode >= http.StatusBadRequest {
+	if resp.StatusCode >= http.StatusBadRequest || isRedirect(resp.StatusCode) && r.host.learned.movedBlobs.holds(r.host.now()) {
 		return false, nil
 	}
 	return true, r.sameDigest(op, resp, digest)

@@ -117,6 +117,7 @@ type manifestWrite struct {
 	reference  string
 	mediaType  string
 	data       []byte
+	patience   patience
 }
 
 func (w *manifestWrite) op() string { return "write manifest " + w.repository.name + at(w.reference) }
@@ -132,6 +133,7 @@ func (w *manifestWrite) patiently(ctx context.Context, tags []string) (Written, 
 			return written, err
 		}
 		failed.lost = true
+		r.host.learned.movedBlobs.set(r.host.now(), refusalLife)
 		if !r.host.learned.landed.has(r.name, r.host.now()) {
 			return written, err
 		}
@@ -163,7 +165,7 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 	} else if !w.hasSubject() {
 		// Whether the registry keeps track of subjects only an answer tells.
 		c.landed = func(ctx context.Context, failed *Error) bool {
-			return r.host.ask(ctx, failed.timedOut(), w.isThere)
+			return r.host.ask(ctx, w.patience.with(failed), w.isThere)
 		}
 	}
 	resp, err := r.host.do(ctx, r.caller, c)

@@ -60,13 +60,15 @@ type sending struct {
 	content Content
 	hash    *checkpoints
 	way     way
-	// changed is set once the registry has refused one way.
-	changed bool
+	// changed is set once the registry has refused one way, and turned once that was a
+	// PUT, or a PATCH.
+	changed, turned bool
 	// offset is that of the next byte, and best the furthest that the registry has had.
 	offset, best int64
 	// failures counts the tries since best grew, and restarts those from the start that
 	// the registry's answers asked for.
 	failures, restarts int
+	patience           patience
 	// method and packed are the last request's: its method, and its bytes.
 	method string
 	packed int64
@@ -104,6 +106,9 @@ func (s *sending) send(ctx context.Context) error {
 func (s *sending) advance() {
 	if s.offset >= s.best+min(worthTries, s.size/100+1) {
 		s.best, s.failures = s.offset, 0
+		if !s.turned {
+			s.restarts = 0
+		}
 	}
 }
 
@@ -180,12 +185,14 @@ func (s *sending) recover(ctx context.Context, err error) (there bool, _ error) 
 		return false, err
 	case s.changeWay(failed):
 		restart = true
-	case losesSession(failed):
+	case s.turned && s.offset == 0 && failed.Status == http.StatusNotFound && !failed.Has("BLOB_UPLOAD_UNKNOWN"):
+		return false, err
+	case s.losesSession(failed) || failed.Status == http.StatusUnauthorized:
 		if s.restarts++; s.restarts > maxRestarts {
 			return false, err
 		}
-		restart = true
-	case failed.Passing() || failed.Status == http.StatusUnauthorized:
+		restart = failed.Status != http.StatusUnauthorized
+	case failed.Passing():
 		s.failures++
 	default:
 		return false, err
@@ -199,7 +206,7 @@ func (s *sending) recover(ctx context.Context, err error) (there bool, _ error) 
 	if err := h.pause(ctx, max(1, s.failures), failed.RetryAfter); err != nil {
 		return false, fmt.Errorf("upload blob %s: %w", s.digest, err)
 	}
-	if open && h.ask(ctx, failed.timedOut(), s.isThere) {
+	if open && h.ask(ctx, s.patience.with(failed), s.isThere) {
 		return true, nil
 	}
 	if last {
@@ -215,11 +222,11 @@ func (s *sending) isThere(ctx context.Context) (bool, error) {
 // losesSession tells whether an answer means that a session has to begin anew. The
 // bytes that left had the right digest, or they would not all have left: a registry
 // that finds another one has mixed up what came before a break.
-func losesSession(e *Error) bool {
+func (s *sending) losesSession(e *Error) bool {
 	if e.Has("NAME_UNKNOWN") || e.Has("NAME_INVALID") {
 		return false
 	}
-	return e.Status == http.StatusNotFound || e.Status == http.StatusRequestedRangeNotSatisfiable ||
+	return e.Status == http.StatusNotFound || e.Status == http.StatusRequestedRangeNotSatisfiable && s.offset > 0 ||
 		e.Has("BLOB_UPLOAD_INVALID") || e.Has("BLOB_UPLOAD_UNKNOWN") || e.Has("DIGEST_INVALID")
 }
 

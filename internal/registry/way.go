@@ -51,19 +51,17 @@ func (s *sending) changeWay(e *Error) bool {
 				return true
 			}
 		}
-	case s.restarts >= maxRestarts || !refusesMethod(e):
+	case s.turned || !refusesMethod(e, s.offset):
 		return false
-	case s.method == http.MethodPatch && s.repository.host.learned.patches.holds(s.repository.host.now()):
-		// It has changed its mind since.
+	case s.method == http.MethodPatch:
 		s.repository.host.learned.patches.clear()
-		s.way.patchLast, s.restarts = false, maxRestarts
+		s.way, s.changed, s.turned, s.restarts = way{}, true, true, maxRestarts-1
 		return true
 	}
-	if s.method != http.MethodPut || s.way.patchLast || s.packed == 0 {
+	if s.turned || s.method != http.MethodPut || s.way.patchLast || s.packed == 0 {
 		return false
 	}
-	// What is sent once more for this is not sent again.
-	s.way.patchLast, s.changed, s.restarts = true, true, maxRestarts
+	s.way.patchLast, s.changed, s.turned, s.restarts = true, true, true, maxRestarts-1
 	return true
 }
 
@@ -73,11 +71,14 @@ func tooLarge(e *Error, offset int64) bool {
 	return e.Status == http.StatusRequestEntityTooLarge || e.Status == http.StatusRequestedRangeNotSatisfiable && offset == 0
 }
 
-// refusesMethod tells whether an answer may be about how the bytes came, and not about
-// the session or the bytes.
-func refusesMethod(e *Error) bool {
+// refusesMethod tells whether an answer to a request at an offset may be about how the
+// bytes came, and not about the session or the bytes.
+func refusesMethod(e *Error, offset int64) bool {
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusNotFound:
+		if offset > 0 {
+			return false
+		}
 		for _, code := range []string{"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID", "NAME_UNKNOWN", "NAME_INVALID", "DENIED"} {
 			if e.Has(code) {
 				return false
@@ -96,7 +97,7 @@ func (s *sending) learn() {
 		return
 	}
 	h := s.repository.host
-	if s.way.chunk > 0 && s.way.chunk != h.quirks().Chunk {
+	if s.way.chunk != h.quirks().Chunk {
 		h.learned.chunk.Store(s.way.chunk)
 		h.learned.small.set(h.now(), wayLife)
 	}

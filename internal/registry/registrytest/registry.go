@@ -101,8 +101,10 @@ type Fault struct {
 	Code string
 	// Body is answered in the place of an error document.
 	Body string
-	// After is how many bytes of the body are taken before that.
+	// After is how many bytes of the body are taken before that, and Drain reads all of
+	// them and keeps none: who answers early may not be heard (net/http's clients).
 	After int64
+	Drain bool
 	// Late carries the request out before that.
 	Late bool
 	// Answer, where it is set, is after how many bytes of an answer that is

@@ -22,7 +22,7 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 	r.mu.Unlock()
 	r.traced.Lock()
 	at := len(r.trace)
-	r.trace = append(r.trace, Exchange{Request: nameOf(req), Sent: max(0, req.ContentLength)})
+	r.trace = append(r.trace, Exchange{Request: NameOf(req), Sent: max(0, req.ContentLength)})
 	r.traced.Unlock()
 
 	answer := &answerWriter{ResponseWriter: w, told: func(status int) {
@@ -88,8 +88,8 @@ func kindOf(req *http.Request) string {
 	return path.Base(req.URL.Path)
 }
 
-// nameOf says what is asked for.
-func nameOf(req *http.Request) string {
+// NameOf says what a request asks for: "HEAD tag", "POST mount", "PUT upload".
+func NameOf(req *http.Request) string {
 	query := req.URL.Query()
 	what := map[string]string{"manifests": "manifest", "uploads": "upload", "blobs": "blob", "list": "tags"}[kindOf(req)]
 	switch {
@@ -116,6 +116,9 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, fault *Fault) 
 		}
 		r.received[""] += int64(len(data))
 		r.mu.Unlock()
+	}
+	if fault.Drain {
+		_, _ = io.Copy(io.Discard, req.Body)
 	}
 	if fault.Status == 0 {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
