@@ -11,8 +11,8 @@ import (
 func TestDoctorTellsWhatRealRegistriesCan(t *testing.T) {
 	// What the two do differently is what makes the one cheaper to push to.
 	for name, want := range map[string]map[string]bool{
-		"distribution 3":   {"resume": true, "mount": true},
-		"distribution 2.8": {"resume": false, "mount": true},
+		"distribution 3":   {"resume": true, "mount": true, "upload by PATCH": true, "lookup of tags": true, "digest told": true, "tags can be moved": true, "cleaning up": true},
+		"distribution 2.8": {"resume": false, "mount": true, "upload by PATCH": true, "lookup of tags": true, "digest told": true, "tags can be moved": true, "cleaning up": true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := realRegistries[name](t)

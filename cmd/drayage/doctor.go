@@ -20,12 +20,15 @@ func newDoctorCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "doctor REGISTRY",
 		Short: "Find out what a registry can do",
-		Long: `Find out whether a registry lets you in, and which of the things it can do that
-make a push quick: mounts, uploads that go on after they broke, several tags at
-once.
+		Long: `Find out whether a registry lets you in, and what it does with each kind of
+request that a push makes: lookups, mounts, uploads in one piece, in parts and
+after they broke, several tags at once, tags that move, referrers. What a
+registry refuses is done in another way; this tells in which.
 
-This writes about 6 MiB of noise to two repositories of the registry, and leaves
-it there: the one given by --repository, and one beside it, to mount into.`,
+This writes about 6 MiB of noise to two repositories of the registry: the one
+given by --repository, and one beside it, to mount into. It is deleted again,
+where the registry allows that; what stays is told. It takes five minutes at
+most.`,
 		Example: `  drayage doctor ghcr.io --repository acme/scratch`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {

@@ -28,6 +28,10 @@ type TokenService struct {
 	User, Password string
 	// Life is that of a token.
 	Life time.Duration
+	// Grants, where it is set, says which scopes a token may have: the others are left
+	// out of it, or the whole request is refused where RefusesScopes is set.
+	Grants        func(scope string) bool
+	RefusesScopes bool
 
 	url, bundle string
 	key         *ecdsa.PrivateKey
@@ -96,6 +100,13 @@ func (s *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	granted := []access{}
 	for _, scope := range r.URL.Query()["scope"] {
+		if s.Grants != nil && !s.Grants(scope) {
+			if s.RefusesScopes {
+				http.Error(w, "not this scope", http.StatusForbidden)
+				return
+			}
+			continue
+		}
 		if parts := strings.Split(scope, ":"); len(parts) == 3 {
 			granted = append(granted, access{parts[0], parts[1], strings.Split(parts[2], ",")})
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,10 +117,7 @@ func (j *job) mindLeftAlone(err error) error {
 // refers to.
 func isUnknown(err error) bool {
 	var answer *registry.Error
-	if !errors.As(err, &answer) {
-		return false
-	}
-	return slices.ContainsFunc([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"}, answer.Has)
+	return errors.As(err, &answer) && answer.Unknown()
 }
 
 func (j *job) forget() {

@@ -2,6 +2,7 @@ package haul
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -101,16 +102,18 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 			j.hauler.tagged.wrote(j.to, tag)
 		}
 	}
+	var failures tagFailures
 	for _, tag := range tags {
 		if done[tag] {
 			continue
 		}
-		if _, err := put(tag); err != nil {
+		if _, err := put(tag); err != nil && !failures.note(tag, err) {
 			return err
+		} else if err == nil {
+			j.hauler.tagged.wrote(j.to, tag)
 		}
-		j.hauler.tagged.wrote(j.to, tag)
 	}
-	return nil
+	return failures.err(tags)
 }
 
 // claim asks for all tags of the request, takes those out of pending that are not
@@ -135,11 +138,17 @@ func (j *job) claim(ctx context.Context, pending *[]string) (leased context.Cont
 // registries with immutable tags refuse to write what is already so.
 func (j *job) unlessTagged(ctx context.Context, reference string, err error) error {
 	var failed *Error
-	if !asRejected(err, &failed) {
+	if !asRejected(err, &failed) || tookAnother(err) {
 		return err
 	}
 	if digest, found, lookup := j.to.Head(ctx, reference); lookup == nil && found && digest == j.req.Spec.Root {
 		return nil
 	}
 	return err
+}
+
+// tookAnother tells whether a registry took a manifest, and for another than was sent.
+func tookAnother(err error) bool {
+	var answer *registry.Error
+	return errors.As(err, &answer) && answer.Status >= 200 && answer.Status < 300
 }

@@ -6,12 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
-
-// maxRedirects bounds the hops from a registry to where it stores a blob.
-const maxRedirects = 5
 
 // ReadBlob streams a blob from offset on. A stream that breaks or stands still goes
 // on where it was, as long as that makes progress. Its bytes are not verified: the
@@ -30,7 +29,7 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 	c := call{
 		op:     "read blob " + r.name + "@" + digest.String(),
 		method: http.MethodGet,
-		url:    r.host.base + "/v2/" + r.name + "/blobs/" + digest.String(),
+		url:    r.blobURL(digest),
 		header: http.Header{},
 		scopes: []string{"repository:" + r.name + ":pull"},
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusMovedPermanently, http.StatusFound,
@@ -82,17 +81,38 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 	if resp.StatusCode >= 400 {
 		return nil, answerError(c.op, next.Host, anonymously, resp, r.host.client.opts.Now())
 	}
+	if isPage(resp) {
+		resp.Body.Close()
+		return nil, &Error{Op: c.op, Registry: next.Host, Err: strangeError("an HTML page came in the place of the blob")}
+	}
 	return resp, nil
 }
 
-// fromOffset skips what a server sent that does not know ranges.
+// fromOffset skips what a server sent that does not know ranges, or gives more than
+// was asked for.
 func fromOffset(op, registry string, resp *http.Response, offset int64) (io.ReadCloser, error) {
-	if offset == 0 || resp.StatusCode == http.StatusPartialContent {
-		return resp.Body, nil
+	begins := int64(0)
+	if resp.StatusCode == http.StatusPartialContent {
+		begins = rangeBegin(resp.Header.Get("Content-Range"), offset)
 	}
-	if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
+	if begins > offset {
+		resp.Body.Close()
+		return nil, &Error{Op: op, Registry: registry, Status: resp.StatusCode,
+			Message: fmt.Sprintf("it sent what comes after byte %d, and was asked for byte %d", begins, offset)}
+	}
+	if _, err := io.CopyN(io.Discard, resp.Body, offset-begins); err != nil {
 		resp.Body.Close()
 		return nil, &Error{Op: op, Registry: registry, Err: err}
 	}
 	return resp.Body, nil
+}
+
+// rangeBegin is where a Content-Range begins ("bytes 5-9/10"; RFC 9110, section 14.4),
+// or otherwise where it cannot be read.
+func rangeBegin(header string, otherwise int64) int64 {
+	first, _, found := strings.Cut(strings.TrimPrefix(header, "bytes "), "-")
+	if n, err := strconv.ParseInt(first, 10, 64); found && err == nil && n >= 0 {
+		return n
+	}
+	return otherwise
 }

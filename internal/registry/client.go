@@ -46,6 +46,10 @@ type Options struct {
 	// the table of this package is wrong.
 	Quirks map[string]Quirks
 
+	// Settings are what somebody says of hosts, with their ports. They win over what is
+	// known of a host, and over what its answers tell.
+	Settings map[string]Settings
+
 	// Transport carries the requests. Defaults to one of the client's own.
 	Transport http.RoundTripper
 
@@ -131,6 +135,7 @@ func New(opts Options) *Client {
 	for _, h := range opts.Insecure {
 		c.insecure[h] = true
 	}
+	c.opts.Settings = byHost(opts.Settings)
 	c.lifetime, c.end = context.WithCancel(context.Background())
 	return c
 }

@@ -33,6 +33,10 @@ type Error struct {
 	Credential string
 	// RetryAfter is how long the registry asked to wait, or zero.
 	RetryAfter time.Duration
+
+	// lost marks a manifest that refers to what the registry did not find. It may find
+	// it a little later.
+	lost bool
 }
 
 func (e *Error) Error() string {
@@ -70,6 +74,9 @@ func (e *Error) Throttled() bool {
 
 // Passing tells whether the same request may go well a little later.
 func (e *Error) Passing() bool {
+	if e.lost {
+		return true
+	}
 	switch e.Status {
 	case 0, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
 		return true
@@ -173,6 +180,10 @@ func clip(text string) string {
 	return text
 }
 
+// maxRetryAfter bounds what a registry may ask for: nobody is to be told to come back
+// next year.
+const maxRetryAfter = 30 * time.Minute
+
 // retryAfter is the delay of a Retry-After header, which is in seconds or a date.
 func retryAfter(resp *http.Response, now time.Time) time.Duration {
 	value := resp.Header.Get("Retry-After")
@@ -183,10 +194,10 @@ func retryAfter(resp *http.Response, now time.Time) time.Duration {
 		if !(seconds > 0) {
 			return 0
 		}
-		return time.Duration(min(seconds, 24*3600) * float64(time.Second))
+		return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
 	}
 	if date, err := http.ParseTime(value); err == nil {
-		return min(max(0, date.Sub(now)), 24*time.Hour)
+		return min(max(0, date.Sub(now)), maxRetryAfter)
 	}
 	return 0
 }

@@ -19,7 +19,7 @@ type host struct {
 	client *Client
 	name   name.Registry
 	base   string // https://ghcr.io
-	quirks Quirks
+	traits atomic.Pointer[Quirks]
 	auth   *auth
 	pace   *pacer
 
@@ -37,34 +37,26 @@ type host struct {
 
 func (h *host) progress() { h.moved.Store(h.client.opts.Now().UnixNano()) }
 
-// learned are findings about a registry that save requests later on.
-type learned struct {
-	// selfMounts is set once a mount from the repository itself was answered 201:
-	// such a POST then tells whether a blob is there.
-	selfMounts atomic.Bool
-	// multiTag is set once OCI-Tag was answered, noMultiTag once it was not.
-	multiTag, noMultiTag atomic.Bool
-}
-
 func newHost(c *Client, registry name.Registry) *host {
 	scheme, insecure := "https", c.plainHTTP(registry.RegistryStr())
 	if insecure {
 		scheme = "http"
 	}
-	quirks, given := c.opts.Quirks[registry.RegistryStr()]
-	if !given {
-		quirks = quirksOf(registry.RegistryStr())
-	}
-	return &host{
+	quirks := c.quirks(registry.RegistryStr())
+	h := &host{
 		client: c,
 		name:   registry,
 		base:   scheme + "://" + registry.RegistryStr(),
-		quirks: quirks,
 		auth:   newAuth(c, registry, insecure),
 		pace:   newPacer(c.opts, quirks.Rate),
 		first:  make(chan struct{}, 1),
 	}
+	h.traits.Store(&quirks)
+	h.learned.init()
+	return h
 }
+
+func (h *host) now() time.Time { return h.client.opts.Now() }
 
 // call is one request.
 type call struct {
@@ -79,11 +71,37 @@ type call struct {
 	// scopes are what a token has to allow.
 	scopes []string
 	lane   lane
-	// ok are the statuses that are no errors.
-	ok []int
+	// ok are the statuses that are no errors, and fine, where it is set, tells of
+	// further ones.
+	ok   []int
+	fine func(status int) bool
 	// once leaves retries to the caller.
 	once bool
+	// tries bounds the tries more than the client's options do, if it is not zero.
+	tries int
+	// optional is for a request that can be done without: that it is refused says
+	// nothing about the credentials.
+	optional bool
+	// landed asks, after a failure that leaves it open, whether the request was carried
+	// out all the same.
+	landed func(ctx context.Context, failed *Error) bool
 }
+
+func (c *call) accepts(status int) bool {
+	return slices.Contains(c.ok, status) || c.fine != nil && c.fine(status)
+}
+
+// triesAfter is how often the request is made that failed so: a registry that asks for
+// patience says nothing about the request.
+func (c *call) triesAfter(failed *Error, most int) int {
+	if c.tries == 0 || failed != nil && failed.Throttled() {
+		return most
+	}
+	return min(c.tries, most)
+}
+
+// errLanded says that a request was carried out, although its answer was lost.
+var errLanded = errors.New("it was carried out")
 
 // do makes a request and tries again what failed in passing. The answer's status
 // is one of those that are ok; its body is the caller's to close.
@@ -97,12 +115,20 @@ func (h *host) do(ctx context.Context, by Caller, c call) (*http.Response, error
 			return nil, fmt.Errorf("%s: %w", c.op, context.Cause(ctx))
 		}
 		failed := asError(err)
-		if c.once || failed == nil || !failed.Passing() || attempt >= h.client.opts.Attempts || failed.RetryAfter > h.client.opts.MaxWait {
+		tries := c.triesAfter(failed, h.client.opts.Attempts)
+		last := attempt >= tries && (c.landed == nil || !failed.leavesOpen())
+		if c.once || failed == nil || !failed.Passing() || last || failed.RetryAfter > h.client.opts.MaxWait {
 			return nil, err
 		}
 		h.client.opts.Logger.Debug().Err(err).Str("registry", h.name.RegistryStr()).Int("attempt", attempt).Msg("registry request is tried again")
 		if err := h.pause(ctx, attempt, failed.RetryAfter); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.op, err)
+		}
+		if c.landed != nil && failed.leavesOpen() && c.landed(ctx, failed) {
+			return nil, errLanded
+		}
+		if attempt >= tries {
+			return nil, err
 		}
 	}
 }
@@ -124,7 +150,11 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 		}
 		defer ended()
 	}
-	for challenged := 0; ; challenged++ {
+	challenges := 2
+	if c.optional {
+		challenges = 1
+	}
+	for challenged, hops := 0, 0; ; {
 		release, err := h.enter(ctx, by, c)
 		if err != nil {
 			return nil, err
@@ -140,16 +170,31 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 			return nil, err
 		}
 		h.met.Store(true)
-		if resp.StatusCode == http.StatusUnauthorized && challenged < 2 && h.auth.learn(resp.Header, used) {
+		h.recognise(resp.Header)
+		if resp.StatusCode == http.StatusUnauthorized && challenged < challenges && h.auth.learn(resp.Header, used) {
 			drain(resp)
+			challenged++
 			continue
 		}
-		if slices.Contains(c.ok, resp.StatusCode) {
-			return resp, nil
+		if isRedirect(resp.StatusCode) {
+			next, err := h.redirect(c, resp, hops)
+			if next != "" {
+				drain(resp)
+				c.url = next
+				hops++
+				continue
+			}
+			if _, elsewhere := errors.AsType[*ElsewhereError](err); !elsewhere || !c.accepts(resp.StatusCode) {
+				resp.Body.Close()
+				return nil, err
+			}
 		}
-		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-			defer resp.Body.Close()
-			return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(locationHost(resp))}
+		if err := h.strange(c, resp); err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
+		if c.accepts(resp.StatusCode) {
+			return resp, nil
 		}
 		return nil, answerError(c.op, h.name.RegistryStr(), used.kind, resp, h.client.opts.Now())
 	}
@@ -171,13 +216,6 @@ func (h *host) introduce(ctx context.Context) (ended func(), err error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-}
-
-func locationHost(resp *http.Response) string {
-	if u, err := resp.Location(); err == nil {
-		return u.Host
-	}
-	return "an unreadable address"
 }
 
 var errNoProgress = errors.New("no progress for too long")

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"net"
+	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +22,13 @@ type Quirks struct {
 	Chunk int64
 	// DeniesUnknown means that 403 is answered where 404 is meant.
 	DeniesUnknown bool
+	// NoManyTags means that several tags are not to be sent in one request.
+	NoManyTags bool
+	// NoHead means that manifests and blobs are looked up by GET.
+	NoHead bool
+	// Referrers says whether the registry keeps track of referrers itself. Nil means
+	// that its answers tell (distribution spec, "OCI-Subject").
+	Referrers *bool
 	// Rate is the number of requests a second that the registry is known to bear,
 	// or 0 where it is not known.
 	Rate float64
@@ -37,13 +46,58 @@ type quirkRow struct {
 var quirkTable = []quirkRow{
 	{".amazonaws.com", Quirks{Name: "Amazon ECR", NoSelfMount: true, Rate: 10}},
 	{"public.ecr.aws", Quirks{Name: "Amazon ECR Public", NoSelfMount: true, Rate: 10}},
-	{".jfrog.io", Quirks{Name: "Artifactory", NoMount: true, NoSelfMount: true, DeniesUnknown: true}},
+	{".jfrog.io", artifactory},
 	{"ghcr.io", Quirks{Name: "GitHub Container Registry"}},
 	{"index.docker.io", Quirks{Name: "Docker Hub"}},
 	{"quay.io", Quirks{Name: "Quay"}},
 	{".gcr.io", Quirks{Name: "Google Container Registry"}},
 	{".pkg.dev", Quirks{Name: "Google Artifact Registry"}},
 	{".azurecr.io", Quirks{Name: "Azure Container Registry"}},
+}
+
+var artifactory = Quirks{Name: "Artifactory", NoMount: true, NoSelfMount: true, DeniesUnknown: true}
+
+// recognisable are registries that run under any host name and say what they are: a
+// header of their answers has this name, and begins so.
+var recognisable = []struct {
+	header, prefix string
+	Quirks
+}{
+	{"X-Artifactory-Id", "", artifactory},
+	{"X-Artifactory-Node-Id", "", artifactory},
+	{"X-Jfrog-Version", "Artifactory", artifactory},
+	{"Server", "Artifactory", artifactory},
+}
+
+// recognise takes a registry's quirks from one of its answers, where its host name
+// told nothing.
+func (h *host) recognise(header http.Header) {
+	if _, given := h.client.opts.Quirks[h.name.RegistryStr()]; given || h.quirks().Name != "" {
+		return
+	}
+	for _, row := range recognisable {
+		values := header.Values(row.header)
+		if !slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, row.prefix) }) {
+			continue
+		}
+		quirks := row.Quirks
+		h.client.opts.Settings[h.name.RegistryStr()].apply(&quirks)
+		h.traits.Store(&quirks)
+		h.client.opts.Logger.Debug().Str("registry", h.name.RegistryStr()).Str("is", quirks.Name).Msg("registry was recognised")
+		return
+	}
+}
+
+func (h *host) quirks() *Quirks { return h.traits.Load() }
+
+// quirks are what is known of a host before it has been asked anything.
+func (c *Client) quirks(hostport string) Quirks {
+	quirks, given := c.opts.Quirks[hostport]
+	if !given {
+		quirks = quirksOf(hostport)
+	}
+	c.opts.Settings[hostport].apply(&quirks)
+	return quirks
 }
 
 func quirksOf(hostport string) Quirks {

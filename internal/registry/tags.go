@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -17,6 +17,9 @@ const (
 	tagPage = 1000
 	// maxTagList bounds a page that is read, in bytes.
 	maxTagList = 1 << 20
+	// maxTagPages bounds the pages that are read: some registries give few tags in each,
+	// and a list in a circle has no last one.
+	maxTagPages = 100
 )
 
 // Tags lists the tags of the repository, limit of them at most or few more.
@@ -24,15 +27,28 @@ const (
 // (distribution spec, "Listing Tags").
 func (r *Repository) Tags(ctx context.Context, limit int) (tags []string, complete bool, err error) {
 	next := fmt.Sprintf("%s/v2/%s/tags/list?n=%d", r.host.base, r.name, tagPage)
-	for len(tags) < limit {
+	seen := map[string]bool{}
+	for range maxTagPages {
+		if len(tags) >= limit {
+			break
+		}
 		var page []string
 		page, next, err = r.tagPage(ctx, next)
 		if err != nil {
 			return nil, false, err
 		}
-		tags = append(tags, page...)
+		known := len(tags)
+		for _, tag := range page {
+			if !seen[tag] {
+				seen[tag] = true
+				tags = append(tags, tag)
+			}
+		}
 		if next == "" {
 			return tags, true, nil
+		}
+		if len(page) > 0 && len(tags) == known {
+			break // a circle
 		}
 	}
 	return tags, false, nil
@@ -56,35 +72,43 @@ func (r *Repository) tagPage(ctx context.Context, address string) (tags []string
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, "", nil
 	}
+	data, err := readAtMost(op, r.Registry(), resp, maxTagList)
+	if err != nil {
+		return nil, "", err
+	}
 	var page struct {
 		Tags []string `json:"tags"`
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxTagList))
-	if err == nil {
-		err = json.Unmarshal(data, &page)
-	}
-	if err == nil {
-		next, err = nextPage(address, resp.Header.Get("Link"))
+	if err = json.Unmarshal(data, &page); err == nil {
+		next, err = nextPage(address, strings.Join(resp.Header.Values("Link"), ", "))
 	}
 	if err != nil {
-		return nil, "", &Error{Op: op, Registry: r.Registry(), Err: err}
+		return nil, "", &Error{Op: op, Registry: r.Registry(), Status: resp.StatusCode, Message: clip(err.Error())}
 	}
 	return page.Tags, next, nil
 }
 
-// nextPage reads a Link header (RFC 8288): <address>; rel="next". It does not lead
-// to another host, which would be shown our credentials.
+// nextLink is the link of a Link header that leads to the next page (RFC 8288).
+var nextLink = regexp.MustCompile(`<([^<>]*)>[^<>]*;\s*rel\s*=\s*"?next"?\s*(?:$|[;,])`)
+
+// nextPage reads a Link header: <address>; rel="next". It does not lead to another
+// host, which would be shown our credentials.
 func nextPage(from, link string) (string, error) {
-	if link == "" {
+	found := nextLink.FindStringSubmatch(link)
+	if found == nil {
+		// A link that cannot be read may be the one: what is left out would seem not to
+		// be there.
+		if strings.Contains(link, "next") {
+			return "", errors.New("the link to the next page of the list cannot be read")
+		}
 		return "", nil
 	}
-	reference, _, closed := strings.Cut(strings.TrimPrefix(link, "<"), ">")
-	base, err := url.Parse(from)
+	asked, err := url.Parse(from)
 	if err != nil {
 		return "", err
 	}
-	next, err := base.Parse(reference)
-	if err != nil || !closed || next.Host != base.Host || next.Scheme != base.Scheme || next.String() == from {
+	next, here, err := within(found[1], asked)
+	if err != nil || !here || next.EscapedPath() == asked.EscapedPath() && next.RawQuery == asked.RawQuery {
 		return "", errors.New("the link to the next page of the list is no use")
 	}
 	return next.String(), nil

@@ -237,7 +237,26 @@ type Registry struct {
 	Host string `yaml:"host"`
 	// PlainHTTP reaches it without TLS.
 	PlainHTTP bool `yaml:"plain_http"`
+
+	// What follows says what the registry can. What is not set is found out.
+
+	// Mounts says whether blobs may be mounted from other repositories.
+	Mounts *bool `yaml:"mounts"`
+	// Chunk is the size in bytes of the chunks that uploads have to come in; -1 is one
+	// PUT for each blob.
+	Chunk int64 `yaml:"chunk"`
+	// TagsQuery says whether several tags may be written in one request.
+	TagsQuery *bool `yaml:"tags_query"`
+	// ReferrersAPI says whether the registry keeps track of referrers itself.
+	ReferrersAPI *bool `yaml:"referrers_api"`
+	// Head says whether manifests and blobs may be looked up by HEAD.
+	Head *bool `yaml:"head"`
+	// DeniesUnknown says whether 403 is answered where 404 is meant.
+	DeniesUnknown *bool `yaml:"denies_unknown"`
 }
+
+// minChunk is the least that a chunk of an upload may have: each costs a request.
+const minChunk = 64 << 10
 
 // Log says what is written to standard error.
 type Log struct {
@@ -403,6 +422,9 @@ func (c *Config) Check() error {
 	for i, r := range c.Registries {
 		if r.Host == "" {
 			return fmt.Errorf("registries[%d].host: is missing", i)
+		}
+		if r.Chunk < -1 || r.Chunk > 0 && r.Chunk < minChunk {
+			return fmt.Errorf("registries[%d].chunk: %d must be at least %d bytes, or -1 for uploads in one piece", i, r.Chunk, minChunk)
 		}
 	}
 	if _, err := zerolog.ParseLevel(c.Log.Level); err != nil {

@@ -57,7 +57,7 @@ backends:
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
 relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, deliver_timeout: 8s}
 hold: {always: true, limit: 9s}
-registries: [{host: "r:5000", plain_http: true}]
+registries: [{host: "r:5000", plain_http: true, mounts: false, chunk: 1048576, tags_query: true, referrers_api: false, head: true, denies_unknown: true}]
 workers: 3
 shutdown_grace: 1m30s
 log: {level: debug, format: console}
@@ -69,6 +69,7 @@ log: {level: debug, format: console}
 	if err := got.LoadFile(path); err != nil {
 		t.Fatal(err)
 	}
+	no, yes := false, true
 	want := Config{
 		Listen: "0.0.0.0:1", HTTP: "127.0.0.1:2",
 		TLS:            TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
@@ -92,10 +93,12 @@ log: {level: debug, format: console}
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper", Keepalive: time.Minute,
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},
-		Relay:      Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
-		Hold:       Hold{Always: true, Limit: 9 * time.Second},
-		Registries: []Registry{{Host: "r:5000", PlainHTTP: true}},
-		Workers:    3, ShutdownGrace: 90 * time.Second,
+		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
+		Hold:  Hold{Always: true, Limit: 9 * time.Second},
+		Registries: []Registry{{
+			Host: "r:5000", PlainHTTP: true, Mounts: &no, Chunk: 1 << 20, TagsQuery: &yes, ReferrersAPI: &no, Head: &yes, DeniesUnknown: &yes,
+		}},
+		Workers: 3, ShutdownGrace: 90 * time.Second,
 		Log: Log{Level: "debug", Format: "console"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -152,6 +155,8 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"hold.limit: 0s is not", func(c *Config) { c.Hold.Limit = 0 }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
 		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
+		{"registries[0].chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},
+		{"registries[0].chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: -2}} }},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},
 	} {

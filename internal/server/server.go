@@ -214,7 +214,7 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	}
 	registries := registry.New(registry.Options{
 		Keychain: keychain.New(helper...),
-		Insecure: plain, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
+		Insecure: plain, Settings: registrySettings(d.config.Registries), UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
 	return haul.New(haul.Options{
 		CAS: d.cas, Registries: registries, Logger: d.logger,

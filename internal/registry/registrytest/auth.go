@@ -3,6 +3,7 @@ package registrytest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -61,8 +62,17 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "wrong user name or password")
 		return
 	}
+	scopes := req.URL.Query()["scope"]
+	if r.rules.Grants != nil {
+		granted := slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return !r.rules.Grants(scope) })
+		if len(granted) < len(scopes) && r.rules.RefusesScopes {
+			refuse(w, http.StatusForbidden, "DENIED", "not these scopes")
+			return
+		}
+		scopes = granted
+	}
 	r.issued++
 	token := fmt.Sprintf("token-%d", r.issued)
-	r.tokens[token] = grant{scopes: strings.Join(req.URL.Query()["scope"], " "), expires: r.now().Add(r.rules.TokenLife)}
+	r.tokens[token] = grant{scopes: strings.Join(scopes, " "), expires: r.now().Add(r.rules.TokenLife)}
 	fmt.Fprintf(w, `{"token":%q,"expires_in":%d}`, token, int(r.rules.TokenLife.Seconds()))
 }

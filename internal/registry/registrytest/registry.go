@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,9 @@ type Registry struct {
 	requests map[string]int
 	received map[string]int64
 	issued   int
+
+	traced sync.Mutex
+	trace  []Exchange
 }
 
 type stored struct {
@@ -40,6 +44,8 @@ type stored struct {
 type upload struct {
 	repository string
 	data       []byte
+	// last is set once a chunk came that may only be the last.
+	last bool
 }
 
 type grant struct {
@@ -61,11 +67,15 @@ type Rules struct {
 	Referrers bool
 	// MaxChunk refuses a larger PATCH, and any PUT with more than that.
 	MaxChunk int64
+	// MinChunk is told, and refuses a smaller PATCH but for the last.
+	MinChunk int64
 	// ImmutableTags refuses to write a tag that is there.
 	ImmutableTags bool
 	// ForeignLayers takes manifests whose layers are not to be distributed and have
 	// urls, without these layers.
 	ForeignLayers bool
+	// Deletes lets manifests, blobs and uploads be deleted.
+	Deletes bool
 	// UploadHost is put into the locations of uploads in the place of its own.
 	UploadHost string
 
@@ -73,6 +83,10 @@ type Rules struct {
 	// bearer tokens of that life, without one they are sent along.
 	User, Password string
 	TokenLife      time.Duration
+	// Grants, where it is set, says which scopes a token may have: the others are left
+	// out of it, or the whole request is refused where RefusesScopes is set.
+	Grants        func(scope string) bool
+	RefusesScopes bool
 	// Now is the clock for tokens. Defaults to the real one.
 	Now func() time.Time
 
@@ -88,11 +102,29 @@ type Fault struct {
 	Header http.Header
 	// Code is the answer's error code. Defaults to "FAULT".
 	Code string
-	// After is how many bytes of the body are taken before that.
+	// Body is answered in the place of an error document.
+	Body string
+	// After is how many bytes of the body are taken before that, and Drain reads all of
+	// them and keeps none: who answers early may not be heard (net/http's clients).
 	After int64
+	Drain bool
+	// Late carries the request out before that.
+	Late bool
 	// Answer, where it is set, is after how many bytes of an answer that is
 	// otherwise right the connection is cut.
 	Answer int64
+	// Amend, where it is set, changes an answer that is otherwise right.
+	Amend func(status int, header http.Header) int
+}
+
+// Exchange is a request, and how it was answered.
+type Exchange struct {
+	// Request is what was asked for: "HEAD tag", "POST mount", "PUT upload".
+	Request string
+	// Status is what was answered, or 0 where the connection was cut.
+	Status int
+	// Sent is how many bytes the request said that it has.
+	Sent int64
 }
 
 // Start runs a registry until the test ends.
@@ -123,6 +155,13 @@ func (r *Registry) Requests() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.requests)
+}
+
+// Trace is what was asked, in the order in which it came; requests for tokens apart.
+func (r *Registry) Trace() []Exchange {
+	r.traced.Lock()
+	defer r.traced.Unlock()
+	return slices.Clone(r.trace)
 }
 
 // Total counts all requests, those for tokens apart.
@@ -162,6 +201,19 @@ func (r *Registry) putBlob(repository string, data []byte) string {
 	}
 	digest := digestOf(data)
 	r.blobs[repository][digest] = data
+	return digest
+}
+
+// PutManifest stores a manifest under its digest and a tag, as another client does.
+func (r *Registry) PutManifest(repository, tag, mediaType string, data []byte) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.manifest[repository] == nil {
+		r.manifest[repository] = map[string]stored{}
+	}
+	digest := digestOf(data)
+	r.manifest[repository][digest] = stored{mediaType, data}
+	r.manifest[repository][tag] = stored{mediaType, data}
 	return digest
 }
 

@@ -18,30 +18,45 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	rules := r.rules
-	kind := path.Base(req.URL.Path)
-	for _, part := range []string{"manifests", "uploads", "blobs"} {
-		if strings.Contains(req.URL.Path, "/"+part+"/") {
-			kind = part
-			break
-		}
-	}
-	r.requests[req.Method+" "+kind]++
+	r.requests[req.Method+" "+kindOf(req)]++
 	r.mu.Unlock()
+	r.traced.Lock()
+	at := len(r.trace)
+	r.trace = append(r.trace, Exchange{Request: NameOf(req), Sent: max(0, req.ContentLength)})
+	r.traced.Unlock()
 
+	answer := &answerWriter{ResponseWriter: w, told: func(status int) {
+		r.traced.Lock()
+		defer r.traced.Unlock()
+		r.trace[at].Status = status
+	}}
+	var fault *Fault
 	if rules.Fault != nil {
-		if fault := rules.Fault(req); fault != nil {
-			if fault.Answer == 0 {
-				r.fail(w, req, fault)
-				return
-			}
-			w = &cutAnswer{ResponseWriter: w, left: fault.Answer}
-		}
+		fault = rules.Fault(req)
 	}
+	switch {
+	case fault == nil:
+		r.answer(answer, req, rules)
+	case fault.Answer > 0:
+		r.answer(&cutAnswer{ResponseWriter: answer, left: fault.Answer}, req, rules)
+	case fault.Amend != nil:
+		answer.amend = fault.Amend
+		r.answer(answer, req, rules)
+	default:
+		if fault.Late {
+			r.answer(&lostAnswer{header: http.Header{}}, req, rules)
+		}
+		r.fail(answer, req, fault)
+	}
+}
+
+// answer answers as it is right.
+func (r *Registry) answer(w http.ResponseWriter, req *http.Request, rules Rules) {
 	if !r.authorized(w, req, rules) {
 		return
 	}
 	rest := strings.TrimPrefix(req.URL.Path, "/v2/")
-	switch {
+	switch kind := kindOf(req); {
 	case rest == "":
 		w.WriteHeader(http.StatusOK)
 	case kind == "manifests":
@@ -52,10 +67,42 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 		r.serveUpload(w, req, rules, repository, id)
 	case kind == "blobs":
 		repository, digest, _ := strings.Cut(rest, "/blobs/")
-		r.serveBlob(w, req, repository, digest)
+		r.serveBlob(w, req, rules, repository, digest)
+	case kind == "referrers" && rules.Referrers:
+		repository, digest, _ := strings.Cut(rest, "/referrers/")
+		r.serveReferrers(w, req, repository, digest)
+	case kind == "list":
+		repository, _, _ := strings.Cut(rest, "/tags/list")
+		r.serveTags(w, repository)
 	default:
 		refuse(w, http.StatusNotFound, "NAME_INVALID", "no such path")
 	}
+}
+
+func kindOf(req *http.Request) string {
+	for _, part := range []string{"manifests", "uploads", "blobs", "referrers"} {
+		if strings.Contains(req.URL.Path, "/"+part+"/") {
+			return part
+		}
+	}
+	return path.Base(req.URL.Path)
+}
+
+// NameOf says what a request asks for: "HEAD tag", "POST mount", "PUT upload".
+func NameOf(req *http.Request) string {
+	query := req.URL.Query()
+	what := map[string]string{"manifests": "manifest", "uploads": "upload", "blobs": "blob", "list": "tags"}[kindOf(req)]
+	switch {
+	case query.Get("from") != "" && strings.Contains(req.URL.Path, "/"+query.Get("from")+"/blobs/"):
+		what = "mount from itself"
+	case query.Get("mount") != "":
+		what = "mount"
+	case what == "manifest" && query.Has("tag"):
+		what = "manifest with tags"
+	case what == "manifest" && !strings.Contains(path.Base(req.URL.Path), ":"):
+		what = "tag"
+	}
+	return req.Method + " " + what
 }
 
 // fail takes a part of the body, keeps it where an upload would, and then
@@ -70,23 +117,68 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, fault *Fault) 
 		r.received[""] += int64(len(data))
 		r.mu.Unlock()
 	}
+	if fault.Drain {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
 	if fault.Status == 0 {
-		if hijacker, ok := w.(http.Hijacker); ok {
-			if conn, _, err := hijacker.Hijack(); err == nil {
-				_ = conn.Close()
-			}
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = conn.Close()
 		}
 		return
 	}
 	maps.Copy(w.Header(), fault.Header)
+	if fault.Body != "" {
+		w.WriteHeader(fault.Status)
+		_, _ = io.WriteString(w, fault.Body)
+		return
+	}
+	if fault.Status < http.StatusBadRequest {
+		w.WriteHeader(fault.Status)
+		return
+	}
 	refuse(w, fault.Status, cmp.Or(fault.Code, "FAULT"), "made by the test")
 }
+
+// answerWriter remembers the status, and may change it and the header.
+type answerWriter struct {
+	http.ResponseWriter
+	status int
+	told   func(status int)
+	amend  func(status int, header http.Header) int
+}
+
+func (a *answerWriter) WriteHeader(status int) {
+	if a.amend != nil {
+		status = a.amend(status, a.Header())
+	}
+	a.status = status
+	a.told(status)
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answerWriter) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.WriteHeader(http.StatusOK)
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// lostAnswer is an answer that nobody gets.
+type lostAnswer struct{ header http.Header }
+
+func (l *lostAnswer) Header() http.Header         { return l.header }
+func (l *lostAnswer) Write(p []byte) (int, error) { return len(p), nil }
+func (l *lostAnswer) WriteHeader(int)             {}
 
 // cutAnswer cuts the connection in the middle of an answer.
 type cutAnswer struct {
 	http.ResponseWriter
 	left int64
 }
+
+func (c *cutAnswer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *cutAnswer) Write(p []byte) (int, error) {
 	if int64(len(p)) <= c.left {
@@ -103,12 +195,19 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)
 }
 
-func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, repository, digest string) {
+func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, rules Rules, repository, digest string) {
 	r.mu.Lock()
 	data, found := r.blobs[repository][digest]
+	if req.Method == http.MethodDelete && rules.Deletes {
+		delete(r.blobs[repository], digest)
+	}
 	r.mu.Unlock()
 	if !found {
 		refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "no such blob")
+		return
+	}
+	if req.Method == http.MethodDelete {
+		deleted(w, rules)
 		return
 	}
 	var offset int
@@ -118,6 +217,7 @@ func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, repositor
 		w.WriteHeader(http.StatusPartialContent)
 	} else {
 		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		w.WriteHeader(http.StatusOK)
 	}
 	if req.Method == http.MethodGet {
 		_, _ = w.Write(data)
@@ -128,14 +228,22 @@ func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules
 	if req.Method != http.MethodPut {
 		r.mu.Lock()
 		m, found := r.manifest[repository][reference]
+		if req.Method == http.MethodDelete && rules.Deletes {
+			r.deleteManifest(repository, reference)
+		}
 		r.mu.Unlock()
 		if !found {
 			refuse(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "no such manifest")
 			return
 		}
+		if req.Method == http.MethodDelete {
+			deleted(w, rules)
+			return
+		}
 		w.Header().Set("Content-Type", m.mediaType)
 		w.Header().Set("Docker-Content-Digest", digestOf(m.data))
 		w.Header().Set("Content-Length", fmt.Sprint(len(m.data)))
+		w.WriteHeader(http.StatusOK)
 		if req.Method == http.MethodGet {
 			_, _ = w.Write(m.data)
 		}
@@ -161,15 +269,19 @@ func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules
 	if rules.MultiTag {
 		for _, tag := range req.URL.Query()["tag"] {
 			references = append(references, tag)
-			w.Header().Add("OCI-Tag", tag)
 		}
 	}
-	if _, there := r.manifest[repository][reference]; there && rules.ImmutableTags && reference != digest {
-		refuse(w, http.StatusBadRequest, "TAG_INVALID", "the tag is immutable")
-		return
+	for _, tag := range references[1:] {
+		if _, there := r.manifest[repository][tag]; there && rules.ImmutableTags && tag != digest {
+			refuse(w, http.StatusBadRequest, "TAG_INVALID", "the tag is immutable")
+			return
+		}
 	}
 	if r.manifest[repository] == nil {
 		r.manifest[repository] = map[string]stored{}
+	}
+	for _, tag := range references[2:] {
+		w.Header().Add("OCI-Tag", tag)
 	}
 	for _, ref := range references {
 		r.manifest[repository][ref] = stored{req.Header.Get("Content-Type"), data}

@@ -20,6 +20,13 @@ func (r *Registry) serveUpload(w http.ResponseWriter, req *http.Request, rules R
 		return
 	}
 	switch req.Method {
+	case http.MethodDelete:
+		deleted(w, rules)
+		if rules.Deletes {
+			r.mu.Lock()
+			delete(r.uploads, id)
+			r.mu.Unlock()
+		}
 	case http.MethodGet:
 		if rules.NoResume {
 			refuse(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "uploads cannot be resumed")
@@ -84,6 +91,9 @@ func (r *Registry) locate(w http.ResponseWriter, req *http.Request, rules Rules,
 	size := len(r.uploads[id].data)
 	w.Header().Set("Location", fmt.Sprintf("http://%s/v2/%s/blobs/uploads/%s?_state=%d", host, repository, id, size))
 	w.Header().Set("Range", fmt.Sprintf("0-%d", max(0, size-1)))
+	if rules.MinChunk > 0 {
+		w.Header().Set("OCI-Chunk-Min-Length", fmt.Sprint(rules.MinChunk))
+	}
 }
 
 // take adds a request's body to an upload.
@@ -101,9 +111,14 @@ func (r *Registry) take(w http.ResponseWriter, req *http.Request, rules Rules, u
 		refuse(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "the upload is elsewhere")
 		return false
 	}
+	if u.last && req.ContentLength != 0 {
+		refuse(w, http.StatusBadRequest, "SIZE_INVALID", "a chunk before this one was too small")
+		return false
+	}
 	data, err := io.ReadAll(req.Body)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	u.last = req.Method == http.MethodPatch && int64(len(data)) < rules.MinChunk
 	if err != nil {
 		// The connection broke. What came of it stays.
 		r.received[""] += int64(len(data))

@@ -1,0 +1,47 @@
+package registry
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// sameDigest compares what the registry calls a manifest or a blob with what it is.
+// A registry that tells nothing, or nothing that can be read or compared, is believed.
+func (r *Repository) sameDigest(op string, resp *http.Response, want v1.Hash) error {
+	for _, value := range resp.Header.Values("Docker-Content-Digest") {
+		if got := hashOf(value); differs(got, want) {
+			return r.otherDigest(op, resp.StatusCode, want, got)
+		}
+	}
+	return nil
+}
+
+// createdSame is sameDigest for what was written: its address too may have a digest in
+// it (distribution spec, "Pushing Manifests").
+func (r *Repository) createdSame(op string, resp *http.Response, want v1.Hash) error {
+	if err := r.sameDigest(op, resp, want); err != nil {
+		return err
+	}
+	if location, err := url.Parse(resp.Header.Get("Location")); err == nil {
+		if got := hashOf(path.Base(location.Path)); differs(got, want) {
+			return r.otherDigest(op, resp.StatusCode, want, got)
+		}
+	}
+	return nil
+}
+
+// differs tells whether two digests are of different bytes: those of two algorithms
+// may be of the same.
+func differs(got, want v1.Hash) bool {
+	return want != (v1.Hash{}) && got.Algorithm == want.Algorithm && got != want
+}
+
+// otherDigest is a failure for good: what was written is not what was sent.
+func (r *Repository) otherDigest(op string, status int, want, got v1.Hash) error {
+	return &Error{Op: op, Registry: r.Registry(), Status: status,
+		Message: fmt.Sprintf("it has %s there, and not %s: something between changes what is sent, or the registry keeps it in another form", got, want)}
+}

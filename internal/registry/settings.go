@@ -1,0 +1,58 @@
+package registry
+
+import "github.com/google/go-containerregistry/pkg/name"
+
+// Settings say of one registry what it can and cannot do. What is nil, or zero, is
+// left to what is known of the registry and to its answers.
+type Settings struct {
+	// Mounts says whether blobs may be mounted from other repositories.
+	Mounts *bool
+	// TagsQuery says whether a manifest may be written with several tags at once.
+	TagsQuery *bool
+	// ReferrersAPI says whether the registry keeps track of referrers itself.
+	ReferrersAPI *bool
+	// Head says whether manifests and blobs may be looked up by HEAD.
+	Head *bool
+	// DeniesUnknown says whether 403 is answered where 404 is meant.
+	DeniesUnknown *bool
+	// Chunk is the size in bytes of the chunks that uploads come in; below zero they
+	// come in one PUT.
+	Chunk int64
+}
+
+// apply changes the quirks into what is said.
+func (s Settings) apply(q *Quirks) {
+	unless := func(no *bool, said *bool) {
+		if said != nil {
+			*no = !*said
+		}
+	}
+	unless(&q.NoMount, s.Mounts)
+	if s.Mounts != nil && !*s.Mounts {
+		q.NoSelfMount = true
+	}
+	unless(&q.NoManyTags, s.TagsQuery)
+	unless(&q.NoHead, s.Head)
+	if s.DeniesUnknown != nil {
+		q.DeniesUnknown = *s.DeniesUnknown
+	}
+	if s.ReferrersAPI != nil {
+		q.Referrers = s.ReferrersAPI
+	}
+	if s.Chunk != 0 {
+		q.Chunk = max(0, s.Chunk)
+	}
+}
+
+// byHost has the settings under the hosts' names as the client knows them: Docker Hub's
+// many are one.
+func byHost(settings map[string]Settings) map[string]Settings {
+	known := map[string]Settings{}
+	for host, s := range settings {
+		if registry, err := name.NewRegistry(host, name.StrictValidation); err == nil {
+			host = registry.RegistryStr()
+		}
+		known[host] = s
+	}
+	return known
+}
