@@ -36,57 +36,63 @@ type job struct {
 	req    Request
 	to     *registry.Repository
 
+	// parts are the spec's manifests.
+	parts []*part
+	early *early
+
 	mu     sync.Mutex // of result's counts
 	result Result
 }
 
-func (j *job) run(ctx context.Context) error {
+func (j *job) run(ctx context.Context) (err error) {
 	// What the cache has evicted is better known now than after the first
 	// gigabyte.
-	early := j.startEarly(ctx)
-	defer early.stop()
+	j.early = j.startEarly(ctx)
+	defer j.early.stop()
 
+	if j.parts, err = parts(j.req.Spec); err != nil {
+		return err
+	}
 	pending, err := j.lookUpTags(ctx)
 	if err != nil {
 		return err
 	}
-	if len(j.req.Tags) > 0 && len(pending) == 0 {
-		j.result.AlreadyThere = true
-		// Claimed although there is nothing to write: an older build must not write
-		// over what this one has found right.
-		_, done, err := j.claim(ctx, nil)
-		done()
-		return err
-	}
-	there, err := j.hasRoot(ctx)
+	there, err := j.hasRoot(ctx, pending)
 	if err != nil {
 		return err
 	}
+	left := j.everything()
 	if there {
-		j.result.AlreadyThere = len(pending) == 0
-		err := j.tagRoot(ctx, pending)
-		if !isUnknown(err) {
+		if left, err = j.look(ctx); err != nil {
 			return err
 		}
-		// It was known from earlier, and is gone since.
-		j.hauler.known.forget(j.to.Registry(), j.to.Name(), j.req.Spec.Root)
+		j.result.AlreadyThere = left.none() && len(pending) == 0
 	}
-	err = j.copyAll(ctx, early, pending)
-	if isUnknown(err) && j.req.LayersInPlace {
-		return &Error{
-			Class: Rejected, Err: err,
-			Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
-		}
+	err = j.bring(ctx, left, pending)
+	if isUnknown(err) && !there && j.req.LayersInPlace {
+		return j.notInPlace(err)
 	}
-	if isUnknown(err) {
-		// The registry has lost what it was known to have: once more, with nothing
-		// taken for granted.
-		j.hauler.opts.Logger.Warn().Err(err).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
-			Msg("registry no longer has what it had; the image is copied anew")
-		j.forget()
-		err = j.copyAll(ctx, early, pending)
+	if !isUnknown(err) {
+		return err
+	}
+	// The registry has lost what it was known to have: once more, with nothing
+	// taken for granted.
+	j.hauler.opts.Logger.Warn().Err(err).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
+		Msg("registry no longer has what it had; the image is copied anew")
+	j.forget()
+	if err = j.bring(ctx, j.everything(), pending); isUnknown(err) && j.req.LayersInPlace {
+		return j.notInPlace(err)
 	}
 	return err
+}
+
+// notInPlace is the failure of an image whose layers the registry does not take out
+// of the remote cache.
+func (j *job) notInPlace(err error) error {
+	return &Error{
+		Class: Rejected, Err: err,
+		Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
+	}
 }
 
 // mindLeftAlone tells of the layers that were not sent where a registry does not take
@@ -97,12 +103,7 @@ func (j *job) mindLeftAlone(err error) error {
 	if !isUnknown(err) || !errors.As(err, &failed) {
 		return err
 	}
-	var left []string
-	for _, blob := range j.req.Spec.Blobs {
-		if !pushspec.Distributable(blob.MediaType) {
-			left = append(left, blob.Digest.String())
-		}
-	}
+	left := j.leavesAlone()
 	if len(left) == 0 {
 		return err
 	}
@@ -113,16 +114,48 @@ func (j *job) mindLeftAlone(err error) error {
 	}
 }
 
+// leavesAlone are the layers that are not to be distributed.
+func (j *job) leavesAlone() []string {
+	var left []string
+	for _, blob := range j.req.Spec.Blobs {
+		if !pushspec.Distributable(blob.MediaType) {
+			left = append(left, blob.Digest.String())
+		}
+	}
+	return left
+}
+
+// bring brings what is lacking to the repository, and then the tags to the root.
+func (j *job) bring(ctx context.Context, left work, tags []string) error {
+	if !left.none() {
+		if err := j.copyBlobs(ctx, left); err != nil {
+			return err
+		}
+		if err := j.writeManifests(ctx, left); err != nil {
+			return err
+		}
+		if err := j.listReferrers(ctx, left); err != nil {
+			return err
+		}
+	}
+	return j.tagRoot(ctx, tags)
+}
+
 // isUnknown tells whether a registry refused a manifest because it lacks what it
 // refers to.
 func isUnknown(err error) bool {
 	var answer *registry.Error
-	return errors.As(err, &answer) && answer.Unknown()
+	var failed *Error
+	if !errors.As(err, &answer) || errors.As(err, &failed) && failed.Source {
+		return false
+	}
+	return answer.Unknown()
 }
 
 func (j *job) forget() {
-	for _, m := range j.req.Spec.Manifests {
-		j.hauler.known.forget(j.to.Registry(), j.to.Name(), m.Digest)
+	for _, p := range j.parts {
+		j.hauler.known.forget(j.to.Registry(), j.to.Name(), p.Digest)
+		j.hauler.listed.forget(j.to.Registry(), j.to.Name(), p.Digest)
 	}
 	for _, b := range j.req.Spec.Blobs {
 		j.hauler.known.forget(j.to.Registry(), j.to.Name(), b.Digest)
@@ -135,15 +168,21 @@ func (j *job) forget() {
 func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
 	j.result.Tags = make([]Tag, len(j.req.Tags))
 	right := make([]bool, len(j.req.Tags))
+	others := make([]v1.Hash, len(j.req.Tags)) // what else they point to
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(j.hauler.opts.BlobsAtOnce)
 	for i, tag := range j.req.Tags {
 		j.result.Tags[i].Name = tag
 		g.Go(func() error {
-			if j.hauler.tagged.lacks(gctx, j.to, tag) {
+			// A list that is a few seconds old is no leave to write.
+			if !j.keeps(tag) && j.hauler.tagged.lacks(gctx, j.to, tag) {
 				return nil
 			}
-			digest, found, err := j.to.Head(gctx, tag)
+			look := j.to.Head
+			if j.keeps(tag) {
+				look = j.digestOf
+			}
+			digest, found, err := look(gctx, tag)
 			if err != nil {
 				return failure(ctx, fmt.Sprintf("tag %s", tag), err)
 			}
@@ -152,16 +191,27 @@ func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
 				j.result.Tags[i].Previous = digest.String()
 			}
 			right[i] = found && digest == j.req.Spec.Root
+			if found && !right[i] {
+				others[i] = digest
+			}
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	taken := takenTags{}
 	for i, tag := range j.req.Tags {
-		if !right[i] {
-			pending = append(pending, tag)
+		if right[i] {
+			continue
 		}
+		pending = append(pending, tag)
+		if j.keeps(tag) && others[i] != (v1.Hash{}) {
+			taken[tag] = others[i]
+		}
+	}
+	if err := taken.err(j.req.Spec.Root, ""); err != nil {
+		return nil, err
 	}
 	if len(pending) < len(j.req.Tags) {
 		j.markRoot()
@@ -169,11 +219,10 @@ func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
 	return pending, nil
 }
 
-// hasRoot tells whether the repository has the root manifest, and then all that
-// it refers to.
-func (j *job) hasRoot(ctx context.Context) (bool, error) {
+// hasRoot tells whether the repository has the root manifest, if the tags have not told.
+func (j *job) hasRoot(ctx context.Context, pending []string) (bool, error) {
 	root := j.req.Spec.Root
-	if j.hauler.known.has(j.to.Registry(), j.to.Name(), root) {
+	if len(pending) < len(j.req.Tags) || j.isThere(root) {
 		return true, nil
 	}
 	if len(j.req.Tags) > 0 {
@@ -194,6 +243,4 @@ func (j *job) hasRoot(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-func (j *job) markRoot() {
-	j.hauler.known.add(j.to.Registry(), j.to.Name(), j.req.Spec.Root)
-}
+func (j *job) markRoot() { j.markThere(j.req.Spec.Root) }

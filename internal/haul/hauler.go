@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/cas"
@@ -62,6 +63,7 @@ type Options struct {
 type Hauler struct {
 	opts    Options
 	known   *known
+	listed  *known // referrers, in the repositories where they are listed
 	flights *flights
 	tags    *locks
 	tagged  *tagged
@@ -87,6 +89,7 @@ func New(opts Options) (*Hauler, error) {
 	return &Hauler{
 		opts:    opts,
 		known:   newKnown(opts.Now, knownLimit, knownLife),
+		listed:  newKnown(opts.Now, knownLimit, knownLife),
 		flights: newFlights(),
 		tags:    newLocks(),
 		tagged:  newTagged(opts.Now),
@@ -104,6 +107,9 @@ type Request struct {
 	// Repository and Tags are the spec's, with their variables filled in.
 	Repository string
 	Tags       []string
+	// KeepTags are those of the tags that must not be written over: if one points to
+	// another image none of the tags is written.
+	KeepTags []string
 	// Instance is that of the CAS that the build used.
 	Instance string
 	// Invocation is the build's; hauls of several builds take turns.
@@ -115,6 +121,19 @@ type Request struct {
 	// before any of them is written. Only those granted are, and none after until;
 	// its error ends the haul as it is.
 	ClaimTags func(ctx context.Context, tags []string) (granted []string, until time.Time, err error)
+	// MountFrom are repositories of the destination's registry that may have blobs, by
+	// the blobs' digests. They may not be read from.
+	MountFrom map[string]string
+	// MayMount, if set, is asked before a blob is mounted from a repository that the
+	// spec does not name, unless the cache is known to have the blob: what the hauler
+	// remembers of others' pushes gives nobody more than they have.
+	MayMount func(repository string) bool
+	// LockReferrers, if set, keeps other processes from writing the index of a
+	// subject's referrers until it is unlocked.
+	LockReferrers func(ctx context.Context, repository string, subject v1.Hash) (unlock func(), err error)
+	// Waits, if set, is told when the haul begins to wait for the registry of a base's
+	// layer, and then whether that answered.
+	Waits func(registry string) (over func(answered bool))
 }
 
 // Result is what a haul did.
