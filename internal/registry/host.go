@@ -22,6 +22,9 @@ type host struct {
 	quirks Quirks
 	auth   *auth
 	pace   *pacer
+	// reach is how it is reached, and http does it.
+	reach reach
+	http  *http.Client
 
 	// first is held by the request that learns how the registry wants to be
 	// authenticated to, so that others need not be refused as well.
@@ -31,6 +34,8 @@ type host struct {
 	// moved is when a request last made progress, or an answer came that was not one
 	// of distress, in nanoseconds since 1970.
 	moved atomic.Int64
+	// unresolved is when the host's name first did not resolve, in the same way, or 0.
+	unresolved atomic.Int64
 	// learned is what the registry's answers showed that it can do.
 	learned learned
 }
@@ -47,23 +52,22 @@ type learned struct {
 }
 
 func newHost(c *Client, registry name.Registry) *host {
-	scheme, insecure := "https", c.plainHTTP(registry.RegistryStr())
-	if insecure {
-		scheme = "http"
-	}
 	quirks, given := c.opts.Quirks[registry.RegistryStr()]
 	if !given {
 		quirks = quirksOf(registry.RegistryStr())
 	}
-	return &host{
+	h := &host{
 		client: c,
 		name:   registry,
-		base:   scheme + "://" + registry.RegistryStr(),
+		reach:  c.reachOf(registry.RegistryStr()),
 		quirks: quirks,
-		auth:   newAuth(c, registry, insecure),
 		pace:   newPacer(c.opts, quirks.Rate),
 		first:  make(chan struct{}, 1),
 	}
+	h.base = h.reach.scheme() + "://" + registry.RegistryStr()
+	h.http = c.clientOf(&h.reach)
+	h.auth = newAuth(h)
+	return h
 }
 
 // call is one request.
@@ -125,11 +129,15 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 		defer ended()
 	}
 	for challenged := 0; ; challenged++ {
+		// Who has to wait for credentials or a token waits outside, and nobody for him.
+		if _, err := h.auth.authorize(ctx, c.scopes); err != nil {
+			return nil, err
+		}
 		release, err := h.enter(ctx, by, c)
 		if err != nil {
 			return nil, err
 		}
-		// Only now: a token that was valid before the wait may not be after it.
+		// Again, now: a token that was valid before the wait may not be after it.
 		used, err := h.auth.authorize(ctx, c.scopes)
 		if err != nil {
 			release(0, 0)
@@ -149,9 +157,9 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 		}
 		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 			defer resp.Body.Close()
-			return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(locationHost(resp))}
+			return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: h.client.tell(locationHost(resp), false)}
 		}
-		return nil, answerError(c.op, h.name.RegistryStr(), used.kind, resp, h.client.opts.Now())
+		return nil, h.answerError(c.op, h.name.RegistryStr(), used, resp)
 	}
 }
 
@@ -232,7 +240,7 @@ func (h *host) send(ctx context.Context, by Caller, c call, used authorization, 
 	if by.Requests != nil {
 		by.Requests.Add(1)
 	}
-	resp, err := h.client.http.Do(req)
+	resp, err := h.http.Do(req)
 	if body != nil {
 		body.Close()
 	}
@@ -249,13 +257,17 @@ func (h *host) send(ctx context.Context, by Caller, c call, used authorization, 
 		if errors.Is(cause, errNoProgress) {
 			err = errNoProgress
 		}
-		return nil, &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: unwrapURL(err), Credential: used.kind}
+		return nil, &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: h.unreached(unwrapURL(err)), Credential: used.kind}
 	}
 	finish(resp.StatusCode, retryAfter(resp, h.client.opts.Now()))
 	if resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
 		h.progress()
 	}
-	resp.Body = &answerBody{ReadCloser: resp.Body, cancel: cancel}
+	total := h.client.opts.answerTotal()
+	if c.lane == large && c.method == http.MethodGet {
+		total = 0 // a blob takes what it takes, as long as it moves
+	}
+	resp.Body = watchAnswer(ctx, cancel, resp.Body, h.client.opts.IdleTimeout, total)
 	if e := h.client.opts.Logger.Debug(); e.Enabled() {
 		e.Str("registry", h.name.RegistryStr()).Str("method", c.method).Str("path", req.URL.Path).Int("status", resp.StatusCode).Msg(c.op)
 	}
@@ -278,12 +290,4 @@ func (h *host) openBody(ctx context.Context, c call, watch *watchdog) (*watchedB
 		return nil, body.Close()
 	}
 	return body, nil
-}
-
-// drain reads the rest of a small body, so that its connection can be used
-// again.
-func drain(resp *http.Response) {
-	// What is left unread costs a connection, nothing else.
-	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
-	resp.Body.Close()
 }

@@ -32,11 +32,25 @@ type quirkRow struct {
 	Quirks
 }
 
+var (
+	amazonECR       = Quirks{Name: "Amazon ECR", NoSelfMount: true, Rate: 10}
+	amazonECRPublic = Quirks{Name: "Amazon ECR Public", NoSelfMount: true, Rate: 10}
+)
+
 // quirkTable is all that is known of particular registries.
 // docs/haul.md shows it to operators, with the reasons.
 var quirkTable = []quirkRow{
-	{".amazonaws.com", Quirks{Name: "Amazon ECR", NoSelfMount: true, Rate: 10}},
-	{"public.ecr.aws", Quirks{Name: "Amazon ECR Public", NoSelfMount: true, Rate: 10}},
+	{".amazonaws.com", amazonECR},
+	{".amazonaws.com.cn", amazonECR},
+	{".amazonaws.eu", amazonECR},
+	{".on.aws", amazonECR},
+	{".on.amazonwebservices.com.cn", amazonECR},
+	{".c2s.ic.gov", amazonECR},
+	{".sc2s.sgov.gov", amazonECR},
+	{".cloud.adc-e.uk", amazonECR},
+	{".csp.hci.ic.gov", amazonECR},
+	{"public.ecr.aws", amazonECRPublic},
+	{"ecr-public.aws.com", amazonECRPublic},
 	{".jfrog.io", Quirks{Name: "Artifactory", NoMount: true, NoSelfMount: true, DeniesUnknown: true}},
 	{"ghcr.io", Quirks{Name: "GitHub Container Registry"}},
 	{"index.docker.io", Quirks{Name: "Docker Hub"}},

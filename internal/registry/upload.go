@@ -105,7 +105,7 @@ func (u *Upload) moveTo(op string, resp *http.Response) error {
 		return &Error{Op: op, Registry: h.name.RegistryStr(), Status: resp.StatusCode, Message: "the answer has no usable Location"}
 	}
 	if location.Host != resp.Request.URL.Host {
-		return &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(location.Host)}
+		return &ElsewhereError{Registry: h.name.RegistryStr(), Host: h.client.tell(location.Host, false)}
 	}
 	// A registry behind a proxy that ends TLS may not know that it is spoken to
 	// over TLS.
