@@ -24,6 +24,7 @@ type specFlags struct {
 	blobs         []string
 	statusFiles   []string
 	vars          []string
+	registries    registryFlags
 	verbose       bool
 }
 
@@ -34,6 +35,7 @@ func (f *specFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.blobs, "blob", nil, "file with the bytes of a layer")
 	flags.StringArrayVar(&f.statusFiles, "status", nil, "workspace status file with stamp variables; later ones win")
 	flags.StringArrayVar(&f.vars, "var", nil, "NAME=value of a stamp variable; wins over files")
+	f.registries.add(flags)
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log each request")
 }
 
@@ -65,11 +67,15 @@ func (f *specFlags) open(paths []string, progress io.Writer) (*openSpecs, error)
 		}
 		o.specs = append(o.specs, spec)
 	}
+	hosts, err := f.registries.hosts()
+	if err != nil {
+		return nil, err
+	}
 	closeBlobs, err := o.openBlobs(f)
 	if err != nil {
 		return nil, err
 	}
-	o.registries = registry.New(registry.Options{UserAgent: "drayage/" + version.String(), Logger: o.logger})
+	o.registries = registry.New(registry.Options{Hosts: hosts, UserAgent: "drayage/" + version.String(), Logger: o.logger})
 	o.close = func() {
 		o.registries.Close()
 		closeBlobs()

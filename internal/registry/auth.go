@@ -157,7 +157,9 @@ func (a *auth) learn(header http.Header, used authorization) bool {
 		}
 	}
 	if used.scheme == "bearer" && !used.fixed {
-		delete(a.tokens, used.key)
+		if t := a.tokens[used.key]; t != nil && used.header == "Bearer "+t.value {
+			delete(a.tokens, used.key)
+		}
 		return true
 	}
 	if used.scheme != c.scheme {

@@ -38,11 +38,8 @@ type Options struct {
 	// Keychain finds the credentials for a registry. Defaults to DefaultKeychain().
 	Keychain authn.Keychain
 
-	// Insecure are further hosts, with their ports, that are spoken to over plain
-	// HTTP. Loopback hosts are, unless their options say how they do TLS.
-	Insecure []string
-
-	// Hosts are the options of single hosts, with their ports.
+	// Hosts are the options of single hosts, with their ports. Loopback hosts are spoken
+	// to over plain HTTP, unless theirs say how they do TLS.
 	Hosts map[string]HostOptions
 
 	// CertDirs hold a folder of certificates for each host. Defaults to
@@ -82,9 +79,8 @@ type Options struct {
 
 // Client speaks to any number of registries. It is safe for concurrent use.
 type Client struct {
-	opts     Options
-	insecure map[string]bool
-	secrets  secrets
+	opts    Options
+	secrets secrets
 
 	// background counts the token renewals that nobody waits for.
 	background sync.WaitGroup
@@ -131,13 +127,9 @@ func New(opts Options) *Client {
 	}
 	opts.Pace = opts.Pace.withDefaults()
 	c := &Client{
-		opts:     opts,
-		insecure: map[string]bool{},
-		hosts:    map[string]*host{},
-		reaches:  map[string]*reach{},
-	}
-	for _, h := range opts.Insecure {
-		c.insecure[h] = true
+		opts:    opts,
+		hosts:   map[string]*host{},
+		reaches: map[string]*reach{},
 	}
 	for host, options := range opts.Hosts {
 		if options.SkipVerify {
@@ -161,9 +153,17 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 		WriteBufferSize:     32 << 10,
+		// No answer has more to say in its headers.
+		MaxResponseHeaderBytes: 256 << 10,
 		// Layers are compressed as it is.
 		DisableCompression: true,
 	}
+}
+
+// RoundTripper reaches each host as its options and certs.d say, for who makes requests
+// of his own. It knows nothing of credentials.
+func (c *Client) RoundTripper() http.RoundTripper {
+	return &route{client: c, home: &reach{transport: c.opts.Transport}}
 }
 
 // Close waits for what runs in the background and lets idle connections go.

@@ -17,7 +17,7 @@ const (
 	// tokenTimeout bounds the exchange of credentials for a token.
 	tokenTimeout = 30 * time.Second
 	// maxTokenBody bounds a token service's answer, in bytes.
-	maxTokenBody = 256 << 10
+	maxTokenBody = 64 << 10
 	// maxTokenRedirects bounds the hops on a token service's own host.
 	maxTokenRedirects = 3
 	// maxTokenPause bounds what a token service may ask us to wait.
@@ -126,8 +126,9 @@ func (x *exchange) send(ctx context.Context, method string, to *url.URL, header 
 		if err != nil {
 			return nil, x.failed(ctx, err)
 		}
-		h.client.opts.Logger.Debug().Str("registry", x.auth.registry).Str("service", h.client.tell(to.Host, false)).Int("status", resp.StatusCode).
-			Dur("duration", time.Since(began)).Msg("get a token")
+		if e := h.client.opts.Logger.Debug(); e.Enabled() {
+			e.Str("registry", x.auth.registry).Str("service", h.client.tell(to.Host, false)).Int("status", resp.StatusCode).Dur("duration", time.Since(began)).Msg("get a token")
+		}
 		if resp.StatusCode < 300 || resp.StatusCode >= 400 {
 			return x.answer(ctx, resp)
 		}

@@ -152,7 +152,7 @@ func (c *Client) reachOf(hostport string) reach {
 	}
 	r.known = r.known || !folder.empty() || err != nil
 	// Who has settings for TLS means TLS, on loopback too.
-	r.plain = options.PlainHTTP || c.insecure[hostport] || r.tls == nil && err == nil && isLoopback(hostOf(hostport))
+	r.plain = options.PlainHTTP || r.tls == nil && err == nil && isLoopback(hostOf(hostport))
 	if r.tls != nil && !r.plain {
 		r.transport = c.transportWith(r.tls, hostport)
 	}

@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// maxSecrets bounds the secrets that are known at a time.
-	maxSecrets = 8192
+	// maxSecrets bounds the secrets that are known at a time, and maxSecretBytes their
+	// length together.
+	maxSecrets     = 8192
+	maxSecretBytes = 16 << 20
 	// minSecret is the length of the shortest text that is taken for one: "a" would be
 	// found in every word.
 	minSecret = 4
@@ -26,6 +28,7 @@ type secrets struct {
 	known map[string]bool
 	// order is that of their coming: the oldest is forgotten first.
 	order []string
+	bytes int
 }
 
 // add makes texts known, in the forms in which they travel.
@@ -40,12 +43,14 @@ func (s *secrets) add(texts ...string) {
 			if len(form) < minSecret || s.known[form] {
 				continue
 			}
-			if len(s.order) >= maxSecrets {
-				delete(s.known, s.order[0])
-				s.order = s.order[1:]
-			}
 			s.known[form] = true
 			s.order = append(s.order, form)
+			s.bytes += len(form)
+			for len(s.order) > maxSecrets || s.bytes > maxSecretBytes {
+				delete(s.known, s.order[0])
+				s.bytes -= len(s.order[0])
+				s.order = s.order[1:]
+			}
 		}
 	}
 }

@@ -96,6 +96,8 @@ func TestATokenLivesAsLongAsItsServiceSaysInWhateverForm(t *testing.T) {
 		{"made now, by a clock that is an hour behind", `,"expires_in":300,"issued_at":"` + issued(-3600) + `"`, -3600, 195, 300},
 		{"made in the future", `,"expires_in":300,"issued_at":"` + issued(9000) + `"`, 0, 195, 300},
 		{"over before it came", `,"expires_in":300,"issued_at":"` + issued(-9000) + `"`, 0, 6, 10},
+		{"short", `,"expires_in":5,"issued_at":"` + issued(0) + `"`, 0, 3, 5},
+		{"made almost too long ago", `,"expires_in":300,"issued_at":"` + issued(-295) + `"`, 0, 3, 5},
 		{"made at no time", `,"expires_in":300,"issued_at":"yesterday"`, 0, 195, 300},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -149,7 +151,7 @@ var scripted = []struct {
 	{"a token that is a number", "application/json", `{"token":7,"x":"` + planted + `"}`, 200, "there is neither token nor access_token"},
 	{"a token with a line break", "application/json", `{"token":"` + planted + `\r\nX-Evil: 1"}`, 200, "not fit for an HTTP header"},
 	{"an error with 200", "application/json", `{"error":"invalid_grant","error_description":"` + planted + `"}`, 200, "it answers invalid_grant"},
-	{"too much", "application/json", `{"token":"` + strings.Repeat(planted, 20_000) + `"}`, 200, "its answer is over 262144 bytes"},
+	{"too much", "application/json", `{"token":"` + strings.Repeat(planted, 20_000) + `"}`, 200, "its answer is over 65536 bytes"},
 	{"a refusal", "application/json", `{"errors":[{"code":"DENIED","message":"` + planted + `","detail":"` + planted + `"},{"code":"` + planted + `"}]}`, 403, "refused access (403), asked with a user name and password: DENIED"},
 	{"a refusal by OAuth", "application/json", `{"error":"invalid_client","error_description":"` + planted + `"}`, 400, "answered 400 Bad Request: invalid_client"},
 	{"a refusal in text", "text/plain", planted, 401, "refused access (401)"},

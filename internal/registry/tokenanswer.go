@@ -73,8 +73,11 @@ func lifeOf(expiresIn json.RawMessage, issuedAt string, header http.Header, now 
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		now = date
 	}
-	// One of the future is as old as can be.
-	return max(minTokenLife, life-max(0, now.Sub(issued)))
+	// One of the future was made just now.
+	if left := life - max(0, now.Sub(issued)); left > 0 {
+		return left
+	}
+	return min(life, minTokenLife)
 }
 
 // notJSON says what was given in place of a token.

@@ -32,7 +32,7 @@ func (h *host) unreached(err error) error {
 			"; if it is the right one, name its authority: in the settings of the registry (ca), or as *.crt in docker's certs.d"}
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		return &trouble{text: "speaks plain HTTP, and HTTPS is expected; if that is meant, set plain_http for it", lasts: true, err: err}
+		return &trouble{text: "speaks plain HTTP, and HTTPS is expected; if that is meant, set plain_http for it, or give --plain-http", lasts: true, err: err}
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return &trouble{text: "does not speak TLS: " + text, lasts: true, err: err}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/drayage/drayage/internal/hostsettings"
 )
 
 // usable is the smallest configuration that passes the check.
@@ -57,7 +59,8 @@ backends:
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
 relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, deliver_timeout: 8s}
 hold: {always: true, limit: 9s}
-registries: [{host: "r:5000", plain_http: true}]
+registries:
+- {host: "r:5000", plain_http: true, tls: {ca: ca.pem, cert: c.pem, key: k.pem, skip_verify: true}, headers: {f: g}, token_service: "http://t:1"}
 workers: 3
 shutdown_grace: 1m30s
 log: {level: debug, format: console}
@@ -92,10 +95,13 @@ log: {level: debug, format: console}
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper", Keepalive: time.Minute,
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},
-		Relay:      Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
-		Hold:       Hold{Always: true, Limit: 9 * time.Second},
-		Registries: []Registry{{Host: "r:5000", PlainHTTP: true}},
-		Workers:    3, ShutdownGrace: 90 * time.Second,
+		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
+		Hold:  Hold{Always: true, Limit: 9 * time.Second},
+		Registries: []Registry{{
+			Host: "r:5000", PlainHTTP: true, TLS: hostsettings.TLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", SkipVerify: true},
+			Headers: map[string]string{"f": "g"}, TokenService: "http://t:1",
+		}},
+		Workers: 3, ShutdownGrace: 90 * time.Second,
 		Log: Log{Level: "debug", Format: "console"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -151,6 +157,9 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"hold.limit: 0s is not", func(c *Config) { c.Hold.Limit = 0 }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
 		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
+		{"registries[0] (r.example): ca: open", func(c *Config) {
+			c.Registries = []Registry{{Host: "r.example", TLS: hostsettings.TLS{CA: "/nowhere/ca.pem"}}}
+		}},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},
 	} {

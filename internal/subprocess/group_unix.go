@@ -14,7 +14,8 @@ func group(cmd *exec.Cmd) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }
 
-// killGroup ends what a program left behind.
+// killGroup ends what a program left behind. Its number is nobody else's as long as
+// there is somebody in the group.
 func killGroup(cmd *exec.Cmd) {
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // that nothing is left is the rule
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // they may have ended meanwhile
 }

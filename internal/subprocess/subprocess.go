@@ -92,7 +92,9 @@ func Run(ctx context.Context, c Command) (Output, error) {
 		return Output{}, &Error{Path: c.Path, Missing: missing(err), Err: fmt.Errorf("cannot be run: %w", withoutPath(err))}
 	}
 	err := cmd.Wait()
-	killGroup(cmd)
+	if errors.Is(err, exec.ErrWaitDelay) {
+		killGroup(cmd) // there is somebody in it, who holds the pipes
+	}
 	out := Output{Stdout: stdout.kept, Stderr: stderr.kept}
 	switch exited, isExit := errors.AsType[*exec.ExitError](err); {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil:
