@@ -77,7 +77,7 @@ func whole(ctx context.Context, registry string, image fleetImage) error {
 			failures = append(failures, err)
 		}
 	}
-	listed, err := fetched(ctx, base+"/manifests/"+strings.ReplaceAll(image.digest, ":", "-"))
+	listed, err := fetch(ctx, base+"/manifests/"+strings.ReplaceAll(image.digest, ":", "-"))
 	if err != nil {
 		return errors.Join(append(failures, err)...)
 	}
@@ -108,7 +108,7 @@ func there(ctx context.Context, url, mediaType string) error {
 	return nil
 }
 
-func fetched(ctx context.Context, url string) ([]byte, error) {
+func fetch(ctx context.Context, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, err

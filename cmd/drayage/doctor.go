@@ -16,14 +16,16 @@ import (
 func newDoctorCommand() *cobra.Command {
 	var repository string
 	var asJSON bool
+	var reached registryFlags
 
 	command := &cobra.Command{
 		Use:   "doctor REGISTRY",
 		Short: "Find out what a registry can do",
-		Long: `Find out whether a registry lets you in, and what it does with each kind of
-request that a push makes: lookups, mounts, uploads in one piece, in parts and
-after they broke, several tags at once, tags that move, referrers. What a
-registry refuses is done in another way; this tells in which.
+		Long: `Find out how a registry is reached, whether it lets you in, with which credentials
+and where those come from, and what it does with each kind of request that a push
+makes: lookups, mounts, uploads in one piece, in parts and after they broke, several
+tags at once, tags that move, referrers. What a registry refuses is done in another
+way; this tells in which.
 
 This writes about 6 MiB of noise to two repositories of the registry: the one
 given by --repository, and one beside it, to mount into. It is deleted again,
@@ -32,9 +34,18 @@ most.`,
 		Example: `  drayage doctor ghcr.io --repository acme/scratch`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			client := registry.New(registry.Options{UserAgent: "drayage/" + version.String()})
+			hosts, err := reached.hosts()
+			if err != nil {
+				return err
+			}
+			client := registry.New(registry.Options{Hosts: hosts, UserAgent: "drayage/" + version.String()})
 			defer client.Close()
-			findings, err := client.Probe(command.Context(), args[0], repository)
+			findings, err := client.Access(command.Context(), args[0], repository)
+			if err == nil {
+				var more []registry.Finding
+				more, err = client.Probe(command.Context(), args[0], repository)
+				findings = append(findings, more...)
+			}
 			if asJSON {
 				encoder := json.NewEncoder(command.OutOrStdout())
 				encoder.SetIndent("", "  ")
@@ -53,6 +64,7 @@ most.`,
 	command.Flags().SortFlags = false
 	command.Flags().StringVar(&repository, "repository", "drayage-doctor", "the repository to write to")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	reached.add(command.Flags())
 	return command
 }
 

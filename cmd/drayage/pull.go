@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/spf13/cobra"
 
 	"github.com/drayage/drayage/internal/pull"
+	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/version"
 )
 
@@ -16,6 +19,7 @@ func newPullCommand() *cobra.Command {
 	var request pull.Request
 	var out string
 	var layers bool
+	var reached registryFlags
 
 	command := &cobra.Command{
 		Use:   "pull",
@@ -23,14 +27,22 @@ func newPullCommand() *cobra.Command {
 		Long: `Fetch the manifests and configs of an image, and write what is to be known of its
 layers. The layers stay in the registry, unless --layers asks for them.
 
-Credentials are docker's: its config.json and the credential helpers named there.
+Credentials are found as everywhere else: in the configuration of docker and podman,
+and with the credential helpers named there.
 What was written is printed as JSON.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			images, err := pull.Pull(command.Context(), request,
-				remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("drayage/"+version.String()))
+			hosts, err := reached.hosts()
 			if err != nil {
 				return err
+			}
+			client := registry.New(registry.Options{Hosts: hosts})
+			defer client.Close()
+			images, err := pull.Pull(command.Context(), request,
+				remote.WithAuthFromKeychain(registry.DefaultKeychain()), remote.WithTransport(client.RoundTripper()),
+				remote.WithUserAgent("drayage/"+version.String()))
+			if err != nil {
+				return withoutTokens(err)
 			}
 			written, err := pull.Write(out, images, layers)
 			if err != nil {
@@ -53,6 +65,17 @@ What was written is printed as JSON.`,
 	flags.BoolVar(&layers, "layers", false, "fetch the layers too")
 	flags.BoolVar(&request.Nondistributable, "nondistributable", false, "with --layers: those too that are not to be distributed, from the registry or from their urls")
 	flags.StringVar(&out, "out", ".", "folder to write to")
+	flags.StringVar(&reached.file, "registries", os.Getenv("DRAYAGE_REGISTRIES"), "YAML file with the settings of registries; the environment's DRAYAGE_REGISTRIES sets the default")
 	require(command, "registry", "repository")
 	return command
+}
+
+// withoutTokens leaves out what a token service answered. The library puts all of it into
+// its error where there is no token, and there may be a refresh token.
+func withoutTokens(err error) error {
+	const words = "no token in bearer response"
+	if before, _, found := strings.Cut(err.Error(), words); found {
+		return errors.New(before + words + ", and whatever else is in it is not shown")
+	}
+	return err
 }

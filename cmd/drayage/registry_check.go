@@ -143,7 +143,7 @@ func (c claim) check(ctx context.Context, puller *remote.Puller, plainHTTP []str
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound:
 		return "is not in the registry any more: it was deleted, or the registry's retention removed it"
 	case err != nil:
-		return "could not be asked for: " + err.Error()
+		return "could not be asked for: " + withoutTokens(err).Error()
 	case !slices.Contains(c.digests, served.Digest.String()):
 		return fmt.Sprintf("is %s, and the ledger says %s: something other than the daemon has written it", served.Digest, c.digests[0])
 	}

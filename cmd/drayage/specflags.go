@@ -26,6 +26,7 @@ type specFlags struct {
 	diskCache     string
 	statusFiles   []string
 	vars          []string
+	registries    registryFlags
 	verbose       bool
 }
 
@@ -38,6 +39,7 @@ func (f *specFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.diskCache, "disk-cache", os.Getenv("DRAYAGE_DISK_CACHE"), "folder of the build's --disk_cache; the environment's DRAYAGE_DISK_CACHE sets the default")
 	flags.StringArrayVar(&f.statusFiles, "status", nil, "workspace status file with stamp variables; later ones win")
 	flags.StringArrayVar(&f.vars, "var", nil, "NAME=value of a stamp variable; wins over files")
+	f.registries.add(flags)
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log each request")
 }
 
@@ -69,11 +71,15 @@ func (f *specFlags) open(paths []string, progress io.Writer) (*openSpecs, error)
 		}
 		o.specs = append(o.specs, spec)
 	}
+	hosts, err := f.registries.hosts()
+	if err != nil {
+		return nil, err
+	}
 	closeBlobs, err := o.openBlobs(f)
 	if err != nil {
 		return nil, err
 	}
-	o.registries = registry.New(registry.Options{UserAgent: "drayage/" + version.String(), Logger: o.logger})
+	o.registries = registry.New(registry.Options{Hosts: hosts, UserAgent: "drayage/" + version.String(), Logger: o.logger})
 	o.close = func() {
 		o.registries.Close()
 		closeBlobs()

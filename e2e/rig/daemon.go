@@ -26,6 +26,8 @@ type DaemonConfig struct {
 	Store string
 	// More holds further settings by their key in the configuration file.
 	More map[string]any
+	// Env is added to its environment: NAME=value.
+	Env []string
 }
 
 // DaemonBackend is one entry of drayaged's backends.
@@ -48,6 +50,7 @@ type Daemon struct {
 	Dir string
 
 	program string
+	env     []string
 }
 
 // StartDrayaged starts the checkout's drayaged.
@@ -75,7 +78,7 @@ func StartDrayaged(t T, config DaemonConfig) *Daemon {
 	if err := os.WriteFile(filepath.Join(dir, "drayaged.yaml"), text, 0o600); err != nil {
 		t.Fatalf("write drayaged's configuration: %v", err)
 	}
-	d := &Daemon{BES: "grpc://" + listen, URL: "http://" + http, Dir: dir, program: Drayaged(t)}
+	d := &Daemon{BES: "grpc://" + listen, URL: "http://" + http, Dir: dir, program: Drayaged(t), env: config.Env}
 	d.Start(t)
 	return d
 }
@@ -83,7 +86,9 @@ func StartDrayaged(t T, config DaemonConfig) *Daemon {
 // Start starts the daemon again, after Kill or Stop.
 func (d *Daemon) Start(t T) {
 	t.Helper()
-	d.Process = start(t, d.Dir, "drayaged", exec.Command(d.program, "--config", filepath.Join(d.Dir, "drayaged.yaml")))
+	cmd := exec.Command(d.program, "--config", filepath.Join(d.Dir, "drayaged.yaml"))
+	cmd.Env = append(os.Environ(), d.env...)
+	d.Process = start(t, d.Dir, "drayaged", cmd)
 	d.ready(t, answering(d.URL+"/readyz"))
 }
 

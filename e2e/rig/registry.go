@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,23 +42,45 @@ func StartOldRegistry(t T) *Registry {
 	return startRegistry(t, "docker-registry", "")
 }
 
+// RegistryTLS names the PEM files of a registry that speaks TLS.
+type RegistryTLS struct {
+	Cert, Key string
+	// ClientCA, where it is set, has to have signed the certificate that a client shows.
+	ClientCA string
+}
+
+// StartTLSRegistry starts one of version 3 that speaks TLS.
+func StartTLSRegistry(t T, files RegistryTLS) *Registry {
+	t.Helper()
+	tls := fmt.Sprintf(", tls: {certificate: %q, key: %q", files.Cert, files.Key)
+	if files.ClientCA != "" {
+		tls += fmt.Sprintf(", clientcas: [%q]", files.ClientCA)
+	}
+	return startRegistryOn(t, "registry", tls+"}", "", listening)
+}
+
 const registryConfig = `version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}, cache: {blobdescriptor: inmemory}}
-http: {addr: %q}
+http: {addr: %q%s}
 `
 
 func startRegistry(t T, program, more string) *Registry {
 	t.Helper()
+	return startRegistryOn(t, program, "", more, func(host string) func(context.Context) error { return answering("http://" + host + "/") })
+}
+
+func startRegistryOn(t T, program, tls, more string, ready func(host string) func(context.Context) error) *Registry {
+	t.Helper()
 	dir, host := TempDir(t), FreeAddress(t)
 	file := filepath.Join(dir, "config.yml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, registryConfig+more, filepath.Join(dir, "storage"), host), 0o644); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, registryConfig+more, filepath.Join(dir, "storage"), host, tls), 0o644); err != nil {
 		t.Fatalf("write the registry's configuration: %v", err)
 	}
 	cmd := exec.Command(Tool(t, program), "serve", file)
 	// Version 3 sends traces to a collector unless told not to.
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	p := start(t, dir, program, cmd)
-	p.ready(t, answering("http://"+host+"/"))
+	p.ready(t, ready(host))
 	return &Registry{Process: p, Host: host}
 }

@@ -32,6 +32,10 @@ type TokenService struct {
 	// out of it, or the whole request is refused where RefusesScopes is set.
 	Grants        func(scope string) bool
 	RefusesScopes bool
+	// Owners, where they are set, are the users who may have tokens for a namespace, which
+	// is the first part of a repository's name: nobody else gets any. Each has the
+	// password of his name and "-password".
+	Owners map[string]string
 
 	url, bundle string
 	key         *ecdsa.PrivateKey
@@ -89,7 +93,8 @@ func (s *TokenService) Issued() int {
 }
 
 func (s *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if user, password, _ := r.BasicAuth(); user != s.User || password != s.Password {
+	user, password, _ := r.BasicAuth()
+	if s.Owners == nil && (user != s.User || password != s.Password) || s.Owners != nil && password != user+"-password" {
 		http.Error(w, "unknown user", http.StatusUnauthorized)
 		return
 	}
@@ -108,6 +113,9 @@ func (s *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		if parts := strings.Split(scope, ":"); len(parts) == 3 {
+			if namespace, _, _ := strings.Cut(parts[1], "/"); s.Owners != nil && s.Owners[namespace] != user {
+				continue
+			}
 			granted = append(granted, access{parts[0], parts[1], strings.Split(parts[2], ",")})
 		}
 	}
@@ -117,7 +125,7 @@ func (s *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	now := time.Now()
 	token, err := s.sign(map[string]any{
-		"iss": tokenServiceName, "sub": s.User, "aud": tokenServiceName, "jti": fmt.Sprint(n), "access": granted,
+		"iss": tokenServiceName, "sub": user, "aud": tokenServiceName, "jti": fmt.Sprint(n), "access": granted,
 		"iat": now.Unix(), "nbf": now.Add(-time.Second).Unix(), "exp": now.Add(s.Life).Unix(),
 	})
 	if err != nil {

@@ -10,13 +10,21 @@ import (
 // Read reads the PEM certificates in a file. One without any is an error, since it
 // would be a pool that nobody leads to.
 func Read(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
+	pool := x509.NewCertPool()
+	if err := Add(pool, file); err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", file)
-	}
 	return pool, nil
+}
+
+// Add adds the PEM certificates in a file to others. One without any is an error.
+func Add(pool *x509.CertPool, file string) error {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no PEM certificate", file)
+	}
+	return nil
 }

@@ -2,12 +2,15 @@ package credhelper
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/internal/credentials"
 )
 
 // PerRPC gives a helper's headers to every call of a gRPC client
@@ -54,9 +57,15 @@ func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 
 // ResolveContext implements authn.ContextKeychain.
 func (k Keychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	return credentials.Authenticator(k.Find(ctx, target))
+}
+
+// Find implements credentials.Finder.
+func (k Keychain) Find(ctx context.Context, target authn.Resource) (credentials.Found, error) {
+	program := "credential helper " + k.Helper.path
 	headers, err := k.Helper.Headers(ctx, "https://"+target.RegistryStr()+"/v2/")
 	if err != nil {
-		return nil, err
+		return credentials.Found{}, err
 	}
 	var value string
 	for name, values := range headers {
@@ -64,12 +73,16 @@ func (k Keychain) ResolveContext(ctx context.Context, target authn.Resource) (au
 			value = values[0]
 		}
 	}
+	found := credentials.Found{Source: program, Looked: []string{program + " (none for " + target.RegistryStr() + ")"}}
 	scheme, credential, _ := strings.Cut(value, " ")
 	switch strings.ToLower(scheme) {
 	case "bearer":
-		return authn.FromConfig(authn.AuthConfig{RegistryToken: credential}), nil
+		found.RegistryToken = credential
 	case "basic":
-		return authn.FromConfig(authn.AuthConfig{Auth: credential}), nil
+		found.Auth = credential
+		if decoded, err := base64.StdEncoding.DecodeString(credential); err == nil {
+			found.Username, found.Password, _ = strings.Cut(string(decoded), ":")
+		}
 	}
-	return authn.Anonymous, nil
+	return found, nil
 }

@@ -7,15 +7,16 @@
 package credhelper
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/drayage/drayage/internal/flight"
+	"github.com/drayage/drayage/internal/subprocess"
 )
 
 const (
@@ -29,16 +30,22 @@ const (
 	// margin is how long before its end an answer is no longer used.
 	margin = 10 * time.Second
 
+	// sulk is for how long a helper that failed is not asked the same again.
+	sulk = time.Second
+
 	// maxAnswers bounds the answers kept.
 	maxAnswers = 1024
 )
 
-// Helper is one credential helper. It is safe for concurrent use.
+// Helper is one credential helper. It is safe for concurrent use: who asks the same
+// thing waits for one answer, and who asks something else does not wait.
 type Helper struct {
-	path string
-	now  func() time.Time
+	path  string
+	now   func() time.Time
+	limit time.Duration
+	calls flight.Group[answer]
 
-	mu      sync.Mutex // held while the helper runs: it may ask a person
+	mu      sync.Mutex
 	answers map[string]answer
 }
 
@@ -52,30 +59,59 @@ func New(path string, now func() time.Time) *Helper {
 	if now == nil {
 		now = time.Now
 	}
-	return &Helper{path: path, now: now, answers: map[string]answer{}}
+	h := &Helper{path: path, now: now, answers: map[string]answer{}}
+	h.limitCalls(timeout)
+	return h
+}
+
+// limitCalls sets how long the helper may take. One that is killed then says so itself,
+// before the call is given up.
+func (h *Helper) limitCalls(limit time.Duration) {
+	h.limit = limit
+	h.calls.Limit, h.calls.KeepFailure, h.calls.Now = limit+5*time.Second, sulk, h.now
 }
 
 // Headers are what to send along with requests to uri. The helper is asked again
 // once what it said has expired.
 func (h *Helper) Headers(ctx context.Context, uri string) (map[string][]string, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if known, found := h.answers[uri]; found && h.now().Add(margin).Before(known.expires) {
+	if known, found := h.known(uri); found {
 		return known.headers, nil
 	}
-	asked := h.now()
-	got, err := h.ask(ctx, uri)
-	if err != nil {
-		return nil, err
+	got, err := h.calls.Do(ctx, uri, func(ctx context.Context) (answer, error) {
+		if known, found := h.known(uri); found {
+			return known, nil
+		}
+		asked := h.now()
+		got, err := h.ask(ctx, uri)
+		if err != nil {
+			return answer{}, err
+		}
+		if got.expires.IsZero() {
+			got.expires = asked.Add(DefaultLife)
+		}
+		h.remember(uri, got)
+		return got, nil
+	})
+	if _, ok := errors.AsType[*flight.LimitError](err); ok {
+		err = fmt.Errorf("credential helper %s for %s: %w", h.path, uri, err)
 	}
-	if got.expires.IsZero() {
-		got.expires = asked.Add(DefaultLife)
-	}
+	return got.headers, err
+}
+
+func (h *Helper) known(uri string) (answer, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known, found := h.answers[uri]
+	return known, found && h.now().Add(margin).Before(known.expires)
+}
+
+func (h *Helper) remember(uri string, got answer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if len(h.answers) >= maxAnswers {
 		clear(h.answers)
 	}
 	h.answers[uri] = got
-	return got.headers, nil
 }
 
 // Forget drops what the helper said: whoever was shown it did not like it.
@@ -86,26 +122,34 @@ func (h *Helper) Forget() {
 }
 
 func (h *Helper) ask(ctx context.Context, uri string) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	question, err := json.Marshal(map[string]string{"uri": uri})
 	if err != nil {
 		return answer{}, fmt.Errorf("ask credential helper: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, h.path, "get")
-	cmd.Stdin = bytes.NewReader(question)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
+	out, err := subprocess.Run(ctx, subprocess.Command{Path: h.path, Args: []string{"get"}, Input: question, Limit: h.limit})
 	if err != nil {
-		// What the helper printed may hold a secret; only its complaint is shown.
-		var exited *exec.ExitError
-		if errors.As(err, &exited) && len(exited.Stderr) > 0 {
-			return answer{}, fmt.Errorf("credential helper %s for %s: %w: %s", h.path, uri, err, clip(exited.Stderr))
+		failed, ok := errors.AsType[*subprocess.Error](err)
+		if !ok {
+			return answer{}, fmt.Errorf("credential helper %s for %s: %w", h.path, uri, err)
 		}
-		return answer{}, fmt.Errorf("credential helper %s for %s: %w", h.path, uri, err)
+		complaint := ""
+		// What the helper printed may hold a secret; only its complaint is shown.
+		if words := subprocess.Plain(out.Stderr); failed.Exit != 0 && words != "" {
+			complaint = ": " + words
+		}
+		return answer{}, &failure{text: fmt.Sprintf("credential helper %s for %s %v%s", h.path, uri, failed.Err, complaint), err: err}
 	}
-	return parse(h.path, uri, out)
+	return parse(h.path, uri, out.Stdout)
 }
+
+// failure is a helper that failed, in words.
+type failure struct {
+	text string
+	err  error
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.err }
 
 func parse(path, uri string, out []byte) (answer, error) {
 	var said struct {
@@ -124,12 +168,4 @@ func parse(path, uri string, out []byte) (answer, error) {
 		got.expires = expires
 	}
 	return got, nil
-}
-
-func clip(text []byte) string {
-	text = bytes.TrimSpace(bytes.ToValidUTF8(text, nil))
-	if len(text) > 300 {
-		text = bytes.ToValidUTF8(text[:300], nil)
-	}
-	return string(text)
 }

@@ -175,7 +175,7 @@ func matrixPush(t *testing.T, request matrixRequest, answer *matrixAnswer, times
 	}
 	c := newClock()
 	registries := registry.New(registry.Options{Keychain: authn.NewMultiKeychain(), Now: c.now, Wait: c.wait,
-		Settings: map[string]registry.Settings{host: request.settings},
+		Hosts: map[string]registry.HostOptions{host: {Settings: request.settings}},
 		// A connection that is cut must not be net/http's to try again.
 		Transport: &http.Transport{DisableKeepAlives: true}})
 	defer registries.Close()

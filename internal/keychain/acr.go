@@ -29,7 +29,7 @@ const (
 type exchange struct {
 	// identity defaults to Azure's default chain.
 	identity azcore.TokenCredential
-	// client defaults to [http.DefaultClient].
+	// client defaults to one like [http.DefaultClient].
 	client *http.Client
 }
 
@@ -40,13 +40,16 @@ func (e exchange) get(ctx context.Context, host string) (authn.AuthConfig, error
 	if identity == nil {
 		found, err := azidentity.NewDefaultAzureCredential(nil)
 		if err != nil {
-			return authn.AuthConfig{}, fmt.Errorf("find an identity: %w", err)
+			return authn.AuthConfig{}, fmt.Errorf("find an identity: %w", trouble(err))
 		}
 		identity = found
 	}
 	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{acrScope}})
 	if err != nil {
-		return authn.AuthConfig{}, fmt.Errorf("get the identity's token: %w", err)
+		if ctx.Err() != nil {
+			return authn.AuthConfig{}, fmt.Errorf("get the identity's token: %w", context.Cause(ctx))
+		}
+		return authn.AuthConfig{}, fmt.Errorf("get the identity's token: %w", trouble(err))
 	}
 	refresh, err := e.trade(ctx, host, token.Token)
 	if err != nil {
@@ -62,10 +65,12 @@ func (e exchange) trade(ctx context.Context, host, token string) (refresh string
 		return "", err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	client := e.client
-	if client == nil {
-		client = http.DefaultClient
+	client := http.Client{}
+	if e.client != nil {
+		client = *e.client
 	}
+	// The identity's token is for the registry, and for nobody whom it points to.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := client.Do(request)
 	if err != nil {
 		return "", err
@@ -76,7 +81,7 @@ func (e exchange) trade(ctx context.Context, host, token string) (refresh string
 		return "", err
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %s", host, response.Status)
+		return "", fmt.Errorf("%s answers %d", host, response.StatusCode)
 	}
 	var answer struct {
 		RefreshToken string `json:"refresh_token"`

@@ -62,11 +62,11 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 
 // follow asks a registry's storage, without the registry's credentials.
 func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.Response, error) {
-	if next.Scheme != "https" && !r.host.client.plainHTTP(r.host.name.RegistryStr()) {
-		return nil, &ElsewhereError{Registry: r.Registry(), Host: clip(next.Host)}
+	if next.Scheme != "https" && !r.host.reach.plain {
+		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
-	if !r.host.client.plainHTTP(r.host.name.RegistryStr()) && isLoopback(next.Hostname()) {
-		return nil, &ElsewhereError{Registry: r.Registry(), Host: clip(next.Host)}
+	if !r.host.reach.plain && !isLoopback(hostOf(r.host.name.RegistryStr())) && isLoopback(next.Hostname()) {
+		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil)
 	if err != nil {
@@ -74,12 +74,12 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 	}
 	req.Header = c.header.Clone()
 	req.Header.Set("User-Agent", r.host.client.opts.UserAgent)
-	resp, err := r.host.client.http.Do(req)
+	resp, err := r.host.fetch(req, 0)
 	if err != nil {
-		return nil, &Error{Op: c.op, Registry: next.Host, Err: unwrapURL(err), Credential: anonymously}
+		return nil, &Error{Op: c.op, Registry: r.host.client.tell(next.Host, false), Err: r.host.unreached(unwrapURL(err)), Credential: anonymously}
 	}
 	if resp.StatusCode >= 400 {
-		return nil, answerError(c.op, next.Host, anonymously, resp, r.host.client.opts.Now())
+		return nil, r.host.answerError(c.op, r.host.client.tell(next.Host, false), authorization{kind: anonymously}, resp)
 	}
 	if isPage(resp) {
 		resp.Body.Close()

@@ -13,11 +13,17 @@ type challenge struct {
 	params map[string]string
 }
 
+// maxChallenge bounds a header with challenges, in bytes: they are kept.
+const maxChallenge = 8 << 10
+
 // pickChallenge takes the challenge that can be met from an answer: a bearer
 // token before a password.
 func pickChallenge(header http.Header) (challenge, bool) {
 	var best challenge
 	for _, value := range header.Values("WWW-Authenticate") {
+		if len(value) > maxChallenge {
+			continue
+		}
 		for _, c := range parseChallenges(value) {
 			if c.scheme == "bearer" && c.params["realm"] != "" {
 				return c, true

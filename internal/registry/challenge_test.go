@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +19,7 @@ func TestChallenges(t *testing.T) {
 		`Bearer service="no realm"`:                         {},
 		`Digest x`:                                          {},
 		``:                                                  {},
+		`Bearer realm="` + strings.Repeat("x", 10_000) + `"`: {},
 	} {
 		got, _ := pickChallenge(http.Header{"Www-Authenticate": {header}})
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(challenge{})); diff != "" {

@@ -38,17 +38,17 @@ type Options struct {
 	// Keychain finds the credentials for a registry. Defaults to DefaultKeychain().
 	Keychain authn.Keychain
 
-	// Insecure are further hosts, with their ports, that are spoken to over plain
-	// HTTP. Loopback hosts are, always.
-	Insecure []string
+	// Hosts are the options of single hosts, with their ports. Loopback hosts are spoken
+	// to over plain HTTP, unless theirs say how they do TLS.
+	Hosts map[string]HostOptions
+
+	// CertDirs hold a folder of certificates for each host. Defaults to
+	// DefaultCertDirs().
+	CertDirs []string
 
 	// Quirks are those of further hosts, with their ports, or of hosts of which
 	// the table of this package is wrong.
 	Quirks map[string]Quirks
-
-	// Settings are what somebody says of hosts, with their ports. They win over what is
-	// known of a host, and over what its answers tell.
-	Settings map[string]Settings
 
 	// Transport carries the requests. Defaults to one of the client's own.
 	Transport http.RoundTripper
@@ -79,9 +79,8 @@ type Options struct {
 
 // Client speaks to any number of registries. It is safe for concurrent use.
 type Client struct {
-	opts     Options
-	insecure map[string]bool
-	http     *http.Client
+	opts    Options
+	secrets secrets
 
 	// background counts the token renewals that nobody waits for.
 	background sync.WaitGroup
@@ -90,6 +89,8 @@ type Client struct {
 
 	mu    sync.Mutex
 	hosts map[string]*host
+	// reaches are how hosts are reached that registries point to.
+	reaches map[string]*reach
 }
 
 // New makes a client.
@@ -121,21 +122,23 @@ func New(opts Options) *Client {
 	if opts.Wait == nil {
 		opts.Wait = clock.Wait
 	}
+	if opts.CertDirs == nil {
+		opts.CertDirs = DefaultCertDirs()
+	}
 	opts.Pace = opts.Pace.withDefaults()
 	c := &Client{
-		opts:     opts,
-		insecure: map[string]bool{},
-		// A redirect is never followed unseen: it would take credentials, or an
-		// image, to another place.
-		http: &http.Client{Transport: opts.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		}},
-		hosts: map[string]*host{},
+		opts:    opts,
+		hosts:   map[string]*host{},
+		reaches: map[string]*reach{},
 	}
-	for _, h := range opts.Insecure {
-		c.insecure[h] = true
+	for host, options := range opts.Hosts {
+		if options.SkipVerify {
+			opts.Logger.Warn().Str("registry", host).Msg("the certificates of a registry will not be verified: whoever stands on the way can read and change what is sent, credentials too")
+		}
+		for _, value := range options.Headers {
+			c.secrets.add(value)
+		}
 	}
-	c.opts.Settings = byHost(opts.Settings)
 	c.lifetime, c.end = context.WithCancel(context.Background())
 	return c
 }
@@ -150,16 +153,33 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 		WriteBufferSize:     32 << 10,
+		// No answer has more to say in its headers.
+		MaxResponseHeaderBytes: 256 << 10,
 		// Layers are compressed as it is.
 		DisableCompression: true,
 	}
+}
+
+// RoundTripper reaches each host as its options and certs.d say, for who makes requests
+// of his own. It knows nothing of credentials.
+func (c *Client) RoundTripper() http.RoundTripper {
+	return &route{client: c, home: &reach{transport: c.opts.Transport}}
 }
 
 // Close waits for what runs in the background and lets idle connections go.
 func (c *Client) Close() {
 	c.end()
 	c.background.Wait()
-	c.http.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.hosts {
+		h.http.CloseIdleConnections()
+	}
+	for _, r := range c.reaches {
+		if closer, ok := r.transport.(interface{ CloseIdleConnections() }); ok {
+			closer.CloseIdleConnections()
+		}
+	}
 }
 
 // Caller is on whose behalf a repository is written to.
@@ -225,16 +245,32 @@ func (c *Client) Moved(registry string) time.Time {
 	return time.Unix(0, h.moved.Load())
 }
 
-// plainHTTP tells whether a host is spoken to without TLS.
-func (c *Client) plainHTTP(hostport string) bool {
-	if c.insecure[hostport] {
-		return true
+// maxReaches bounds what is remembered of hosts that registries point to.
+const maxReaches = 1024
+
+// otherReach is how a host is reached that a registry points to.
+func (c *Client) otherReach(hostport string) *reach {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.hosts[hostport]; h != nil {
+		return &h.reach
 	}
+	if known := c.reaches[hostport]; known != nil {
+		return known
+	}
+	r := c.reachOf(hostport)
+	if r.known || len(c.reaches) < maxReaches {
+		c.reaches[hostport] = &r
+	}
+	return &r
+}
+
+func hostOf(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
-		host = hostport
+		return hostport
 	}
-	return isLoopback(host)
+	return host
 }
 
 func isLoopback(host string) bool {

@@ -1,10 +1,8 @@
 package registry
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,6 +18,9 @@ type Error struct {
 	Op string
 	// Registry is the host that was asked.
 	Registry string
+	// Service is the host of the registry's token service, where that is who did not
+	// carry it out.
+	Service string
 	// Status is the HTTP status, or 0 where there was no answer; Err is the reason
 	// then.
 	Status int
@@ -28,9 +29,12 @@ type Error struct {
 	// and printable.
 	Codes   []string
 	Message string
-	// Credential is the kind of credential that was used: "anonymously", "with a
-	// user name and password".
+	// Credential is the kind of credential that was used, and where it comes from:
+	// "anonymously", "with a user name and password ("ghcr.io" in
+	// /root/.docker/config.json)".
 	Credential string
+	// Looked are the places where credentials were looked for in vain.
+	Looked []string
 	// RetryAfter is how long the registry asked to wait, or zero.
 	RetryAfter time.Duration
 
@@ -41,10 +45,17 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s: registry %s", e.Op, e.Registry)
+	who := "registry " + e.Registry
+	if e.Service != "" {
+		who = "token service " + e.Service + " of " + who
+	}
+	fmt.Fprintf(&s, "%s: %s", e.Op, who)
 	switch {
 	case e.Status == 0:
-		fmt.Fprintf(&s, " did not answer: %v", e.Err)
+		if _, told := errors.AsType[*trouble](e.Err); !told {
+			s.WriteString(" did not answer:")
+		}
+		fmt.Fprintf(&s, " %v", e.Err)
 		return s.String()
 	case e.Denied():
 		fmt.Fprintf(&s, " refused access (%d), asked %s", e.Status, e.Credential)
@@ -57,8 +68,42 @@ func (e *Error) Error() string {
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&s, " (try again in %s)", e.RetryAfter.Round(time.Second))
 	}
+	if len(e.Looked) > 0 {
+		s.WriteString("; credentials were looked for in " + shorten(strings.Join(e.Looked, ", "), maxLooked))
+	}
 	return s.String()
 }
+
+// maxLooked bounds the account of where credentials were looked for, in bytes.
+const maxLooked = 1000
+
+// trouble is what keeps a request from being carried out, in words that follow the name
+// of the server: "speaks plain HTTP".
+type trouble struct {
+	text string
+	// lasts tells that another try would meet it again.
+	lasts bool
+	err   error
+}
+
+func (t *trouble) Error() string { return t.text }
+func (t *trouble) Unwrap() error { return t.err }
+func (t *trouble) Lasting() bool { return t.lasts }
+
+// CredentialError says that it could not be found out which credentials there are for a
+// repository.
+type CredentialError struct {
+	// Repository is that one, with its registry.
+	Repository string
+	Err        error
+}
+
+func (e *CredentialError) Error() string {
+	return fmt.Sprintf("find credentials for %s: %v", e.Repository, e.Err)
+}
+
+// Unwrap returns what went wrong.
+func (e *CredentialError) Unwrap() error { return e.Err }
 
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -78,7 +123,9 @@ func (e *Error) Passing() bool {
 		return true
 	}
 	switch e.Status {
-	case 0, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
+	case 0:
+		return !isFinal(e.Err)
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
 		return true
 	}
 	return e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusHTTPVersionNotSupported
@@ -98,7 +145,8 @@ type RealmError struct {
 }
 
 func (e *RealmError) Error() string {
-	return fmt.Sprintf("get a token: registry %s names a token service that is not asked: %v", e.Registry, e.Err)
+	return fmt.Sprintf("get a token: registry %s names a token service that is not asked: %v; if it is meant, say so with token_service in the settings of the registry",
+		e.Registry, e.Err)
 }
 
 // Unwrap returns what is wrong with the service.
@@ -133,52 +181,6 @@ type sourceError struct{ err error }
 
 func (e *sourceError) Error() string { return e.err.Error() }
 func (e *sourceError) Unwrap() error { return e.err }
-
-// maxErrorBody bounds what is read of an error's body.
-const maxErrorBody = 64 << 10
-
-// answerError reads the error out of an answer, and closes it.
-func answerError(op, registry, credential string, resp *http.Response, now time.Time) *Error {
-	e := &Error{Op: op, Registry: registry, Status: resp.StatusCode, Credential: credential, RetryAfter: retryAfter(resp, now)}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	resp.Body.Close()
-	if err != nil {
-		return e
-	}
-	var doc struct {
-		Errors []struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"errors"`
-	}
-	if json.Unmarshal(body, &doc) != nil {
-		return e
-	}
-	var messages []string
-	for _, one := range doc.Errors {
-		if len(e.Codes) == 8 {
-			break
-		}
-		e.Codes = append(e.Codes, one.Code)
-		messages = append(messages, strings.TrimSpace(one.Code+" "+one.Message))
-	}
-	e.Message = clip(strings.Join(messages, "; "))
-	return e
-}
-
-// clip makes a registry's text fit for a log line.
-func clip(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if len(text) > 300 {
-		text = strings.ToValidUTF8(text[:300], "") + "…"
-	}
-	return text
-}
 
 // maxRetryAfter bounds what a registry may ask for: nobody is to be told to come back
 // next year.

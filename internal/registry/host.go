@@ -22,6 +22,9 @@ type host struct {
 	traits atomic.Pointer[Quirks]
 	auth   *auth
 	pace   *pacer
+	// reach is how it is reached, and http does it.
+	reach reach
+	http  *http.Client
 
 	// first is held by the request that learns how the registry wants to be
 	// authenticated to, so that others need not be refused as well.
@@ -31,6 +34,8 @@ type host struct {
 	// moved is when a request last made progress, or an answer came that was not one
 	// of distress, in nanoseconds since 1970.
 	moved atomic.Int64
+	// unresolved is when the host's name first did not resolve, in the same way, or 0.
+	unresolved atomic.Int64
 	// learned is what the registry's answers showed that it can do.
 	learned learned
 }
@@ -38,19 +43,17 @@ type host struct {
 func (h *host) progress() { h.moved.Store(h.client.opts.Now().UnixNano()) }
 
 func newHost(c *Client, registry name.Registry) *host {
-	scheme, insecure := "https", c.plainHTTP(registry.RegistryStr())
-	if insecure {
-		scheme = "http"
-	}
 	quirks := c.quirks(registry.RegistryStr())
 	h := &host{
 		client: c,
 		name:   registry,
-		base:   scheme + "://" + registry.RegistryStr(),
-		auth:   newAuth(c, registry, insecure),
+		reach:  c.reachOf(registry.RegistryStr()),
 		pace:   newPacer(c.opts, quirks.Rate),
 		first:  make(chan struct{}, 1),
 	}
+	h.base = h.reach.scheme() + "://" + registry.RegistryStr()
+	h.http = c.clientOf(&h.reach)
+	h.auth = newAuth(h)
 	h.traits.Store(&quirks)
 	h.learned.init()
 	return h
@@ -155,11 +158,15 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 		challenges = 1
 	}
 	for challenged, hops := 0, 0; ; {
+		// Who has to wait for credentials or a token waits outside, and nobody for him.
+		if _, err := h.auth.authorize(ctx, c.scopes); err != nil {
+			return nil, err
+		}
 		release, err := h.enter(ctx, by, c)
 		if err != nil {
 			return nil, err
 		}
-		// Only now: a token that was valid before the wait may not be after it.
+		// Again, now: a token that was valid before the wait may not be after it.
 		used, err := h.auth.authorize(ctx, c.scopes)
 		if err != nil {
 			release(0, 0)
@@ -196,7 +203,7 @@ func (h *host) try(ctx context.Context, by Caller, c call) (*http.Response, erro
 		if c.accepts(resp.StatusCode) {
 			return resp, nil
 		}
-		return nil, answerError(c.op, h.name.RegistryStr(), used.kind, resp, h.client.opts.Now())
+		return nil, h.answerError(c.op, h.name.RegistryStr(), used, resp)
 	}
 }
 
@@ -270,7 +277,7 @@ func (h *host) send(ctx context.Context, by Caller, c call, used authorization, 
 	if by.Requests != nil {
 		by.Requests.Add(1)
 	}
-	resp, err := h.client.http.Do(req)
+	resp, err := h.http.Do(req)
 	if body != nil {
 		body.Close()
 	}
@@ -287,13 +294,17 @@ func (h *host) send(ctx context.Context, by Caller, c call, used authorization, 
 		if errors.Is(cause, errNoProgress) {
 			err = errNoProgress
 		}
-		return nil, &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: unwrapURL(err), Credential: used.kind}
+		return nil, &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: h.unreached(unwrapURL(err)), Credential: used.kind}
 	}
 	finish(resp.StatusCode, retryAfter(resp, h.client.opts.Now()))
 	if resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
 		h.progress()
 	}
-	resp.Body = &answerBody{ReadCloser: resp.Body, cancel: cancel}
+	total := h.client.opts.answerTotal()
+	if c.lane == large && c.method == http.MethodGet {
+		total = 0 // a blob takes what it takes, as long as it moves
+	}
+	resp.Body = watchAnswer(ctx, cancel, resp.Body, h.client.opts.IdleTimeout, total)
 	if e := h.client.opts.Logger.Debug(); e.Enabled() {
 		e.Str("registry", h.name.RegistryStr()).Str("method", c.method).Str("path", req.URL.Path).Int("status", resp.StatusCode).Msg(c.op)
 	}
@@ -316,12 +327,4 @@ func (h *host) openBody(ctx context.Context, c call, watch *watchdog) (*watchedB
 		return nil, body.Close()
 	}
 	return body, nil
-}
-
-// drain reads the rest of a small body, so that its connection can be used
-// again.
-func drain(resp *http.Response) {
-	// What is left unread costs a connection, nothing else.
-	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
-	resp.Body.Close()
 }

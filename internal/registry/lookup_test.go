@@ -151,7 +151,7 @@ func TestArtifactoryIsKnownUnderAnyName(t *testing.T) {
 				t.Error("mounts are asked for")
 			}
 			// Whoever runs it knows better.
-			repo = repository(t, fake, registry.Options{Settings: map[string]registry.Settings{fake.Host: {Mounts: &yes}}})
+			repo = repository(t, fake, registry.Options{Hosts: map[string]registry.HostOptions{fake.Host: {Settings: registry.Settings{Mounts: &yes}}}})
 			if _, _, err := repo.Head(t.Context(), "v1"); err != nil {
 				t.Fatal(err)
 			}
@@ -170,9 +170,9 @@ func TestArtifactoryIsKnownUnderAnyName(t *testing.T) {
 func TestWhatSomebodySaysOfARegistryIsFollowed(t *testing.T) {
 	no, yes := false, true
 	fake := registrytest.Start(t, registrytest.Rules{MultiTag: true, Fault: on(http.MethodGet, "sha256-", registrytest.Fault{Status: 403})})
-	repo := repository(t, fake, registry.Options{Settings: map[string]registry.Settings{fake.Host: {
+	repo := repository(t, fake, registry.Options{Hosts: map[string]registry.HostOptions{fake.Host: {Settings: registry.Settings{
 		Mounts: &no, TagsQuery: &no, ReferrersAPI: &yes, Head: &no, DeniesUnknown: &yes, Chunk: 1 << 20,
-	}}})
+	}}}})
 	if repo.Mounts() || repo.MountsItself(true) || repo.SetsManyTags() {
 		t.Error("mounts, or several tags at once, are tried")
 	}
@@ -199,16 +199,6 @@ func TestWhatSomebodySaysOfARegistryIsFollowed(t *testing.T) {
 	}
 	if strings.Join(got, ", ") != want {
 		t.Errorf("the requests were %s, want %s", strings.Join(got, ", "), want)
-	}
-}
-
-func TestDockerHubIsOneRegistryUnderEachOfItsNames(t *testing.T) {
-	no := false
-	client := registry.New(registry.Options{Settings: map[string]registry.Settings{"docker.io": {Mounts: &no}}})
-	defer client.Close()
-	repo, err := client.Repository("index.docker.io", "acme/app", registry.Caller{})
-	if err != nil || repo.Mounts() {
-		t.Errorf("mounts are tried although somebody said otherwise: %v", err)
 	}
 }
 

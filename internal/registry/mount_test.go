@@ -1,11 +1,9 @@
 package registry_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,31 +22,6 @@ func pushFrom(t *testing.T, repo *registry.Repository, from string, digest v1.Ha
 	}
 	_, err = upload.Put(t.Context(), &at{data: data})
 	return false, err
-}
-
-// clock is a clock that moves when somebody waits for it.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Unix(1_000_000, 0)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) wait(ctx context.Context, d time.Duration) error {
-	c.pass(d)
-	return ctx.Err()
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
 }
 
 func TestAMountThatIsRefusedIsDoneWithout(t *testing.T) {

@@ -108,9 +108,7 @@ func (p *probe) authenticate(ctx context.Context) error {
 	if err == nil {
 		used, err = h.auth.authorize(ctx, pushScopes(p.repo.name))
 	}
-	h.auth.mu.Lock()
-	scheme := h.auth.challenge.scheme
-	h.auth.mu.Unlock()
+	scheme := used.scheme
 	if scheme == "" {
 		scheme = "none asked for"
 	}

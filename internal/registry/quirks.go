@@ -41,11 +41,25 @@ type quirkRow struct {
 	Quirks
 }
 
+var (
+	amazonECR       = Quirks{Name: "Amazon ECR", NoSelfMount: true, Rate: 10}
+	amazonECRPublic = Quirks{Name: "Amazon ECR Public", NoSelfMount: true, Rate: 10}
+)
+
 // quirkTable is all that is known of particular registries.
 // docs/haul.md shows it to operators, with the reasons.
 var quirkTable = []quirkRow{
-	{".amazonaws.com", Quirks{Name: "Amazon ECR", NoSelfMount: true, Rate: 10}},
-	{"public.ecr.aws", Quirks{Name: "Amazon ECR Public", NoSelfMount: true, Rate: 10}},
+	{".amazonaws.com", amazonECR},
+	{".amazonaws.com.cn", amazonECR},
+	{".amazonaws.eu", amazonECR},
+	{".on.aws", amazonECR},
+	{".on.amazonwebservices.com.cn", amazonECR},
+	{".c2s.ic.gov", amazonECR},
+	{".sc2s.sgov.gov", amazonECR},
+	{".cloud.adc-e.uk", amazonECR},
+	{".csp.hci.ic.gov", amazonECR},
+	{"public.ecr.aws", amazonECRPublic},
+	{"ecr-public.aws.com", amazonECRPublic},
 	{".jfrog.io", artifactory},
 	{"ghcr.io", Quirks{Name: "GitHub Container Registry"}},
 	{"index.docker.io", Quirks{Name: "Docker Hub"}},
@@ -81,7 +95,7 @@ func (h *host) recognise(header http.Header) {
 			continue
 		}
 		quirks := row.Quirks
-		h.client.opts.Settings[h.name.RegistryStr()].apply(&quirks)
+		h.client.opts.Hosts[h.name.RegistryStr()].Settings.apply(&quirks)
 		h.traits.Store(&quirks)
 		h.client.opts.Logger.Debug().Str("registry", h.name.RegistryStr()).Str("is", quirks.Name).Msg("registry was recognised")
 		return
@@ -96,7 +110,7 @@ func (c *Client) quirks(hostport string) Quirks {
 	if !given {
 		quirks = quirksOf(hostport)
 	}
-	c.opts.Settings[hostport].apply(&quirks)
+	c.opts.Hosts[hostport].Settings.apply(&quirks)
 	return quirks
 }
 

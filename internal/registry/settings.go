@@ -1,7 +1,5 @@
 package registry
 
-import "github.com/google/go-containerregistry/pkg/name"
-
 // Settings say of one registry what it can and cannot do. What is nil, or zero, is
 // left to what is known of the registry and to its answers.
 type Settings struct {
@@ -42,17 +40,4 @@ func (s Settings) apply(q *Quirks) {
 	if s.Chunk != 0 {
 		q.Chunk = max(0, s.Chunk)
 	}
-}
-
-// byHost has the settings under the hosts' names as the client knows them: Docker Hub's
-// many are one.
-func byHost(settings map[string]Settings) map[string]Settings {
-	known := map[string]Settings{}
-	for host, s := range settings {
-		if registry, err := name.NewRegistry(host, name.StrictValidation); err == nil {
-			host = registry.RegistryStr()
-		}
-		known[host] = s
-	}
-	return known
 }

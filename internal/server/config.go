@@ -1,10 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
@@ -12,12 +10,13 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/hostsettings"
 	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/internal/strictyaml"
 )
 
 // Config is everything that can be set about the daemon. The keys of the
@@ -74,7 +73,7 @@ type Config struct {
 
 	// Registries are settings of single registry hosts. A host that is not here
 	// is reached over HTTPS (over plain HTTP on loopback) with the credentials of
-	// the docker configuration.
+	// the docker configuration, and the certificates of docker's and podman's certs.d.
 	Registries []Registry `yaml:"registries"`
 
 	// RegistryCredentialHelper is a program that speaks Bazel's credential helper
@@ -232,28 +231,7 @@ type Hold struct {
 }
 
 // Registry holds the settings of one registry host.
-type Registry struct {
-	// Host is the registry as push specs name it, with its port if any.
-	Host string `yaml:"host"`
-	// PlainHTTP reaches it without TLS.
-	PlainHTTP bool `yaml:"plain_http"`
-
-	// What follows says what the registry can. What is not set is found out.
-
-	// Mounts says whether blobs may be mounted from other repositories.
-	Mounts *bool `yaml:"mounts"`
-	// Chunk is the size in bytes of the chunks that uploads have to come in; -1 is one
-	// PUT for each blob.
-	Chunk int64 `yaml:"chunk"`
-	// TagsQuery says whether several tags may be written in one request.
-	TagsQuery *bool `yaml:"tags_query"`
-	// ReferrersAPI says whether the registry keeps track of referrers itself.
-	ReferrersAPI *bool `yaml:"referrers_api"`
-	// Head says whether manifests and blobs may be looked up by HEAD.
-	Head *bool `yaml:"head"`
-	// DeniesUnknown says whether 403 is answered where 404 is meant.
-	DeniesUnknown *bool `yaml:"denies_unknown"`
-}
+type Registry = hostsettings.Registry
 
 // minChunk is the least that a chunk of an upload may have: each costs a request.
 const minChunk = 64 << 10
@@ -309,35 +287,7 @@ func (c *Config) LoadFile(path string) error {
 	return nil
 }
 
-func (c *Config) decode(data []byte) error {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return plainYAMLError(err)
-	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("there is more than one YAML document in it")
-	}
-	return nil
-}
-
-// plainYAMLError says in a user's words what the YAML package says in Go's.
-func plainYAMLError(err error) error {
-	var typed *yaml.TypeError
-	if !errors.As(err, &typed) {
-		return err
-	}
-	var lines []string
-	for _, line := range typed.Errors {
-		if before, _, found := strings.Cut(line, " not found in type "); found {
-			line = strings.Replace(before, ": field ", ": ", 1) + " is not a setting"
-		} else {
-			line = strings.NewReplacer("cannot unmarshal ", "", "!!str ", "", "!!int ", "", "!!map ", "a mapping ", "!!seq ", "a list ", " into ", " does not fit ").Replace(line)
-		}
-		lines = append(lines, line)
-	}
-	return errors.New(strings.Join(lines, "; "))
-}
+func (c *Config) decode(data []byte) error { return strictyaml.Decode(data, c) }
 
 // minStallLimit is a few times the interval at which daemons say that they are
 // alive.
@@ -419,13 +369,8 @@ func (c *Config) Check() error {
 			return fmt.Errorf("webhooks[%d]: name, url and secret_file go together", i)
 		}
 	}
-	for i, r := range c.Registries {
-		if r.Host == "" {
-			return fmt.Errorf("registries[%d].host: is missing", i)
-		}
-		if r.Chunk < -1 || r.Chunk > 0 && r.Chunk < minChunk {
-			return fmt.Errorf("registries[%d].chunk: %d must be at least %d bytes, or -1 for uploads in one piece", i, r.Chunk, minChunk)
-		}
+	if _, err := hostsettings.Options(c.Registries); err != nil {
+		return err
 	}
 	if _, err := zerolog.ParseLevel(c.Log.Level); err != nil {
 		return fmt.Errorf("log.level: %q is not debug, info, warn or error", c.Log.Level)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/drayage/drayage/internal/hostsettings"
 )
 
 // usable is the smallest configuration that passes the check.
@@ -57,7 +59,9 @@ backends:
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
 relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, deliver_timeout: 8s}
 hold: {always: true, limit: 9s}
-registries: [{host: "r:5000", plain_http: true, mounts: false, chunk: 1048576, tags_query: true, referrers_api: false, head: true, denies_unknown: true}]
+registries:
+- {host: "r:5000", plain_http: true, tls: {ca: ca.pem, cert: c.pem, key: k.pem, skip_verify: true}, headers: {f: g}, token_service: "http://t:1",
+   mounts: false, chunk: 1048576, tags_query: true, referrers_api: false, head: true, denies_unknown: true}
 workers: 3
 shutdown_grace: 1m30s
 log: {level: debug, format: console}
@@ -96,7 +100,9 @@ log: {level: debug, format: console}
 		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
 		Hold:  Hold{Always: true, Limit: 9 * time.Second},
 		Registries: []Registry{{
-			Host: "r:5000", PlainHTTP: true, Mounts: &no, Chunk: 1 << 20, TagsQuery: &yes, ReferrersAPI: &no, Head: &yes, DeniesUnknown: &yes,
+			Host: "r:5000", PlainHTTP: true, TLS: hostsettings.TLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", SkipVerify: true},
+			Headers: map[string]string{"f": "g"}, TokenService: "http://t:1",
+			Mounts: &no, Chunk: 1 << 20, TagsQuery: &yes, ReferrersAPI: &no, Head: &yes, DeniesUnknown: &yes,
 		}},
 		Workers: 3, ShutdownGrace: 90 * time.Second,
 		Log: Log{Level: "debug", Format: "console"},
@@ -155,8 +161,11 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"hold.limit: 0s is not", func(c *Config) { c.Hold.Limit = 0 }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
 		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
-		{"registries[0].chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},
-		{"registries[0].chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: -2}} }},
+		{"registries[0] (r).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},
+		{"registries[0] (r).chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: -2}} }},
+		{"registries[0] (r.example): ca: open", func(c *Config) {
+			c.Registries = []Registry{{Host: "r.example", TLS: hostsettings.TLS{CA: "/nowhere/ca.pem"}}}
+		}},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},
 	} {

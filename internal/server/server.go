@@ -25,6 +25,7 @@ import (
 	"github.com/drayage/drayage/internal/credhelper"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/hostsettings"
 	"github.com/drayage/drayage/internal/keychain"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/store"
@@ -202,11 +203,9 @@ func (d *Daemon) dialCache() error {
 }
 
 func (d *Daemon) hauler() (*haul.Hauler, error) {
-	var plain []string
-	for _, r := range d.config.Registries {
-		if r.PlainHTTP {
-			plain = append(plain, r.Host)
-		}
+	hosts, err := hostsettings.Options(d.config.Registries)
+	if err != nil {
+		return nil, err
 	}
 	var helper []authn.Keychain
 	if path := d.config.RegistryCredentialHelper; path != "" {
@@ -214,7 +213,7 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	}
 	registries := registry.New(registry.Options{
 		Keychain: keychain.New(helper...),
-		Insecure: plain, Settings: registrySettings(d.config.Registries), UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
+		Hosts:    hosts, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
 	return haul.New(haul.Options{
 		CAS: d.cas, Registries: registries, Logger: d.logger,

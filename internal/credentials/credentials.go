@@ -1,0 +1,133 @@
+// Package credentials finds the credentials for a repository where people keep them,
+// and says where it looked. Whatever it asks has a limit of time.
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
+// Found is what was found for a repository. Without a credential it tells at least
+// where there is none.
+type Found struct {
+	authn.AuthConfig
+
+	// Source is where the credential comes from: `"ghcr.io/acme" in
+	// /root/.docker/config.json`. Never the credential itself.
+	Source string
+	// Looked are the places that were looked in, in their order, and what was there.
+	Looked []string
+}
+
+// Anonymous tells that there is no credential.
+func (f Found) Anonymous() bool { return f.AuthConfig == authn.AuthConfig{} }
+
+// Finder is a keychain that says where it looked.
+type Finder interface {
+	authn.Keychain
+	Find(ctx context.Context, target authn.Resource) (Found, error)
+}
+
+// Error is a place that could not be asked, or that holds what cannot be read.
+type Error struct {
+	// Text says what is wrong and what to do about it, without any secret.
+	Text string
+	// Lasts tells whether another try would fail in the same way.
+	Lasts bool
+	Err   error
+}
+
+func (e *Error) Error() string { return e.Text }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Lasting tells whether another try would fail in the same way.
+func (e *Error) Lasting() bool { return e.Lasts }
+
+// Find asks any keychain.
+func Find(ctx context.Context, keychain authn.Keychain, target authn.Resource) (Found, error) {
+	if finder, ok := keychain.(Finder); ok {
+		return finder.Find(ctx, target)
+	}
+	authenticator, err := authn.Resolve(ctx, keychain, target)
+	if err != nil {
+		return Found{}, err
+	}
+	config, err := authn.Authorization(ctx, authenticator)
+	if err != nil || config == nil {
+		return Found{}, err
+	}
+	return Found{AuthConfig: *config}, nil
+}
+
+// Chain asks one keychain after another. The first that has a credential wins. One
+// that fails is passed over if a later one has a credential, and is the failure if none
+// has.
+type Chain []authn.Keychain
+
+// Find implements [Finder].
+func (c Chain) Find(ctx context.Context, target authn.Resource) (Found, error) {
+	var all Found
+	var failures []error
+	for _, keychain := range c {
+		found, err := Find(ctx, keychain, target)
+		all.Looked = append(all.Looked, found.Looked...)
+		if err != nil {
+			if ctx.Err() != nil {
+				return all, context.Cause(ctx)
+			}
+			failures = append(failures, err)
+			continue
+		}
+		if !found.Anonymous() {
+			found.Looked = all.Looked
+			return found, nil
+		}
+	}
+	return all, joined(failures)
+}
+
+// joined is one error of several: the first, which lasts if all do.
+func joined(failures []error) error {
+	if len(failures) < 2 {
+		return errors.Join(failures...)
+	}
+	texts := make([]string, len(failures))
+	for i, err := range failures {
+		texts[i] = err.Error()
+	}
+	passing := slices.ContainsFunc(failures, func(err error) bool { return !lasting(err) })
+	return &Error{Text: strings.Join(texts, "; "), Lasts: !passing, Err: errors.Join(failures...)}
+}
+
+// lasting tells whether an error, or what it wraps, says that it lasts.
+func lasting(err error) bool {
+	var l interface{ Lasting() bool }
+	return errors.As(err, &l) && l.Lasting()
+}
+
+// Resolve implements [authn.Keychain].
+func (c Chain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return c.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements [authn.ContextKeychain].
+func (c Chain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	return Authenticator(c.Find(ctx, target))
+}
+
+// Authenticator is what was found, as a keychain returns it.
+func Authenticator(found Found, err error) (authn.Authenticator, error) {
+	if err != nil {
+		return nil, fmt.Errorf("find credentials: %w", err)
+	}
+	if found.Anonymous() {
+		return authn.Anonymous, nil
+	}
+	return authn.FromConfig(found.AuthConfig), nil
+}

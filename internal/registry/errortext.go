@@ -1,0 +1,244 @@
+package registry
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	// maxErrorBody bounds what is read of an error's body.
+	maxErrorBody = 64 << 10
+	// maxErrors bounds the errors of one answer that are told.
+	maxErrors = 8
+	// maxDetail bounds what is told of an error's detail, in bytes.
+	maxDetail = 200
+)
+
+// answerError reads the error out of an answer, and closes it. registry is who gave it.
+func (h *host) answerError(op, registry string, used authorization, resp *http.Response) *Error {
+	e := &Error{Op: op, Registry: registry, Status: resp.StatusCode, RetryAfter: retryAfter(resp, h.client.opts.Now())}
+	e.asked(used)
+	hurry(resp)
+	// Half a text is better than none.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody+1))
+	resp.Body.Close()
+	cut := len(body) > maxErrorBody
+	if cut {
+		body = body[:maxErrorBody]
+	}
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return e
+	}
+	codes, text := errorText(resp.Header.Get("Content-Type"), body)
+	for _, code := range codes {
+		e.Codes = append(e.Codes, shorten(h.client.tell(code, false), 64))
+	}
+	// What we asked for may come back as well, with its signature.
+	if resp.Request != nil && resp.Request.URL != nil {
+		for _, values := range resp.Request.URL.Query() {
+			for _, value := range values {
+				if len(value) >= 32 && !strings.HasPrefix(value, "sha") {
+					text = strings.ReplaceAll(text, value, redacted)
+				}
+			}
+		}
+	}
+	e.Message = h.client.tell(text, cut)
+	return e
+}
+
+// asked notes with what a request was made that was refused.
+func (e *Error) asked(used authorization) {
+	e.Credential = used.kind
+	if used.source != "" {
+		e.Credential += " (" + used.source + ")"
+	}
+	if e.Denied() && used.header == "" {
+		e.Looked = used.looked
+	}
+}
+
+// errorText is what the body of an error says: the codes of the distribution spec, and a
+// text for people.
+func errorText(contentType string, body []byte) (codes []string, text string) {
+	trimmed := strings.TrimSpace(strings.TrimPrefix(string(body), "\ufeff"))
+	if trimmed == "" {
+		return nil, ""
+	}
+	if codes, text, ok := jsonError([]byte(trimmed)); ok {
+		return codes, text
+	}
+	if strings.HasPrefix(trimmed, "<") {
+		if text := xmlError(trimmed); text != "" {
+			return nil, text
+		}
+		return nil, htmlError(trimmed)
+	}
+	if strings.Contains(contentType, "octet-stream") {
+		return nil, ""
+	}
+	return nil, trimmed
+}
+
+// oneError is an error of the distribution spec, or what comes near it.
+type oneError struct {
+	Code    any             `json:"code"`
+	Message any             `json:"message"`
+	Detail  json.RawMessage `json:"detail"`
+}
+
+// jsonError reads errors as the distribution spec has them, and as others do.
+func jsonError(body []byte) (codes []string, text string, ok bool) {
+	var line string
+	if json.Unmarshal(body, &line) == nil {
+		return nil, line, true
+	}
+	var doc map[string]json.RawMessage
+	if json.Unmarshal(body, &doc) != nil {
+		return nil, "", false
+	}
+	var texts []string
+	for _, raw := range several(doc["errors"]) {
+		if len(texts) == maxErrors {
+			break
+		}
+		var one oneError
+		if json.Unmarshal(raw, &one) != nil {
+			texts = append(texts, plainJSON(raw))
+			continue
+		}
+		code := textOf(one.Code)
+		if code != "" {
+			codes = append(codes, code)
+		}
+		message, detail := textOf(one.Message), plainJSON(one.Detail)
+		if detail == message || strings.Contains(message, detail) {
+			detail = ""
+		}
+		if detail != "" {
+			detail = "(" + detail + ")"
+		}
+		texts = append(texts, strings.TrimSpace(strings.Join(strings.Fields(code+" "+message+" "+detail), " ")))
+	}
+	for _, key := range []string{"error", "message", "error_description", "error_message", "title", "detail", "details", "reason", "msg"} {
+		if text := plainJSON(doc[key]); text != "" && len(texts) < maxErrors && !strings.Contains(strings.Join(texts, " "), text) {
+			texts = append(texts, text)
+		}
+	}
+	return codes, strings.Join(texts, "; "), true
+}
+
+// several are the elements of an array, or what is in its place.
+func several(raw json.RawMessage) []json.RawMessage {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil {
+		return list
+	}
+	return []json.RawMessage{raw}
+}
+
+func textOf(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case float64:
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+// plainJSON is a JSON value for people: a string as it is, the message in an object,
+// anything else as JSON.
+func plainJSON(raw json.RawMessage) string {
+	var text string
+	var object struct {
+		Message string `json:"message"`
+	}
+	switch trimmed := strings.TrimSpace(string(raw)); {
+	case trimmed == "" || trimmed == "null" || trimmed == "{}" || trimmed == "[]" || trimmed == `""` || trimmed == "true" || trimmed == "false":
+		return ""
+	case json.Unmarshal(raw, &text) == nil:
+		return text
+	case json.Unmarshal(raw, &object) == nil && object.Message != "":
+		return object.Message
+	default:
+		return shorten(trimmed, maxDetail)
+	}
+}
+
+// xmlError reads an error of S3's kind, in which storage answers.
+func xmlError(body string) string {
+	var doc struct {
+		XMLName xml.Name `xml:"Error"`
+		Code    string   `xml:"Code"`
+		Message string   `xml:"Message"`
+	}
+	if xml.Unmarshal([]byte(body), &doc) != nil {
+		return ""
+	}
+	return strings.TrimSpace(doc.Code + " " + doc.Message)
+}
+
+var (
+	htmlTitle   = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+	htmlHeading = regexp.MustCompile(`(?is)<h1[^>]*>(.*?)</h1>`)
+	htmlHidden  = regexp.MustCompile(`(?is)<(script|style)[^>]*>.*?</(script|style)>|<!--.*?-->`)
+	htmlTag     = regexp.MustCompile(`(?s)<[^>]*>?`)
+)
+
+// htmlError is what a page says in its title, or else in its text.
+func htmlError(page string) string {
+	text := ""
+	for _, part := range []*regexp.Regexp{htmlTitle, htmlHeading} {
+		if found := part.FindStringSubmatch(page); found != nil && text == "" {
+			text = strings.TrimSpace(htmlTag.ReplaceAllString(found[1], " "))
+		}
+	}
+	if text == "" {
+		text = strings.TrimSpace(htmlTag.ReplaceAllString(htmlHidden.ReplaceAllString(page, " "), " "))
+	}
+	if text == "" {
+		return "an HTML page"
+	}
+	return "an HTML page: " + html.UnescapeString(text)
+}
+
+// hurry makes an answer of which little is wanted come to its end soon.
+func hurry(resp *http.Response) {
+	if body, ok := resp.Body.(*answerBody); ok {
+		body.within(min(hurryTime, 2*body.idle))
+	}
+}
+
+// hurryTime is how long the rest of an answer may take of which the status is what
+// counts.
+const hurryTime = 5 * time.Second
+
+// drain reads the rest of a small body, so that its connection can be used
+// again.
+func drain(resp *http.Response) {
+	hurry(resp)
+	// What is left unread costs a connection, nothing else.
+	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
+	resp.Body.Close()
+}
+
+// isFinal tells whether an error, or what it wraps, says that another try would fail in
+// the same way.
+func isFinal(err error) bool {
+	var l interface{ Lasting() bool }
+	return errors.As(err, &l) && l.Lasting()
+}

@@ -1,0 +1,10 @@
+//go:build !unix
+
+package subprocess
+
+import "os/exec"
+
+// group does nothing: without process groups the program alone is killed.
+func group(*exec.Cmd) {}
+
+func killGroup(*exec.Cmd) {}
