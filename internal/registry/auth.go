@@ -274,7 +274,7 @@ func (a *auth) noCredential(ctx context.Context, target resource, err error) err
 		return fmt.Errorf("find credentials for %s: %w", target, context.Cause(ctx))
 	}
 	failed := &CredentialError{Repository: target.String(), Err: errors.New(a.client.tell(err.Error(), false))}
-	if !lasting(err) {
+	if !lasts(err) {
 		return failed
 	}
 	return &Error{Op: "find credentials for " + target.String(), Registry: a.registry, Err: &notFound{failed}}

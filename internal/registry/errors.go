@@ -117,7 +117,7 @@ func (e *Error) Throttled() bool {
 func (e *Error) Passing() bool {
 	switch e.Status {
 	case 0:
-		return !lasting(e.Err)
+		return !lasts(e.Err)
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
 		return true
 	}
