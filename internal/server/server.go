@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,7 +147,8 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access, Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access, Cache: d.config.CAS.Address,
+		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
 	closeListeners = nil // theirs now
@@ -213,7 +215,10 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 		Keychain: keychain.New(helper...),
 		Hosts:    hosts, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
-	return haul.New(haul.Options{CAS: d.cas, Registries: registries, Logger: d.logger})
+	return haul.New(haul.Options{
+		CAS: d.cas, Registries: registries, Logger: d.logger,
+		Grace: cmp.Or(d.config.CAS.Grace, -1), // zero is a wish here, and the default there
+	})
 }
 
 func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {

@@ -63,6 +63,9 @@ type Rules struct {
 	MaxChunk int64
 	// ImmutableTags refuses to write a tag that is there.
 	ImmutableTags bool
+	// ForeignLayers takes manifests whose layers are not to be distributed and have
+	// urls, without these layers.
+	ForeignLayers bool
 	// UploadHost is put into the locations of uploads in the place of its own.
 	UploadHost string
 

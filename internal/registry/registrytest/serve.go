@@ -153,7 +153,7 @@ func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if missing := r.lacks(repository, data); missing != "" {
+	if missing := r.lacks(repository, data, rules.ForeignLayers); missing != "" {
 		refuse(w, http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN", missing)
 		return
 	}
@@ -188,9 +188,11 @@ func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules
 
 // lacks is a digest that a manifest refers to and the repository does not have,
 // or "".
-func (r *Registry) lacks(repository string, data []byte) string {
+func (r *Registry) lacks(repository string, data []byte, foreign bool) string {
 	type descriptor struct {
-		Digest string `json:"digest"`
+		Digest    string   `json:"digest"`
+		MediaType string   `json:"mediaType"`
+		URLs      []string `json:"urls"`
 	}
 	var doc struct {
 		Config    *descriptor  `json:"config"`
@@ -205,7 +207,8 @@ func (r *Registry) lacks(repository string, data []byte) string {
 		blobs = append(blobs, *doc.Config)
 	}
 	for _, d := range blobs {
-		if _, found := r.blobs[repository][d.Digest]; !found {
+		elsewhere := foreign && len(d.URLs) > 0 && strings.Contains(d.MediaType, ".nondistributable.")
+		if _, found := r.blobs[repository][d.Digest]; !found && !elsewhere {
 			return d.Digest
 		}
 	}
