@@ -71,7 +71,7 @@ func explainJSON(data []byte, err error) string {
 		offset = e.ByteOffset
 	} else if e, ok := errors.AsType[*json.SemanticError](err); ok {
 		offset = e.ByteOffset
-		what = fmt.Sprintf("%s must not be a JSON %s", printable(string(e.JSONPointer), 100), kindName(e.JSONKind))
+		what = fmt.Sprintf("%s must not be a JSON %s", printable(string(e.JSONPointer)), kindName(e.JSONKind))
 	}
 	offset = min(max(offset, 0), int64(len(data)))
 	before := data[:offset]
@@ -117,16 +117,19 @@ func (e *entry) credential() (authn.AuthConfig, error) {
 	return c, nil
 }
 
-// printable is text fit for a line, of at most limit bytes.
-func printable(text string, limit int) string {
+// maxPrintable bounds what is shown of a name in a file, in bytes.
+const maxPrintable = 100
+
+// printable is a name in a file, fit for a line.
+func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0xfffd {
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(text, ""))
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	if len(text) > maxPrintable {
+		text = strings.ToValidUTF8(text[:maxPrintable], "") + "…"
 	}
 	return text
 }

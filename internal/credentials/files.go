@@ -168,7 +168,7 @@ func (f *Files) pick(ctx context.Context, found Found, candidates []candidate) (
 			found.AuthConfig, found.Source = credential, c.source()
 			return found, nil
 		case c.helper != "":
-			found.Looked = append(found.Looked, helperProgram(c.helper)+" (none for "+printable(c.text, 100)+")")
+			found.Looked = append(found.Looked, helperProgram(c.helper)+" (none for "+printable(c.text)+")")
 		}
 	}
 	return found, joined(failures)
@@ -176,16 +176,16 @@ func (f *Files) pick(ctx context.Context, found Found, candidates []candidate) (
 
 func (c candidate) source() string {
 	if c.helper != "" {
-		return fmt.Sprintf("%s for %q, which %s names", helperProgram(c.helper), printable(c.text, 100), c.path)
+		return fmt.Sprintf("%s for %q, which %s names", helperProgram(c.helper), printable(c.text), c.path)
 	}
-	return fmt.Sprintf("%q in %s", printable(c.text, 100), c.path)
+	return fmt.Sprintf("%q in %s", printable(c.text), c.path)
 }
 
 func (f *Files) ask(ctx context.Context, c candidate) (authn.AuthConfig, error) {
 	if c.helper == "" {
 		credential, err := c.entry.credential()
 		if err != nil {
-			return credential, &Error{Text: fmt.Sprintf("%s: auths: %q: %v", c.path, printable(c.text, 100), err), Lasts: true}
+			return credential, &Error{Text: fmt.Sprintf("%s: auths: %q: %v", c.path, printable(c.text), err), Lasts: true}
 		}
 		return credential, nil
 	}
@@ -211,7 +211,7 @@ func (c *configFile) candidates(host, repository string) ([]candidate, string) {
 	consider := func(text string) int {
 		rank := parseKey(text).match(hosts, repository)
 		if rank < 0 && parseKey(text).match(hosts, parseKey(text).path) >= 0 {
-			others = append(others, printable(text, 100))
+			others = append(others, printable(text))
 		}
 		return rank
 	}

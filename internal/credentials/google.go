@@ -114,7 +114,7 @@ func gcloud(ctx context.Context, found Found) (Found, error) {
 	}
 	if json.Unmarshal(out.Stdout, &answer) != nil || answer.Credential.AccessToken == "" {
 		found.Looked = append(found.Looked, "gcloud (gave no token)")
-		return found, nil
+		return found, nil //nolint:nilerr // who is not logged in there has no credentials, which is no failure
 	}
 	found.AuthConfig = authn.AuthConfig{Username: "_token", Password: answer.Credential.AccessToken}
 	found.Source = "gcloud"

@@ -26,7 +26,7 @@ func TestGoogleIsAskedForItsOwnRegistriesAlone(t *testing.T) {
 
 func TestGoogleSaysWhatItHasWithoutWhatItsServicesAnswer(t *testing.T) {
 	none := func(context.Context) (authn.Authenticator, error) {
-		return nil, &oauth2.RetrieveError{Response: &http.Response{StatusCode: 400}, Body: []byte("hunter2")}
+		return nil, &oauth2.RetrieveError{Response: &http.Response{StatusCode: http.StatusBadRequest}, Body: []byte("hunter2")}
 	}
 	given := func(context.Context) (authn.Authenticator, error) {
 		return authn.FromConfig(authn.AuthConfig{Username: "_token", Password: "adc"}), nil

@@ -17,7 +17,7 @@ import (
 
 // helperProgram is the program of a docker credential helper
 // (docker/docker-credential-helpers).
-func helperProgram(name string) string { return "docker-credential-" + printable(name, 100) }
+func helperProgram(name string) string { return "docker-credential-" + printable(name) }
 
 // noneFound are the words, in any case, by which helpers say that they have none.
 var noneFound = []string{"credentials not found", "no credentials", "the specified item could not be found in the keychain"}
@@ -80,6 +80,6 @@ func helperError(c candidate, err error) error {
 		e.Text = fmt.Sprintf("credential helper %s %s: install it for the user of this process, or take it out of %s", program, why, c.path)
 		return e
 	}
-	e.Text = fmt.Sprintf("credential helper %s, which %s names, %s: see what `echo %s | %s get` does", program, c.path, why, printable(c.text, 100), program)
+	e.Text = fmt.Sprintf("credential helper %s, which %s names, %s: see what `echo %s | %s get` does", program, c.path, why, printable(c.text), program)
 	return e
 }

@@ -274,17 +274,17 @@ func (a *auth) noCredential(ctx context.Context, target resource, err error) err
 		return fmt.Errorf("find credentials for %s: %w", target, context.Cause(ctx))
 	}
 	failed := &CredentialError{Repository: target.String(), Err: errors.New(a.client.tell(err.Error(), false))}
-	if !isFinal(err) {
+	if !lasts(err) {
 		return failed
 	}
-	return &Error{Op: "find credentials for " + target.String(), Registry: a.registry, Err: &notFound{failed}}
+	return &Error{Op: "find credentials for " + target.String(), Registry: a.registry, Err: &lastingCredentialError{failed}}
 }
 
-// notFound is a *CredentialError that lasts.
-type notFound struct{ *CredentialError }
+// lastingCredentialError is a *CredentialError that another try would meet again.
+type lastingCredentialError struct{ *CredentialError }
 
-func (n *notFound) Lasting() bool { return true }
-func (n *notFound) Unwrap() error { return n.CredentialError }
+func (e *lastingCredentialError) Lasting() bool { return true }
+func (e *lastingCredentialError) Unwrap() error { return e.CredentialError }
 
 // bearer is a token for the scopes: one that is known, or else a new one. Who
 // needs the same token waits for it.

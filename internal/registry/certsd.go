@@ -33,7 +33,7 @@ type certFolder struct {
 	cert, key   string
 }
 
-func (f certFolder) empty() bool { return len(f.authorities) == 0 && f.cert == "" }
+func (f *certFolder) empty() bool { return len(f.authorities) == 0 && f.cert == "" }
 
 // findCerts looks for the folders of a host: *.crt are authorities, *.cert and *.key of
 // one name a client's certificate, of which the first counts.

@@ -52,7 +52,7 @@ func serve(t *testing.T, answer func(s *server, w http.ResponseWriter, r *http.R
 	return s
 }
 
-func (s *server) note(format string, args ...any) {
+func (s *server) notef(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log = append(s.log, fmt.Sprintf(format, args...))
@@ -101,7 +101,7 @@ func TestEachRepositoryIsAskedWithItsOwnCredentials(t *testing.T) {
 				user, password, _ := r.BasicAuth()
 				if r.URL.Path == "/token" {
 					if password != user+"-password" || r.URL.Query().Get("scope") != "repository:"+user+"/app:pull,push" {
-						s.note("%s asks for %s", user, r.URL.Query()["scope"])
+						s.notef("%s asks for %s", user, r.URL.Query()["scope"])
 					}
 					fmt.Fprintf(w, `{"token":"token-of-%s"}`, user)
 					return
@@ -112,7 +112,7 @@ func TestEachRepositoryIsAskedWithItsOwnCredentials(t *testing.T) {
 					return
 				}
 				if got := r.Header.Get("Authorization"); got != "" {
-					s.note("%s is asked for with %s", owner, got)
+					s.notef("%s is asked for with %s", owner, got)
 				}
 				w.Header().Set("WWW-Authenticate", map[string]string{"basic": `Basic realm="x"`, "bearer": fmt.Sprintf(`Bearer realm="%s/token",service="x"`, s.URL)}[scheme])
 				w.WriteHeader(http.StatusUnauthorized)
@@ -136,7 +136,7 @@ func TestAChallengeIsThatOfItsRepository(t *testing.T) {
 	service := func(name string) *server {
 		return serve(t, func(s *server, w http.ResponseWriter, r *http.Request) {
 			user, _, _ := r.BasicAuth()
-			s.note("%s", user)
+			s.notef("%s", user)
 			fmt.Fprintf(w, `{"token":"by-%s"}`, name)
 		})
 	}
@@ -231,7 +231,7 @@ func helpers(t *testing.T, host, script string) credentials.Chain {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // one of them is a program
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -124,7 +124,7 @@ func (e *Error) Passing() bool {
 	}
 	switch e.Status {
 	case 0:
-		return !isFinal(e.Err)
+		return !lasts(e.Err)
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
 		return true
 	}

@@ -236,9 +236,9 @@ func drain(resp *http.Response) {
 	resp.Body.Close()
 }
 
-// isFinal tells whether an error, or what it wraps, says that another try would fail in
+// lasts tells whether an error, or what it wraps, says that another try would fail in
 // the same way.
-func isFinal(err error) bool {
+func lasts(err error) bool {
 	var l interface{ Lasting() bool }
 	return errors.As(err, &l) && l.Lasting()
 }

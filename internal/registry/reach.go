@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -60,7 +61,7 @@ func (o HostOptions) Check() error {
 	if _, err := o.tokenService(); err != nil {
 		return err
 	}
-	_, err := o.tls(certFolder{})
+	_, err := o.tls(&certFolder{})
 	return err
 }
 
@@ -78,7 +79,7 @@ func (o HostOptions) tokenService() (*url.URL, error) {
 }
 
 // tls makes the configuration, or nil where the system's is all.
-func (o HostOptions) tls(folder certFolder) (*tls.Config, error) {
+func (o HostOptions) tls(folder *certFolder) (*tls.Config, error) {
 	if !o.hasTLS() && folder.empty() {
 		return nil, nil
 	}
@@ -148,7 +149,7 @@ func (c *Client) reachOf(hostport string) reach {
 		r.tokenService, err = options.tokenService()
 	}
 	if err == nil {
-		r.tls, err = options.tls(folder)
+		r.tls, err = options.tls(&folder)
 	}
 	if err != nil {
 		r.broken = &trouble{text: "is not asked: its settings are of no use: " + err.Error(), lasts: true, err: err}
@@ -210,9 +211,7 @@ func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if len(to.headers) > 0 && req.URL.Host == to.host {
 		req = req.Clone(req.Context())
-		for name, values := range to.headers {
-			req.Header[name] = values
-		}
+		maps.Copy(req.Header, to.headers)
 	}
 	return to.transport.RoundTrip(req)
 }

@@ -26,7 +26,7 @@ func secure(t *testing.T, cert, key string, change func(*tls.Config)) *server {
 		if len(r.TLS.PeerCertificates) > 0 {
 			who = r.TLS.PeerCertificates[0].Subject.CommonName
 		}
-		s.note("%s %s", who, r.Header.Get("X-Team"))
+		s.notef("%s %s", who, r.Header.Get("X-Team"))
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	pair, err := tls.LoadX509KeyPair(cert, key)
@@ -167,7 +167,7 @@ func TestHeadersGoToTheirRegistryAlone(t *testing.T) {
 		}
 	})
 	s := serve(t, func(s *server, w http.ResponseWriter, r *http.Request) {
-		s.note("%s", r.Header.Get("X-Team"))
+		s.notef("%s", r.Header.Get("X-Team"))
 		if r.Header.Get("Authorization") == "" {
 			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token"`, storage.named()))
 			w.WriteHeader(http.StatusUnauthorized)

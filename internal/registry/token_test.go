@@ -28,7 +28,7 @@ func guarded(t *testing.T, service func(s *server, w http.ResponseWriter, r *htt
 		case r.Header.Get("Authorization") == "Bearer good":
 			w.WriteHeader(http.StatusNotFound)
 		default:
-			s.note("refused")
+			s.notef("refused")
 			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="x"`, s.URL))
 			w.WriteHeader(http.StatusUnauthorized)
 		}
@@ -40,17 +40,17 @@ func TestTheScopeThatARegistryNamesIsAskedFor(t *testing.T) {
 	s := serve(t, func(s *server, w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/token" {
 			scopes := strings.Join(r.URL.Query()["scope"], " ")
-			s.note("token for %s", scopes)
+			s.notef("token for %s", scopes)
 			fmt.Fprintf(w, `{"token":%q}`, strings.ReplaceAll(scopes, " ", "+"))
 			return
 		}
 		repository, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/manifests/")
 		if r.Header.Get("Authorization") == "Bearer repository:virtual/"+repository+":pull,push" {
-			s.note("served")
+			s.notef("served")
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		s.note("refused")
+		s.notef("refused")
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="x",scope="repository:virtual/%s:pull"`, s.URL, repository))
 		w.WriteHeader(http.StatusUnauthorized)
 	})
@@ -111,7 +111,7 @@ func TestATokenLivesAsLongAsItsServiceSaysInWhateverForm(t *testing.T) {
 				case r.URL.Path == "/token":
 					fmt.Fprintf(w, `{"token":"good-%d"%s}`, tokens.Add(1), row.fields)
 				case used != "":
-					s.note("%s", used)
+					s.notef("%s", used)
 				default:
 					w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="x"`, s.URL))
 					w.WriteHeader(http.StatusUnauthorized)
@@ -240,7 +240,7 @@ func TestATokenServiceThatAsksForPatienceGetsIt(t *testing.T) {
 
 func TestATokenServiceOnAPrivateAddressCanBeAllowed(t *testing.T) {
 	service := serve(t, func(s *server, w http.ResponseWriter, _ *http.Request) {
-		s.note("asked")
+		s.notef("asked")
 		fmt.Fprint(w, `{"token":"good"}`)
 	})
 	s := serve(t, func(_ *server, w http.ResponseWriter, r *http.Request) {
@@ -272,7 +272,7 @@ func TestARefreshTokenIsTradedAndItsSuccessorIsUsed(t *testing.T) {
 		if err := r.ParseForm(); err != nil {
 			t.Error(err)
 		}
-		s.note("%s %s %s %s", r.Method, r.PostForm.Get("grant_type"), r.PostForm.Get("refresh_token"), r.PostForm.Get("scope"))
+		s.notef("%s %s %s %s", r.Method, r.PostForm.Get("grant_type"), r.PostForm.Get("refresh_token"), r.PostForm.Get("scope"))
 		if r.PostForm.Get("refresh_token") != current || r.PostForm.Get("service") != "x" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
@@ -313,7 +313,7 @@ func TestATokenServiceIsAskedInTheWayThatItHas(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			s := guarded(t, func(s *server, w http.ResponseWriter, r *http.Request) {
 				user, _, _ := r.BasicAuth()
-				s.note("%s %s", r.Method, user+r.PostFormValue("grant_type"))
+				s.notef("%s %s", r.Method, user+r.PostFormValue("grant_type"))
 				if r.Method != row.has {
 					w.WriteHeader(http.StatusMethodNotAllowed)
 					return
@@ -331,13 +331,13 @@ func TestATokenServiceIsAskedInTheWayThatItHas(t *testing.T) {
 }
 
 func TestATokenServiceIsFollowedOnItsOwnHostAlone(t *testing.T) {
-	other := serve(t, func(s *server, _ http.ResponseWriter, r *http.Request) { s.note("%s", r.Header.Get("Authorization")) })
+	other := serve(t, func(s *server, _ http.ResponseWriter, r *http.Request) { s.notef("%s", r.Header.Get("Authorization")) })
 	s := guarded(t, func(s *server, w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/token":
 			http.Redirect(w, r, "/token/v2?"+r.URL.RawQuery, http.StatusFound)
 		default:
-			s.note("%s", r.URL.Query().Get("scope"))
+			s.notef("%s", r.URL.Query().Get("scope"))
 			fmt.Fprint(w, `{"token":"good"}`)
 		}
 	})
@@ -363,7 +363,7 @@ func TestATokenServiceIsFollowedOnItsOwnHostAlone(t *testing.T) {
 
 func TestManyWhoNeedOneTokenCauseOneRequest(t *testing.T) {
 	s := guarded(t, func(s *server, w http.ResponseWriter, _ *http.Request) {
-		s.note("token")
+		s.notef("token")
 		fmt.Fprint(w, `{"token":"good"}`)
 	})
 	c := client(t, registry.Options{})
