@@ -166,6 +166,7 @@ func TestALayerHasWhatABuildContains(t *testing.T) {
 		t.Run("programs run, "+name, func(t *testing.T) {
 			wantRuns(t, unpacked(t, w, "bazel-bin/node_image", "layer_node.tar"), "app/node_program", "hello world\n")
 			wantRuns(t, unpacked(t, w, "bazel-bin/py/image", "image_layer.tar.gz"), "app/hello", "hello python\nfrom 3\n")
+			wantRuns(t, unpacked(t, w, "bazel-bin/cc/image", "image_layer.tar.gz"), "app/program", "hello from a library\n")
 		})
 	}
 }

@@ -22,7 +22,7 @@ func TestALayerThatTheCacheHasEvictedIsNamed(t *testing.T) {
 	rows := s.push(t, "//...")
 
 	wantPushed(t, rows, "//:push_prod")
-	wantEvicted(t, rows, "//:push_staging", layer.Digest.String(), "acme/server-staging", "rebuild")
+	wantEvicted(t, rows, "//:push_staging", layer.Digest.String(), "acme/server-staging", "of //:staging_config", "uild again with --")
 }
 
 func TestAnEmptiedCacheFailsTheirPushesAndNoOther(t *testing.T) {
@@ -31,8 +31,8 @@ func TestAnEmptiedCacheFailsTheirPushesAndNoOther(t *testing.T) {
 	s.cache.EvictAll(t)
 
 	rows := s.push(t, "//...")
-	wantEvicted(t, rows, "//:push_prod", "remote cache")
-	wantEvicted(t, rows, "//:push_staging", "remote cache")
+	wantEvicted(t, rows, "//:push_prod", "read the push spec", "uild again with --")
+	wantEvicted(t, rows, "//:push_staging", "read the push spec", "uild again with --")
 
 	// What is built anew is in the cache again.
 	s.workspace.Bazel(t, "clean")

@@ -68,7 +68,8 @@ type Destination struct {
 }
 
 // Blob is a config or a layer: its descriptor, and where its bytes are. Either
-// the descriptor's data field holds them, or Sources says who has them.
+// the descriptor's data field holds them, or Sources says who has them. A layer that
+// is not [Distributable] is not pushed, and need have neither.
 type Blob struct {
 	v1.Descriptor
 

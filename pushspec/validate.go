@@ -110,8 +110,11 @@ func (v *validator) blobs() error {
 			return v.fail(field+".digest", "%s is there twice", blob.Digest)
 		}
 		v.byDigest[blob.Digest] = blob
+		if err := v.origin(field, blob); err != nil {
+			return err
+		}
 		switch {
-		case blob.Data == nil && len(blob.Sources) == 0:
+		case blob.Data == nil && len(blob.Sources) == 0 && Distributable(blob.MediaType):
 			return v.fail(field, "has neither data nor sources: nothing says where the bytes of %s are", blob.Digest)
 		case blob.Data != nil && len(blob.Sources) > 0:
 			return v.fail(field, "has both data and sources: one is enough")

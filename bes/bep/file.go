@@ -23,6 +23,9 @@ type File struct {
 	// Function is the digest function as the Remote Execution API spells it in
 	// lower case: "sha256", "blake3". Empty where it cannot be told.
 	Function string
+	// Host is the remote cache's host and port that URI gives, without the credentials
+	// that may be there.
+	Host string
 	// Instance is the remote cache's instance name that URI gives, often empty.
 	Instance string
 }
@@ -43,7 +46,7 @@ func (f *File) identity() string {
 // size is roughly what keeping f costs, in bytes of memory.
 func (f *File) size() int64 {
 	const fixed = 128 // the struct and its place in a slice
-	return int64(fixed + len(f.Name) + len(f.URI) + len(f.Contents) + len(f.Digest) + len(f.Instance))
+	return int64(fixed + len(f.Name) + len(f.URI) + len(f.Contents) + len(f.Digest) + len(f.Host) + len(f.Instance))
 }
 
 // fileName returns the name field of an encoded File without decoding the rest.
@@ -82,7 +85,7 @@ func (f *File) complete() {
 		if f.Digest == "" || strings.EqualFold(f.Digest, uri.Hash) {
 			f.Digest, f.Length, f.Function = uri.Hash, uri.Size, uri.Function
 		}
-		f.Instance = uri.Instance
+		f.Host, f.Instance = uri.Host, uri.Instance
 	}
 	f.Digest = strings.ToLower(f.Digest)
 	if f.Function == "" && f.Digest != "" {

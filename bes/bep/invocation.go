@@ -26,6 +26,13 @@ type Invocation struct {
 	// Metadata holds what was given as --build_metadata. Nil until it has come.
 	Metadata map[string]string
 
+	// Flags are those of [KeptFlags] that the command was given, in configuration files
+	// too, by their names without dashes. Nil until Bazel has told its options.
+	Flags map[string]string
+	// Unsent tells of files that Bazel could not upload to the remote cache. Bazel
+	// says so to people only, and the build goes on.
+	Unsent Unsent
+
 	// Finished says whether Bazel has told the build's outcome.
 	Finished bool
 	// ExitName is Bazel's name of its exit code: "SUCCESS", "BUILD_FAILURE".

@@ -68,6 +68,8 @@ type SpecFile struct {
 	// Succeeded is true where the whole target was built. A push spec can be good
 	// although another output of its target failed.
 	Succeeded bool
+	// Tags are the target's, as many as are kept.
+	Tags []string
 	// Repeated is true where the stream has yielded a push spec with this digest
 	// before: by an alias, by an aspect, or in another configuration.
 	Repeated bool
@@ -98,9 +100,11 @@ func (s *Scanner) Invocation() Invocation { return s.invocation }
 // Fields of build_event_stream.BuildEvent.
 const (
 	eventID              = 1
+	eventProgress        = 3
 	eventAborted         = 4
 	eventStarted         = 5
 	eventCompleted       = 8
+	eventOptionsParsed   = 13
 	eventFinished        = 14
 	eventNamedSet        = 15
 	eventWorkspaceStatus = 16
@@ -120,7 +124,7 @@ func (s *Scanner) Scan(event []byte) (Found, error) {
 		switch m.Num {
 		case eventID:
 			id = m.Bytes
-		case eventAborted, eventStarted, eventCompleted, eventFinished, eventNamedSet,
+		case eventProgress, eventAborted, eventStarted, eventCompleted, eventOptionsParsed, eventFinished, eventNamedSet,
 			eventWorkspaceStatus, eventConfigured, eventBuildMetadata:
 			kind, payload = m.Num, m.Bytes
 		}
@@ -152,6 +156,11 @@ func (s *Scanner) payload(kind protowire.Number, id, payload []byte, found *Foun
 	case eventStarted:
 		found.Changed = true
 		found.Remember, err = s.started(payload)
+	case eventOptionsParsed:
+		found.Changed = true
+		err = s.optionsParsed(payload)
+	case eventProgress:
+		found.Changed, err = s.progress(payload)
 	case eventFinished:
 		found.Changed = true
 		err = s.finished(payload)
@@ -182,6 +191,8 @@ var eventNames = map[protowire.Number]string{
 	eventCompleted:       "target completed",
 	eventFinished:        "build finished",
 	eventNamedSet:        "named set of files",
+	eventOptionsParsed:   "options parsed",
+	eventProgress:        "progress",
 	eventWorkspaceStatus: "workspace status",
 	eventConfigured:      "target configured",
 	eventBuildMetadata:   "build metadata",

@@ -98,7 +98,7 @@ func configured(label, kind string) *pb.BuildEvent {
 
 func fileA(name string) bep.File {
 	return bep.File{
-		Name: name, Digest: hashA, Length: 7, Function: "sha256", Instance: "main",
+		Name: name, Digest: hashA, Length: 7, Function: "sha256", Host: "cas:9092", Instance: "main",
 		URI: "bytestream://cas:9092/main/blobs/" + hashA + "/7",
 	}
 }

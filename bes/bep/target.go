@@ -60,6 +60,7 @@ func abortedID(id []byte) (targetID, error) {
 const (
 	completeSuccess = 1
 	completeGroup   = 2
+	completeTag     = 3
 
 	groupName       = 1
 	groupSets       = 3
@@ -87,7 +88,7 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 	if err != nil {
 		return err
 	}
-	c := completion{scanner: s, id: inner, succeeded: success, found: found}
+	c := completion{scanner: s, id: inner, payload: payload, succeeded: success, found: found}
 	// The push spec group goes first: a file that the default group holds as well
 	// is reported as one of the former.
 	for _, wanted := range [...]bool{true, false} {
@@ -108,6 +109,8 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 type completion struct {
 	scanner   *Scanner
 	id        []byte // encoded TargetCompletedId: most targets need no label
+	payload   []byte // encoded TargetComplete
+	tags      []string
 	target    targetID
 	named     bool // target is read
 	succeeded bool
@@ -292,6 +295,7 @@ func (c *completion) file(file File) error {
 		OutputGroup:   c.name,
 		Incomplete:    c.incomplete,
 		Succeeded:     c.succeeded,
+		Tags:          c.tags,
 		Repeated:      repeated,
 		File:          file,
 	})
@@ -308,5 +312,25 @@ func (c *completion) read() error {
 		return err
 	}
 	c.target, c.named = target, true
-	return nil
+	c.tags, err = readTags(c.payload)
+	return err
+}
+
+// maxTags and maxTag bound what is kept of a target's tags: how many, and of how many
+// bytes each.
+const (
+	maxTags = 32
+	maxTag  = 64
+)
+
+// readTags reads the tags of a TargetComplete.
+func readTags(payload []byte) ([]string, error) {
+	var tags []string
+	m := wire.Walk(payload)
+	for m.Next() {
+		if m.Num == completeTag && len(tags) < maxTags && len(m.Bytes) <= maxTag {
+			tags = append(tags, text(m.Bytes))
+		}
+	}
+	return tags, m.Err
 }

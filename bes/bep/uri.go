@@ -8,7 +8,7 @@ import (
 // URI is a bytestream:// URI, taken apart.
 type URI struct {
 	// Host is the remote cache's host and port, or what the user put in its place
-	// with --remote_bytestream_uri_prefix.
+	// with --remote_bytestream_uri_prefix. Credentials are left out.
 	Host string
 	// Instance is the instance name, often empty. It can hold slashes.
 	Instance string
@@ -63,6 +63,7 @@ func ParseURI(uri string) (u URI, ok bool) {
 		}
 	}
 	host, instance, _ := strings.Cut(rest, "/")
+	host = host[strings.LastIndexByte(host, '@')+1:]
 	return URI{Host: host, Instance: instance, Function: function, Hash: hash, Size: n}, true
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sync/atomic"
 
@@ -14,42 +13,72 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// blobFiles serves the layers that are at hand as files, and asks the remote
-// cache for the others.
+// blobFiles serves the layers that are on this machine, and asks the remote cache for
+// the others.
 type blobFiles struct {
-	files     []*localFile
+	// files are those that were named, and those that the build has left, by their sizes.
+	files     map[int64][]*localFile
+	disk      *diskCache
 	otherwise haul.CAS
 	// read counts the bytes of what was read so far.
 	read atomic.Int64
 }
 
-func openBlobFiles(paths []string) (*blobFiles, error) {
-	b := &blobFiles{}
+// openBlobFiles is told of files with layers, of lists of the build's outputs, and of
+// the folder of a disk cache, which may be "".
+func openBlobFiles(paths, lists []string, diskCache string) (*blobFiles, error) {
+	b := &blobFiles{files: map[int64][]*localFile{}}
+	add := func(files ...*localFile) {
+		for _, file := range files {
+			b.files[file.size] = append(b.files[file.size], file)
+		}
+	}
 	for _, path := range paths {
 		file, err := openLocalFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("--blob: %w", err)
 		}
-		b.files = append(b.files, file)
+		add(file)
 	}
-	return b, nil
+	for _, list := range lists {
+		left, err := outputs(list)
+		if err != nil {
+			return nil, fmt.Errorf("--outputs: %w", err)
+		}
+		add(left...)
+	}
+	var err error
+	b.disk, err = openDiskCache(diskCache)
+	return b, err
 }
 
-// path is that of the file with a blob's bytes, or "".
-func (b *blobFiles) path(d cas.Digest) (string, error) {
-	for _, file := range b.files {
-		if is, err := file.is(d); is || err != nil {
-			return file.path, err
+// file is the file with a blob's bytes, or nil.
+func (b *blobFiles) file(d cas.Digest) *localFile {
+	for _, file := range b.files[d.Size] {
+		if file.is(d) {
+			return file
 		}
 	}
-	return "", nil
+	if file := b.disk.file(d); file != nil && file.is(d) {
+		return file
+	}
+	return nil
+}
+
+// mayHave tells whether a blob can be here, without reading for it.
+func (b *blobFiles) mayHave(d cas.Digest) bool {
+	if slices.ContainsFunc(b.files[d.Size], func(f *localFile) bool { return f.mayBe(d) }) {
+		return true
+	}
+	file := b.disk.file(d)
+	return file != nil && file.mayBe(d)
 }
 
 // prefer makes the files the first source of the blobs that they may hold, those
 // of a base too, whose spec knows the base's registry alone.
 func (b *blobFiles) prefer(blobs []pushspec.Blob) {
 	for i, blob := range blobs {
-		if slices.ContainsFunc(b.files, func(f *localFile) bool { return f.size == blob.Size }) {
+		if len(b.files[blob.Size]) > 0 {
 			blobs[i].Sources = slices.Insert(slices.Clone(blob.Sources), 0, pushspec.Source{CAS: blob.Digest.String()})
 		}
 	}
@@ -57,17 +86,22 @@ func (b *blobFiles) prefer(blobs []pushspec.Blob) {
 
 // ReadAll implements [haul.CAS].
 func (b *blobFiles) ReadAll(ctx context.Context, blob cas.Blob) ([]byte, error) {
-	b.read.Add(blob.Size)
-	path, err := b.path(blob.Digest)
-	if err != nil {
-		return nil, err
-	}
-	if path != "" {
-		return os.ReadFile(path)
+	for {
+		file := b.file(blob.Digest)
+		if file == nil {
+			break
+		}
+		data, err := file.readAll()
+		if err == nil {
+			b.read.Add(blob.Size)
+			return data, nil
+		}
+		file.spoil(err) // so that this ends
 	}
 	if b.otherwise == nil {
 		return nil, errNoCAS
 	}
+	b.read.Add(blob.Size)
 	return b.otherwise.ReadAll(ctx, blob)
 }
 
@@ -94,40 +128,25 @@ func (c countedStream) Read(p []byte) (int, error) {
 }
 
 func (b *blobFiles) open(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error) {
-	path, err := b.path(blob.Digest)
-	if err != nil {
-		return nil, err
+	if file := b.file(blob.Digest); file != nil {
+		return openLocalStream(file, offset, func(offset int64) (io.ReadCloser, error) { return b.open(ctx, blob, offset) })
 	}
-	if path == "" && b.otherwise == nil {
+	if b.otherwise == nil {
 		return nil, errNoCAS
 	}
-	if path == "" {
-		return b.otherwise.Stream(ctx, blob, offset)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := file.Seek(offset, io.SeekStart); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return file, nil
+	return b.otherwise.Stream(ctx, blob, offset)
 }
 
-// FindMissing implements [haul.CAS]. Without a remote cache nothing is said to be
-// missing: what the registry has already need not be here.
+// FindMissing implements [haul.CAS]. Nothing is said to be missing that may be here:
+// to know it is to read all of it. Without a remote cache nothing is missing at all:
+// what the registry has already need not be here.
 func (b *blobFiles) FindMissing(ctx context.Context, instance string, digests []cas.Digest) ([]cas.Digest, error) {
 	if b.otherwise == nil {
 		return nil, nil
 	}
 	var elsewhere []cas.Digest
 	for _, d := range digests {
-		path, err := b.path(d)
-		if err != nil {
-			return nil, err
-		}
-		if path == "" {
+		if !b.mayHave(d) {
 			elsewhere = append(elsewhere, d)
 		}
 	}
@@ -137,5 +156,6 @@ func (b *blobFiles) FindMissing(ctx context.Context, instance string, digests []
 	return b.otherwise.FindMissing(ctx, instance, elsewhere)
 }
 
-var errNoCAS = errors.New("the layer is not here, and no remote cache is known: " +
-	"give its address with --cas or DRAYAGE_CAS, or run the target with --@drayage//rules/settings:push_strategy=eager, which brings the layers along")
+var errNoCAS = errors.New("the layer is not here, and no remote cache is known: give its address with --cas or DRAYAGE_CAS, " +
+	"or the folder of the build's --disk_cache with --disk-cache or DRAYAGE_DISK_CACHE, " +
+	"or run the target with --@drayage//rules/settings:push_strategy=eager, which brings the layers along")

@@ -26,7 +26,7 @@ func TestAFileIsFoundUnderEitherDigest(t *testing.T) {
 		}
 		paths = append(paths, path)
 	}
-	files, err := openBlobFiles(paths)
+	files, err := openBlobFiles(paths, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestAFileThatMayBeABlobIsLookedAtBeforeItsRegistry(t *testing.T) {
 	if err := os.WriteFile(path, []byte("nine byte"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	files, err := openBlobFiles([]string{path})
+	files, err := openBlobFiles([]string{path}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

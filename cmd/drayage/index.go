@@ -11,7 +11,7 @@ import (
 
 func newIndexCommand() *cobra.Command {
 	var out, digestOut, annotationsFile string
-	var manifests, configs, annotations []string
+	var manifests, configs, platforms, annotations []string
 
 	command := &cobra.Command{
 		Use:   "index",
@@ -22,6 +22,9 @@ image is for is in its config.`,
 		RunE: func(*cobra.Command, []string) error {
 			images, err := readImages(manifests, configs)
 			if err != nil {
+				return err
+			}
+			if err := readPlatforms(images, platforms); err != nil {
 				return err
 			}
 			annotated, err := assignments("--annotation", annotations, "--annotations-file", annotationsFile)
@@ -44,6 +47,7 @@ image is for is in its config.`,
 	flags.StringVar(&digestOut, "digest", "", "where the index's digest goes, as text")
 	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
 	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
+	flags.StringArrayVar(&platforms, "platform", nil, "what another index says of its platform, which holds where the config says nothing, as a file of JSON; empty for none; as many as manifests, or none at all")
 	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value")
 	flags.StringVar(&annotationsFile, "annotations-file", "", "file of NAME=value lines; --annotation wins")
 	require(command, "out", "manifest", "config")
@@ -58,12 +62,28 @@ func readImages(manifests, configs []string) ([]image.Image, error) {
 	images := make([]image.Image, len(manifests))
 	for i := range images {
 		var err error
-		if images[i].Manifest, err = os.ReadFile(manifests[i]); err != nil {
-			return nil, fmt.Errorf("read manifest: %w", err)
+		if images[i].Manifest, err = readDocument("manifest", manifests[i]); err != nil {
+			return nil, err
 		}
-		if images[i].Config, err = os.ReadFile(configs[i]); err != nil {
-			return nil, fmt.Errorf("read config: %w", err)
+		if images[i].Config, err = readDocument("config", configs[i]); err != nil {
+			return nil, err
 		}
 	}
 	return images, nil
+}
+
+// readPlatforms reads what is known of images besides their configs.
+func readPlatforms(images []image.Image, platforms []string) (err error) {
+	if len(platforms) != 0 && len(platforms) != len(images) {
+		return fmt.Errorf("--platform is there %d times and --manifest %d times: there is one for each, or none", len(platforms), len(images))
+	}
+	for i, path := range platforms {
+		if path == "" {
+			continue
+		}
+		if images[i].Platform, err = readDocument("platform", path); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -110,37 +110,6 @@ which gives the folder the same owner.`,
 	return command
 }
 
-func newTarLayerCommand() *cobra.Command {
-	var archive string
-	var common layerFlags
-
-	command := &cobra.Command{
-		Use:   "tar-layer",
-		Short: "Make a layer of an archive that is there",
-		Long: `Make a layer of a tar archive that is there, compressed or not, and its metadata.
-Without --compress the blob is the archive as it is, to the byte.`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			in, err := os.Open(archive)
-			if err != nil {
-				return fmt.Errorf("open archive: %w", err)
-			}
-			defer func() { _ = in.Close() }()
-			return common.make(func(w io.Writer, options layer.Options) (layer.Metadata, error) {
-				m, err := layer.FromTar(w, in, options)
-				if err != nil {
-					return m, fmt.Errorf("%s: %w", archive, err)
-				}
-				return m, nil
-			})
-		},
-	}
-	command.Flags().StringVar(&archive, "archive", "", "the archive")
-	common.add(command, "")
-	require(command, "archive")
-	return command
-}
-
 // require marks flags that have to be given.
 func require(command *cobra.Command, flags ...string) {
 	for _, flag := range flags {

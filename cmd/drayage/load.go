@@ -93,7 +93,7 @@ func (f loadFlags) load(ctx context.Context, out, progress io.Writer, paths []st
 	for _, i := range images {
 		result, err := loader.Load(ctx, i.image, i.names, from)
 		if err != nil {
-			failures = append(failures, fmt.Errorf("load %s: %w", i.target, err))
+			failures = append(failures, fmt.Errorf("load %s: %w", i.target, f.advise(err)))
 			continue
 		}
 		fmt.Fprintf(progress, "drayage: %s\n", did(i.names[0], result))
@@ -117,7 +117,7 @@ type named struct {
 // several repositories, are one.
 func (f loadFlags) images(in *openSpecs) ([]*named, error) {
 	var images []*named
-	byRoot := map[v1.Hash]*named{}
+	byRoot, byName := map[v1.Hash]*named{}, map[string]*named{}
 	for _, spec := range in.specs {
 		i := byRoot[spec.Root]
 		if i == nil {
@@ -135,6 +135,10 @@ func (f loadFlags) images(in *openSpecs) ([]*named, error) {
 			return nil, fmt.Errorf("load %s: %w", spec.Target, err)
 		}
 		for _, name := range names {
+			if other := byName[name]; other != nil && other != i {
+				return nil, fmt.Errorf("nothing is loaded: %s and %s want the name %s for two images; give each a name of its own, or load one of them", other.target, i.target, name)
+			}
+			byName[name] = i
 			if !slices.Contains(i.names, name) {
 				i.names = append(i.names, name)
 			}

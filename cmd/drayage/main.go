@@ -64,6 +64,6 @@ quoted as in a shell.`,
 		}
 	}
 	add(groupPeople, newLedgerCommand(), newJobsCommand(), newWebhooksCommand(), newWaitCommand(), newPushCommand(), newLoadCommand(), newDoctorCommand())
-	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newBlobCommand(), newReferrerCommand(), newPushSpecCommand(), newPullCommand())
+	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newBlobCommand(), newReferrerCommand(), newPushSpecCommand(), newPullCommand(), newImportCommand())
 	return root
 }

@@ -11,10 +11,11 @@ import (
 )
 
 func newManifestCommand() *cobra.Command {
-	var manifestOut, configOut, digestOut, baseManifest, baseConfig, fragment string
+	var manifestOut, configOut, digestOut, baseManifest, baseConfig, basePlatformFile, fragment string
 	var layers []string
 	var texts configTexts
 	var spec image.Spec
+	var onto basePlatform
 
 	command := &cobra.Command{
 		Use:   "manifest",
@@ -22,17 +23,17 @@ func newManifestCommand() *cobra.Command {
 		Long: `Assemble an image's manifest and config from the metadata of its layers and of
 its base. No layer is read.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(command *cobra.Command, _ []string) error {
 			var err error
-			if spec.Base, err = readBase(baseManifest, baseConfig); err != nil {
+			if spec.Base, err = readBase(baseManifest, baseConfig, basePlatformFile); err != nil {
 				return err
 			}
 			if spec.Layers, err = readLayers(layers); err != nil {
 				return err
 			}
 			if fragment != "" {
-				if spec.Fragment, err = os.ReadFile(fragment); err != nil {
-					return fmt.Errorf("--config-fragment: %w", err)
+				if spec.Fragment, err = readDocument("config fragment", fragment); err != nil {
+					return err
 				}
 			}
 			if err := texts.apply(&spec); err != nil {
@@ -40,6 +41,9 @@ its base. No layer is read.`,
 			}
 			made, err := image.Assemble(spec)
 			if err != nil {
+				return err
+			}
+			if err := onto.check(spec.Base, command.ErrOrStderr()); err != nil {
 				return err
 			}
 			if err := os.WriteFile(manifestOut, made.Manifest, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
@@ -58,17 +62,22 @@ its base. No layer is read.`,
 	flags.StringVar(&digestOut, "digest", "", "where the manifest's digest goes, as text")
 	flags.StringVar(&baseManifest, "base-manifest", "", "manifest of the image below")
 	flags.StringVar(&baseConfig, "base-config", "", "config of the image below")
+	flags.StringVar(&basePlatformFile, "base-platform", "", "what an index says of the base's platform, which holds where its config says nothing, as JSON")
 	flags.StringVar(&fragment, "config-fragment", "", "file with a part of a config, as JSON; flags win")
 	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer on top of the base, the lowest first")
 	flags.StringVar(&spec.Platform, "platform", "linux/amd64", "os/architecture[/variant] of an image without base")
-	flags.StringArrayVar(&spec.Entrypoint, "entrypoint", nil, "a word of the entrypoint")
-	flags.StringArrayVar(&spec.Cmd, "cmd", nil, "a word of the command")
+	flags.StringArrayVar(&spec.Entrypoint, "entrypoint", nil, "a word of the entrypoint; "+image.InheritFromBase+" stands for the base's")
+	flags.StringArrayVar(&spec.Cmd, "cmd", nil, "a word of the command; "+image.InheritFromBase+" stands for the base's")
+	flags.StringArrayVar(&spec.Unset, "unset", nil, "field of the base that the image has not: Entrypoint, Cmd, User, WorkingDir, StopSignal")
+	flags.StringArrayVar(&spec.UnsetEnv, "unset-env", nil, "variable of the base that the image has not; * stands for any letters")
+	flags.StringArrayVar(&spec.UnsetLabels, "unset-label", nil, "label of the base that the image has not; * stands for any letters")
 	flags.StringVar(&spec.User, "user", "", "user, or user:group")
 	flags.StringVar(&spec.WorkingDir, "working-dir", "", "working directory")
 	flags.StringVar(&spec.StopSignal, "stop-signal", "", "signal that ends the program")
 	flags.StringArrayVar(&spec.ExposedPorts, "expose", nil, "port, or port/protocol")
 	flags.StringArrayVar(&spec.Volumes, "volume", nil, "folder of data")
 	texts.addFlags(flags)
+	onto.addFlags(flags)
 	command.MarkFlagsRequiredTogether("base-manifest", "base-config")
 	require(command, "manifest", "config")
 	return command
@@ -87,17 +96,22 @@ func writeDigest(path string, manifest []byte) error {
 	return nil
 }
 
-func readBase(manifest, config string) (*image.Base, error) {
+func readBase(manifest, config, platform string) (*image.Base, error) {
 	if manifest == "" {
 		return nil, nil
 	}
 	var base image.Base
 	var err error
-	if base.Manifest, err = os.ReadFile(manifest); err != nil {
-		return nil, fmt.Errorf("read manifest of the base: %w", err)
+	if base.Manifest, err = readDocument("manifest of the base", manifest); err != nil {
+		return nil, err
 	}
-	if base.Config, err = os.ReadFile(config); err != nil {
-		return nil, fmt.Errorf("read config of the base: %w", err)
+	if base.Config, err = readDocument("config of the base", config); err != nil {
+		return nil, err
+	}
+	if platform != "" {
+		if base.Platform, err = readDocument("platform of the base", platform); err != nil {
+			return nil, err
+		}
 	}
 	return &base, nil
 }

@@ -51,6 +51,7 @@ What was written is printed as JSON.`,
 	flags.StringArrayVar(&request.Mirrors, "mirror", nil, "host, possibly with a path, to ask before the registry")
 	flags.StringArrayVar(&request.Platforms, "platform", nil, "os/architecture[/variant] that is wanted; all by default")
 	flags.BoolVar(&layers, "layers", false, "fetch the layers too")
+	flags.BoolVar(&request.Nondistributable, "nondistributable", false, "with --layers: those too that are not to be distributed, from the registry or from their urls")
 	flags.StringVar(&out, "out", ".", "folder to write to")
 	require(command, "registry", "repository")
 	return command

@@ -29,9 +29,11 @@ func newPushCommand() *cobra.Command {
 		Short: "Push images from here, without a daemon",
 		Long: `Push the images of push specs from here. What the registry lacks is streamed to it
 from the remote cache, or from the registry of the base image; nothing is written
-to disk. It is what bazel run does with an image_push target.
+to disk. It is what bazel run does with an image_push target, and then layers that
+the build has left on this machine are taken from there.
 
-Layers that are at hand as files are given with --blob. Stamp variables are filled
+Layers that are at hand as files are given with --blob, a disk cache that Bazel keeps
+with --disk-cache; both are asked before the remote cache. Stamp variables are filled
 in from --var, and from workspace status files.`,
 		Example: `  drayage push --cas grpc://cache:9092 bazel-bin/app/push.pushspec.json
   bazel run //app:push -- --cas grpc://cache:9092`,
@@ -53,6 +55,9 @@ func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []st
 		return err
 	}
 	defer in.close()
+	if err := conflicts(in.specs, in.vars); err != nil {
+		return err
+	}
 	hauler, err := haul.New(haul.Options{
 		CAS:        in.blobs,
 		Registries: in.registries,
@@ -113,7 +118,7 @@ func (p *pushes) one(ctx context.Context, spec *pushspec.Spec) error {
 		LayersInPlace: p.flags.casRegistry,
 	})
 	if err != nil {
-		return fmt.Errorf("push %s to %s: %w", spec.Target, where, err)
+		return fmt.Errorf("push %s to %s: %w", spec.Target, where, p.flags.advise(err))
 	}
 	did := fmt.Sprintf("%d blobs sent (%d bytes), %d mounted, %d there", result.Uploaded.Blobs, result.Uploaded.Bytes, result.Mounted.Blobs, result.Present.Blobs)
 	if result.AlreadyThere {

@@ -15,7 +15,7 @@ import (
 
 func newPushSpecCommand() *cobra.Command {
 	var out, index, tagFile string
-	var manifests, configs, layers, referrers []string
+	var manifests, configs, layers, uncached, referrers []string
 	var push image.Push
 
 	command := &cobra.Command{
@@ -26,6 +26,10 @@ needs to know to push it. The repository and the tags may hold stamp variables, 
 in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			var err error
+			if push.Uncached, err = tagsByLabel(uncached); err != nil {
+				return err
+			}
 			data, err := makePushSpec(push, index, tagFile, manifests, configs, layers, referrers)
 			if _, ok := errors.AsType[*pushspec.Error](err); ok {
 				return err // it names the target itself
@@ -47,6 +51,8 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
 	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
 	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer or of an artifact's file; those of the base too")
+	flags.StringArrayVar(&push.MadeBy, "made-by", nil, "label of the target that makes it; as many as layers, in the same order, or none")
+	flags.StringArrayVar(&uncached, "uncached", nil, "TAG=LABEL of a target whose layers that tag keeps out of the remote cache")
 	flags.StringArrayVar(&referrers, "referrer", nil, "manifest of an artifact about the image, as drayage referrer writes it")
 	flags.StringVar(&push.Destination.Registry, "registry", "", "host of the registry")
 	flags.StringVar(&push.Destination.Repository, "repository", "", "name of the repository")
@@ -54,6 +60,20 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 	flags.StringVar(&tagFile, "tag-file", "", "file with more tags, one a line")
 	require(command, "out", "target", "manifest", "config", "registry", "repository")
 	return command
+}
+
+// tagsByLabel reads TAG=LABEL. A label may hold an equals sign, and a tag that
+// matters here does not.
+func tagsByLabel(texts []string) (map[string]string, error) {
+	tags := make(map[string]string, len(texts))
+	for _, text := range texts {
+		tag, label, found := strings.Cut(text, "=")
+		if !found || tag == "" || label == "" {
+			return nil, fmt.Errorf("--uncached must be TAG=LABEL, not %q", text)
+		}
+		tags[label] = tag
+	}
+	return tags, nil
 }
 
 func makePushSpec(push image.Push, index, tagFile string, manifests, configs, layers, referrers []string) ([]byte, error) {
@@ -65,14 +85,14 @@ func makePushSpec(push image.Push, index, tagFile string, manifests, configs, la
 		return nil, err
 	}
 	if index != "" {
-		if push.Index, err = os.ReadFile(index); err != nil {
-			return nil, fmt.Errorf("read index: %w", err)
+		if push.Index, err = readDocument("index", index); err != nil {
+			return nil, err
 		}
 	}
 	for _, path := range referrers {
-		manifest, err := os.ReadFile(path)
+		manifest, err := readDocument("manifest of artifact", path)
 		if err != nil {
-			return nil, fmt.Errorf("read manifest of artifact: %w", err)
+			return nil, err
 		}
 		push.Referrers = append(push.Referrers, manifest)
 	}

@@ -105,9 +105,9 @@ image or an index. Registries list it among the subject's referrers.`,
 
 // readSubject describes a manifest or an index.
 func readSubject(path string) (v1.Descriptor, error) {
-	data, err := os.ReadFile(path)
+	data, err := readDocument("subject", path)
 	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("read subject: %w", err)
+		return v1.Descriptor{}, err
 	}
 	manifest, err := v1.ParseManifest(bytes.NewReader(data))
 	if err != nil {

@@ -22,6 +22,8 @@ type specFlags struct {
 	cas, instance string
 	headers       []string
 	blobs         []string
+	outputs       []string
+	diskCache     string
 	statusFiles   []string
 	vars          []string
 	verbose       bool
@@ -32,6 +34,8 @@ func (f *specFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.instance, "instance", "", "the build's --remote_instance_name")
 	flags.StringArrayVar(&f.headers, "cas-header", nil, "NAME=value to send to the remote cache: an API key, say")
 	flags.StringArrayVar(&f.blobs, "blob", nil, "file with the bytes of a layer")
+	flags.StringArrayVar(&f.outputs, "outputs", nil, "list of files that the build may have left, as bazel run of a push has it")
+	flags.StringVar(&f.diskCache, "disk-cache", os.Getenv("DRAYAGE_DISK_CACHE"), "folder of the build's --disk_cache; the environment's DRAYAGE_DISK_CACHE sets the default")
 	flags.StringArrayVar(&f.statusFiles, "status", nil, "workspace status file with stamp variables; later ones win")
 	flags.StringArrayVar(&f.vars, "var", nil, "NAME=value of a stamp variable; wins over files")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log each request")
@@ -79,7 +83,7 @@ func (f *specFlags) open(paths []string, progress io.Writer) (*openSpecs, error)
 
 // openBlobs is where layers are read from: files first, then the remote cache.
 func (o *openSpecs) openBlobs(f *specFlags) (closeBlobs func(), err error) {
-	if o.blobs, err = openBlobFiles(f.blobs); err != nil {
+	if o.blobs, err = openBlobFiles(f.blobs, f.outputs, f.diskCache); err != nil {
 		return nil, err
 	}
 	if f.cas == "" {

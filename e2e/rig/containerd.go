@@ -189,3 +189,37 @@ func (c *Containerd) Snapshots(t T, snapshotter string) []string {
 		}
 	}
 }
+
+// FileSystem is the folder with the file system of the only image that was
+// unpacked for the native snapshotter, as containerd unpacked it.
+func (c *Containerd) FileSystem(t T) string {
+	t.Helper()
+	const snapshotter = "native"
+	client := snapshotspb.NewSnapshotsClient(c.conn)
+	stream, err := client.List(c.in(t.Context()), &snapshotspb.ListSnapshotsRequest{Snapshotter: snapshotter})
+	if err != nil {
+		t.Fatalf("list snapshots: %v", err)
+	}
+	parents, names := map[string]bool{}, []string{}
+	for {
+		answer, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("list snapshots: %v", err)
+		}
+		for _, info := range answer.GetInfo() {
+			names, parents[info.GetParent()] = append(names, info.GetName()), true
+		}
+	}
+	top := slices.DeleteFunc(names, func(name string) bool { return parents[name] })
+	if len(top) != 1 {
+		t.Fatalf("containerd has the images %v", top)
+	}
+	view, err := client.View(c.in(t.Context()), &snapshotspb.ViewSnapshotRequest{Snapshotter: snapshotter, Key: "view", Parent: top[0]})
+	if err != nil {
+		t.Fatalf("view %s: %v", top[0], err)
+	}
+	return view.GetMounts()[0].GetSource()
+}

@@ -27,6 +27,13 @@ func StartTokenRegistry(t T, service *TokenService) *Registry {
 	return startRegistry(t, "registry", service.config())
 }
 
+// StartForeignRegistry starts one of version 3 that takes manifests of layers which
+// are elsewhere, at any URL. Others take none.
+func StartForeignRegistry(t T) *Registry {
+	t.Helper()
+	return startRegistry(t, "registry", "validation: {manifests: {urls: {allow: ['^https?://']}}}\n")
+}
+
 // StartOldRegistry starts an empty registry of version 2.8, which many still
 // run: it knows neither referrers nor OCI-Tag, and more of its own habits.
 func StartOldRegistry(t T) *Registry {

@@ -45,6 +45,10 @@ debian_make() {
     bazel_make
     return
   fi
+  if [[ $1 == debian-base ]]; then
+    base_make "$1"
+    return
+  fi
   local program found
   for program in $(debian_programs "$1"); do
     found=$(debian_newest / "$program")
@@ -64,6 +68,18 @@ debian_make() {
     rm -rf "${cache:?}/$1"
     mv "$cache/$1.new" "$cache/$1"
   fi
+}
+
+# base_make TOOL: .cache/TOOL/PACKAGE.tar.xz, the archive of each package.
+base_make() {
+  local package deb
+  apt_fetch "$1"
+  rm -rf "${cache:?}/$1"
+  mkdir -p "$cache/$1"
+  for package in $(debian_packages "$1"); do
+    deb=$(debian_newest "$cache/debs/$1" "${package}_*.deb")
+    ar p "$cache/debs/$1/$deb" data.tar.xz >"$cache/$1/$package.tar.xz"
+  done
 }
 
 # debian_newest FOLDER PATTERN: the program in a file system, of the newest

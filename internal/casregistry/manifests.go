@@ -178,7 +178,7 @@ func (r *Registry) checkReferences(ctx context.Context, repository string, refer
 		if err != nil {
 			return err
 		}
-		if there || !d.MediaType.IsDistributable() {
+		if there || !pushspec.Distributable(d.MediaType) {
 			continue
 		}
 		cached = append(cached, r.blob(d.Digest, d.Size).Digest)

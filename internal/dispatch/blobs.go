@@ -29,7 +29,7 @@ const (
 func (w *Worker) claimBlobs(ctx context.Context, spec *pushspec.Spec, repository string) (release func(pushed bool), err error) {
 	var digests []string
 	for _, blob := range spec.Blobs {
-		if len(blob.Data) == 0 { // what the spec brings along is small
+		if len(blob.Data) == 0 && pushspec.Distributable(blob.MediaType) { // what the spec brings along is small
 			digests = append(digests, blob.Digest.String())
 		}
 	}

@@ -13,19 +13,24 @@ import (
 // layered is a world whose spec has a layer in the cache.
 func layered(t *testing.T) (w *world, layer string) {
 	t.Helper()
+	return layeredOf(t, types.OCILayer, func(digest string) pushspec.Source { return pushspec.Source{CAS: digest} })
+}
+
+func layeredOf(t *testing.T, mediaType types.MediaType, source func(digest string) pushspec.Source) (w *world, layer string) {
+	t.Helper()
 	w, _ = newWorld(t, "latest")
-	config, blob := describe(types.OCIConfigJSON, "{}"), describe(types.OCILayer, "layer")
+	config, blob := describe(types.OCIConfigJSON, "{}"), describe(mediaType, "layer")
 	blob.Data = nil
 	layer = blob.Digest.String()
 	manifest := describe(types.OCIManifestSchema1, `{"schemaVersion":2,"mediaType":"`+string(types.OCIManifestSchema1)+
 		`","config":{"mediaType":"`+string(types.OCIConfigJSON)+`","size":2,"digest":"`+config.Digest.String()+
-		`"},"layers":[{"mediaType":"`+string(types.OCILayer)+`","size":5,"digest":"`+layer+`"}]}`)
+		`"},"layers":[{"mediaType":"`+string(mediaType)+`","size":5,"digest":"`+layer+`"}]}`)
 	data, err := (&pushspec.Spec{
 		SchemaVersion: 1, MediaType: pushspec.MediaType, Target: "@@//app:push",
 		Destination: pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"latest"}},
 		Root:        manifest.Digest,
 		Manifests:   []v1.Descriptor{manifest},
-		Blobs:       []pushspec.Blob{{Descriptor: config}, {Descriptor: blob, Sources: []pushspec.Source{{CAS: layer}}}},
+		Blobs:       []pushspec.Blob{{Descriptor: config}, {Descriptor: blob, Sources: []pushspec.Source{source(layer)}}},
 	}).Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -60,5 +65,15 @@ func TestBlobsThatDidNotArriveAreAnybodysAgain(t *testing.T) {
 	}
 	if w.released == nil || *w.released != "" {
 		t.Errorf("the claim ended with %v, want no repository", w.released)
+	}
+}
+
+func TestALayerThatIsNotToBeDistributedIsNeitherClaimedNorAskedThePolicyFor(t *testing.T) {
+	w, _ := layeredOf(t, types.OCIRestrictedLayer, func(string) pushspec.Source { return pushspec.Source{Repository: "mcr.example/windows"} })
+	if _, err := w.work(t, 1); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.claimed) != 0 || len(w.push.Sources) != 0 {
+		t.Errorf("claimed were %v, and the policy was asked for %v", w.claimed, w.push.Sources)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	classEvicted   = "evicted"
 	classStamp     = "stamp"
 	classPolicy    = "policy"
+	classConflict  = ledger.ClassConflict
 	classOther     = "unavailable"
 )
 
@@ -50,8 +51,11 @@ func classify(err error) failure {
 		document *pushspec.Error
 		version  *pushspec.VersionError
 		denied   *admission.DeniedError
+		conflict *conflictError
 	)
 	switch {
+	case errors.As(err, &conflict):
+		return failure{class: classConflict, outcome: ledger.Failed, final: true}
 	case errors.As(err, &denied):
 		return failure{class: classPolicy, outcome: ledger.Denied, final: true}
 	case errors.As(err, &unset):
@@ -72,16 +76,21 @@ func (f failure) over(attempt store.Attempt) bool {
 
 // explain writes the error for the person who reads the ledger: which target and
 // destination, what failed, and what to do.
-func explain(job store.Job, entry ledger.Entry, err error) string {
-	text := "push " + job.Target
+func explain(known absence, entry ledger.Entry, err error) string {
+	text := "push " + known.job.Target
 	if entry.Registry != "" {
 		text += fmt.Sprintf(" to %s/%s", entry.Registry, entry.Repository)
 	}
 	text += ": " + err.Error()
-	var unread *specError
-	var missing *cas.NotFoundError
-	if errors.As(err, &unread) && errors.As(err, &missing) {
-		text += ": it is not in the remote cache (any more); build with --remote_upload_local_results and without a stale local output, or raise the cache's retention"
+	absent, ok := errors.AsType[*cas.NotFoundError](err)
+	if !ok {
+		return text
 	}
-	return text
+	known.hash = absent.Digest.Hash
+	if layer, ok := errors.AsType[*missing](err); ok {
+		known.target, known.tag = layer.blob.Target(), layer.blob.Uncached()
+	} else if _, ok := errors.AsType[*specError](err); ok {
+		known.spec, known.target, known.tag = true, known.job.Target, known.job.Uncached
+	}
+	return text + ". " + known.why()
 }

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"strings"
 
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc/codes"
@@ -178,12 +179,15 @@ func (s *observation) job(spec bep.SpecFile) store.Job {
 		Aspect:        spec.Aspect,
 		Client:        s.client,
 		Priority:      s.priority(),
+		Uncached:      uncached(spec.Tags),
 		Spec: store.SpecRef{
 			Instance: spec.File.Instance,
 			Function: spec.File.Function,
 			Hash:     spec.File.Digest,
 			Size:     spec.File.Length,
 			Inline:   spec.File.Contents,
+			Host:     spec.File.Host,
+			Local:    strings.HasPrefix(spec.File.URI, "file:"),
 		},
 	}
 }
@@ -230,6 +234,8 @@ func (s *observation) invocation() *store.Invocation {
 		Started:      i.Started,
 		Status:       i.Status,
 		Metadata:     i.Metadata,
+		Flags:        i.Flags,
+		Unsent:       store.Unsent(i.Unsent),
 		ExitCode:     i.ExitName,
 	}
 }

@@ -157,7 +157,7 @@ func TestPushSpecInTheStreamBecomesAJob(t *testing.T) {
 	s.finish()
 	want := []store.Job{{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "10.0.0.7",
-		Spec: store.SpecRef{Instance: "main", Function: "sha256", Hash: digest, Size: 42},
+		Spec: store.SpecRef{Instance: "main", Function: "sha256", Hash: digest, Size: 42, Host: "cache:9092"},
 	}}
 	if diff := cmp.Diff(want, q.jobs); diff != "" {
 		t.Errorf("jobs (-want +got):\n%s", diff)

@@ -49,6 +49,8 @@ type WorkerOptions struct {
 	Tags        Tags
 	Blobs       Blobs
 	Policy      Policy
+	// Cache is the address of the remote cache, for messages.
+	Cache string
 	// Workers is how many jobs are worked at at the same time.
 	Workers int
 	// Version is the daemon's, for the ledger.
@@ -67,6 +69,7 @@ type Worker struct {
 	blobs       Blobs
 	policy      Policy
 	lanes       *lanes
+	cache       string
 	version     string
 	now         func() time.Time
 	logger      zerolog.Logger
@@ -85,6 +88,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		blobs:       options.Blobs,
 		policy:      options.Policy,
 		lanes:       newLanes(options.Workers, options.Hauler.Moved),
+		cache:       options.Cache,
 		version:     options.Version,
 		now:         options.Now,
 		logger:      options.Logger,
@@ -126,9 +130,18 @@ func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt)
 	}
 	entry.Outcome = failure.outcome
 	entry.ErrorClass = failure.class
-	entry.Error = explain(job, entry, err)
+	entry.Error = explain(w.absence(ctx, job, invocation), entry, err)
 	logger.Error().Str("class", failure.class).Int("attempts", attempt.Number).Msg(entry.Error)
 	return entry, nil
+}
+
+// absence is what is known for the case that the remote cache lacks something. Bazel may
+// have told more of the build since the push began.
+func (w *Worker) absence(ctx context.Context, job store.Job, invocation store.Invocation) absence {
+	if later, found, err := w.invocations.Invocation(ctx, job.Invocation); err == nil && found {
+		invocation = later
+	}
+	return absence{job: job, invocation: invocation, cache: w.cache}
 }
 
 // push reads the spec and hauls what it says, and notes in the entry all that it
@@ -167,7 +180,7 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 	if !ok {
 		return &store.PostponeError{After: w.lanes.pause()}
 	}
-	err = w.haul(hauling, spec, destination, job, attempt, invocation, entry)
+	err = name(spec, w.haul(hauling, spec, destination, job, attempt, invocation, entry))
 	madeRoom := errors.Is(context.Cause(hauling), errMakeRoom)
 	left(err == nil || classify(err).final)
 	if err != nil && madeRoom {
@@ -180,6 +193,9 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 func sources(spec *pushspec.Spec) []string {
 	var repositories []string
 	for _, blob := range spec.Blobs {
+		if !pushspec.Distributable(blob.MediaType) {
+			continue // it is read from nowhere
+		}
 		for _, source := range blob.Sources {
 			if source.Repository != "" && !slices.Contains(repositories, source.Repository) {
 				repositories = append(repositories, source.Repository)
@@ -195,7 +211,7 @@ func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination push
 	if err != nil {
 		return err
 	}
-	fence := w.fence(attempt, invocation, entry)
+	fence := w.fence(attempt, invocation, destination, entry)
 	result, err := w.hauler.Haul(ctx, haul.Request{
 		Spec:       spec,
 		Repository: destination.Repository,
@@ -226,7 +242,7 @@ func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination push
 		entry.Outcome = ledger.Superseded
 		entry.Error = fence.explain()
 	}
-	return nil
+	return fence.conflict()
 }
 
 // spec reads and decodes the job's push spec.

@@ -33,10 +33,18 @@ type world struct {
 	haulErr    error
 	request    haul.Request
 	invocation store.Invocation
-	now        time.Time
+	// later is what is known of the invocation from the second question on.
+	later *store.Invocation
+	asked int
+	// change makes the job another one.
+	change func(*store.Job)
+	now    time.Time
 	// newer are tags that a newer build has written.
 	newer    []store.SupersededTag
 	claimErr error
+	// conflicts are tags that another target of the build wants, claim what was claimed.
+	conflicts []store.ConflictingTag
+	claim     store.TagClaim
 	// busy is how often another daemon is at the blobs, elsewhere where they went.
 	busy      int
 	elsewhere map[string]string
@@ -82,7 +90,8 @@ func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, er
 }
 
 func (w *world) ClaimTags(_ context.Context, _ store.Attempt, claim store.TagClaim) (store.TagGrant, error) {
-	grant := store.TagGrant{Until: w.now.Add(time.Minute), Superseded: w.newer}
+	w.claim = claim
+	grant := store.TagGrant{Until: w.now.Add(time.Minute), Superseded: w.newer, Conflicts: w.conflicts}
 	for _, tag := range claim.Tags {
 		if !slices.ContainsFunc(w.newer, func(s store.SupersededTag) bool { return s.Name == tag }) {
 			grant.Tags = append(grant.Tags, tag)
@@ -92,17 +101,23 @@ func (w *world) ClaimTags(_ context.Context, _ store.Attempt, claim store.TagCla
 }
 
 func (w *world) Invocation(context.Context, string) (store.Invocation, bool, error) {
+	if w.asked++; w.asked > 1 && w.later != nil {
+		return *w.later, true, nil
+	}
 	return w.invocation, true, nil
 }
 
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Policy: w, Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Policy: w, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
 		Spec: store.SpecRef{Instance: "main", Function: "sha256", Hash: digest, Size: int64(len(w.spec))},
+	}
+	if w.change != nil {
+		w.change(&job)
 	}
 	return worker.Work(t.Context(), job, store.Attempt{Number: attempt, Max: 10, Created: w.created})
 }
@@ -200,6 +215,44 @@ func TestTagOfANewerBuildIsLeftAloneAndTheRowSaysSo(t *testing.T) {
 		t.Errorf("entry is %s: %s", got.Outcome, got.Error)
 	}
 	if diff := cmp.Diff([]ledger.Tag{{Name: "v1"}}, got.Tags); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+}
+
+func TestATagThatAnotherTargetOfTheBuildHasIsAFailureThatNamesBoth(t *testing.T) {
+	w, root := newWorld(t, "latest", "v1")
+	w.conflicts = []store.ConflictingTag{{Name: "latest", Target: "//app:first", Digest: "sha256:other"}}
+	got, err := w.work(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "push //app:push to ghcr.io/acme/app: tag latest: //app:first of the same build wants it for another image, sha256:other; " +
+		"it is at that image, and no tag of this target was written. Of several targets the one has a tag whose label comes first: " +
+		"give each a tag or a repository of its own, or build one of them"
+	if got.Outcome != ledger.Failed || got.ErrorClass != "conflict" || got.Error != want {
+		t.Errorf("entry is %s, %s:\n%s\nwant\n%s", got.Outcome, got.ErrorClass, got.Error, want)
+	}
+	claim := store.TagClaim{
+		Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"latest", "v1"}, Digest: root, Target: "//app:push", Invocation: "invocation", Started: w.now,
+	}
+	if diff := cmp.Diff(claim, w.claim); diff != "" {
+		t.Errorf("claim (-want +got):\n%s", diff)
+	}
+}
+
+func TestATagThatIsTakenFromAnotherTargetOfTheBuildIsAFailureToo(t *testing.T) {
+	w, root := newWorld(t, "latest")
+	w.conflicts = []store.ConflictingTag{{Name: "latest", Target: "//z:last", Digest: "sha256:other", Ours: true}}
+	w.result = haul.Result{Tags: []haul.Tag{{Name: "latest", Previous: "sha256:other"}}}
+	got, err := w.work(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "tag latest: //z:last of the same build wants it for another image, sha256:other; it was at that image, and is at this target's now, " + root
+	if got.Outcome != ledger.Failed || got.ErrorClass != "conflict" || !strings.Contains(got.Error, want) {
+		t.Errorf("entry is %s, %s: %s", got.Outcome, got.ErrorClass, got.Error)
+	}
+	if diff := cmp.Diff([]ledger.Tag{{Name: "latest", Previous: "sha256:other"}}, got.Tags); diff != "" {
 		t.Errorf("tags (-want +got):\n%s", diff)
 	}
 }
@@ -315,7 +368,7 @@ func TestMissingSpecIsGivenTimeToArrive(t *testing.T) {
 	if _, err := w.work(t, 1); !errors.As(err, &retry) {
 		t.Errorf("error is %v, want to be tried again", err)
 	}
-	if got, err := w.work(t, 4); err != nil || got.ErrorClass != "evicted" || !strings.Contains(got.Error, "--remote_upload_local_results") {
+	if got, err := w.work(t, 4); err != nil || got.ErrorClass != "evicted" || !strings.Contains(got.Error, "Build again with ") {
 		t.Errorf("entry is %+v, error %v", got, err)
 	}
 }

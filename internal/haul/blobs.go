@@ -62,7 +62,9 @@ func (j *job) copyAll(ctx context.Context, early *early, tags []string) error {
 
 // toCopy are the blobs that have to be in the repository before the manifests are.
 func (j *job) toCopy() []pushspec.Blob {
-	return slices.DeleteFunc(slices.Clone(j.req.Spec.Blobs), j.inPlace)
+	return slices.DeleteFunc(slices.Clone(j.req.Spec.Blobs), func(blob pushspec.Blob) bool {
+		return j.inPlace(blob) || !pushspec.Distributable(blob.MediaType)
+	})
 }
 
 // inPlace tells whether the registry takes a blob out of the CAS.
@@ -98,7 +100,7 @@ func (j *job) copyBlob(ctx context.Context, blob pushspec.Blob) error {
 			return err
 		}
 		if err := other.wait(ctx); err != nil {
-			return fmt.Errorf("wait for %s: %w", what(j.role(blob), blob.Digest, blob.Size), err)
+			return fmt.Errorf("wait for %s: %w", j.what(blob), err)
 		}
 		if other.err != nil && !errors.Is(other.err, context.Canceled) {
 			if failures++; failures > maxFailures || shared(other.err) {
@@ -131,7 +133,7 @@ func (j *job) mountable(blob pushspec.Blob) string {
 // transfer mounts a blob, or uploads it. A source of "" means that the registry
 // has to be asked whether it is there.
 func (j *job) transfer(ctx context.Context, blob pushspec.Blob, from string) error {
-	subject := what(j.role(blob), blob.Digest, blob.Size)
+	subject := j.what(blob)
 	if from == "" {
 		found, err := j.to.HasBlob(ctx, blob.Digest)
 		if err != nil {
@@ -160,7 +162,7 @@ func (j *job) finish(ctx context.Context, blob pushspec.Blob, from string, uploa
 		}
 		return nil
 	}
-	subject := what(j.role(blob), blob.Digest, blob.Size)
+	subject := j.what(blob)
 	if _, err := upload.Put(ctx, &content{job: j, blob: blob}); err != nil {
 		return failure(ctx, subject, err)
 	}
@@ -205,7 +207,7 @@ func (j *job) probe(ctx context.Context) (there, asked bool, err error) {
 	}
 	upload, err := j.to.Start(ctx, blob.Digest, blob.Size, name)
 	if err != nil {
-		err = failure(ctx, what(j.role(blob), blob.Digest, blob.Size), err)
+		err = failure(ctx, j.what(blob), err)
 		finish(err)
 		return false, true, err
 	}

@@ -7,6 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // early is a question to the cache that runs beside the first requests to the
@@ -23,6 +24,9 @@ func (j *job) startEarly(ctx context.Context) *early {
 	byCAS := map[cas.Digest]v1.Hash{}
 	var ask []cas.Digest
 	for _, blob := range j.req.Spec.Blobs {
+		if !pushspec.Distributable(blob.MediaType) {
+			continue
+		}
 		for _, source := range blob.Sources {
 			if source.CAS == "" {
 				continue

@@ -51,9 +51,18 @@ func (e *Error) Error() string { return e.Text }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// what names a blob for people: "layer sha256:… (12 MiB)".
+// what names something with a digest for people: "manifest sha256:… (1.2 KiB)".
 func what(role string, digest v1.Hash, size int64) string {
 	return fmt.Sprintf("%s %s (%s)", role, digest, bytesText(size))
+}
+
+// what names a blob for people: "layer sha256:… (12 MiB) of //app:layer".
+func (j *job) what(blob pushspec.Blob) string {
+	text := what(j.role(blob), blob.Digest, blob.Size)
+	if target := blob.Target(); target != "" {
+		text += " of " + target
+	}
+	return text
 }
 
 func bytesText(n int64) string {
@@ -72,13 +81,10 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.0f %ciB", value, units[unit])
 }
 
-// evicted is the error of a blob that nobody has.
+// evicted is the error of a blob that nobody has. Why that is so, and what to do about
+// it, is known to those who know of the build.
 func evicted(subject string, err error) *Error {
-	return &Error{
-		Class: Evicted,
-		Text:  subject + " is no longer in the remote cache; rebuild the target, or raise the cache's retention",
-		Err:   err,
-	}
+	return &Error{Class: Evicted, Text: subject + " is not in the remote cache", Err: err}
 }
 
 // failure makes the error of a haul out of what went wrong with its subject. The

@@ -307,3 +307,43 @@ func TestIndexesAndReferrersArrive(t *testing.T) {
 		}
 	}
 }
+
+func TestTheIndexOfReferrersKeepsWhatOthersSayInIt(t *testing.T) {
+	fake, server := registrytest.Start(t, registrytest.Rules{}), castest.Start(t)
+	spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, noise(1, 100))
+	withReferrer(t, spec)
+	tag := strings.ReplaceAll(spec.Root.String(), ":", "-")
+	others := `"annotations":{"by":"somebody else"},"vendor":{"n":12345678901234567890}`
+	signature := `{"schemaVersion":2,"manifests":[]}`
+	listed := descriptor(types.OCIImageIndex, []byte(signature))
+	entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d,"platform":{"os":"linux","architecture":"arm","vendor":1}}`, listed.MediaType, listed.Digest, listed.Size)
+	put(t, fake.Host+"/v2/acme/app/manifests/"+listed.Digest.String(), signature)
+	put(t, fake.Host+"/v2/acme/app/manifests/"+tag, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[`+entry+`],`+others+`}`)
+	if _, err := impatient(t, server.Dial(t, cas.Options{}), registry.Options{}).Haul(t.Context(), request(spec)); err != nil {
+		t.Fatal(err)
+	}
+	index, _ := fake.Manifest("acme/app", tag)
+	for _, want := range []string{entry + ",", others, spec.Manifests[3].Digest.String()} {
+		if !strings.Contains(string(index), want) {
+			t.Errorf("the index is\n%s\nand lacks %s", index, want)
+		}
+	}
+}
+
+// put writes an index over HTTP.
+func put(t *testing.T, place, text string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+place, strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", string(types.OCIImageIndex))
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusCreated {
+		t.Fatalf("PUT %s: %s", place, answer.Status)
+	}
+}

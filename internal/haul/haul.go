@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Haul carries an image to its repository. The error is an [*Error], or the
@@ -23,7 +25,7 @@ func (h *Hauler) Haul(ctx context.Context, req Request) (Result, error) {
 		return Result{}, &Error{Class: Malformed, Text: err.Error(), Err: err}
 	}
 	j := &job{hauler: h, req: req, to: repository}
-	err = j.run(ctx)
+	err = j.mindLeftAlone(j.run(ctx))
 	j.result.Requests = int(requests.Load())
 	return j.result, err
 }
@@ -85,6 +87,30 @@ func (j *job) run(ctx context.Context) error {
 		err = j.copyAll(ctx, early, pending)
 	}
 	return err
+}
+
+// mindLeftAlone tells of the layers that were not sent where a registry does not take
+// a manifest without them. Another try would fail in the same way, although
+// distribution answers with 500 where it does not take their urls.
+func (j *job) mindLeftAlone(err error) error {
+	var failed *Error
+	if !isUnknown(err) || !errors.As(err, &failed) {
+		return err
+	}
+	var left []string
+	for _, blob := range j.req.Spec.Blobs {
+		if !pushspec.Distributable(blob.MediaType) {
+			left = append(left, blob.Digest.String())
+		}
+	}
+	if len(left) == 0 {
+		return err
+	}
+	return &Error{
+		Class: Rejected, Err: failed.Err,
+		Text: fmt.Sprintf("%s; the image has layers that are not to be distributed, and that are not sent: %s. Have the registry take them by their urls "+
+			"(validation.manifests.urls.allow in distribution's configuration), or take a base without such layers", failed.Text, strings.Join(left, ", ")),
+	}
 }
 
 // isUnknown tells whether a registry refused a manifest because it lacks what it

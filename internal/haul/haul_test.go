@@ -199,14 +199,14 @@ func TestAnEvictedLayerIsNamed(t *testing.T) {
 	host, server := genericRegistry(t), castest.Start(t)
 	layer := noise(1, 12<<20)
 	spec := image(t, server, host, "acme/app", []string{"v1"}, layer)
+	spec.Blobs[0].Annotations = map[string]string{pushspec.TargetAnnotation: "@@//app:layer"}
 	server.Evict(server.Put(layer))
 	_, err := newHauler(t, server, haul.Options{Grace: -1}).Haul(t.Context(), request(spec))
 	var failed *haul.Error
 	if !errors.As(err, &failed) || failed.Class != haul.Evicted {
 		t.Fatalf("got error %v, want one of class %s", err, haul.Evicted)
 	}
-	want := fmt.Sprintf("layer %s (12 MiB) is no longer in the remote cache; rebuild the target, or raise the cache's retention",
-		spec.Blobs[0].Digest)
+	want := fmt.Sprintf("layer %s (12 MiB) of //app:layer is not in the remote cache", spec.Blobs[0].Digest)
 	if err.Error() != want {
 		t.Errorf("the text is\n%s\nwant\n%s", err, want)
 	}

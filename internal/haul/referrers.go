@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -20,6 +22,33 @@ type referrer struct {
 	Config       *v1.Descriptor    `json:"config"`
 	Subject      *v1.Descriptor    `json:"subject"`
 	Annotations  map[string]string `json:"annotations"`
+}
+
+// referrerIndex is the index of referrers that others write too: what they say there,
+// and this program knows nothing of, stays.
+type referrerIndex struct {
+	SchemaVersion int              `json:"schemaVersion"`
+	MediaType     types.MediaType  `json:"mediaType"`
+	Manifests     []jsontext.Value `json:"manifests"`
+	Rest          jsontext.Value   `json:",embed"`
+}
+
+func (i *referrerIndex) lists(digest v1.Hash) bool {
+	return slices.ContainsFunc(i.Manifests, func(entry jsontext.Value) bool {
+		var listed struct {
+			Digest v1.Hash `json:"digest"`
+		}
+		return json.Unmarshal(entry, &listed) == nil && listed.Digest == digest
+	})
+}
+
+func (i *referrerIndex) add(d v1.Descriptor) error {
+	entry, err := json.Marshal(d, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("write descriptor of %s: %w", d.Digest, err)
+	}
+	i.Manifests = append(i.Manifests, entry)
+	return nil
 }
 
 // listReferrer adds a manifest that has a subject to the index under the
@@ -44,7 +73,7 @@ func (j *job) listReferrer(ctx context.Context, m *v1.Descriptor) error {
 		return fmt.Errorf("wait for the referrers of %s: %w", subject, err)
 	}
 	defer unlock()
-	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	index := referrerIndex{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	data, _, found, err := j.to.Manifest(ctx, tag, maxReferrers)
 	if err != nil {
 		return failure(ctx, "referrers of "+subject.String(), err)
@@ -54,12 +83,12 @@ func (j *job) listReferrer(ctx context.Context, m *v1.Descriptor) error {
 			return &Error{Class: Rejected, Text: fmt.Sprintf("referrers of %s: tag %s is not an index: %v", subject, tag, err), Err: err}
 		}
 	}
-	for _, listed := range index.Manifests {
-		if listed.Digest == m.Digest {
-			return nil
-		}
+	if index.lists(m.Digest) {
+		return nil
 	}
-	index.Manifests = append(index.Manifests, entry)
+	if err := index.add(entry); err != nil {
+		return err
+	}
 	data, err = json.Marshal(index, json.Deterministic(true))
 	if err != nil {
 		return fmt.Errorf("write index of referrers: %w", err)

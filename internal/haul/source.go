@@ -76,7 +76,7 @@ func (c *content) open(ctx context.Context, source pushspec.Source, offset int64
 	}
 	h := c.job.hauler
 	if h.opts.CAS == nil {
-		return nil, &Error{Class: Rejected, Text: "no remote cache is configured to read " + what(c.job.role(c.blob), c.blob.Digest, c.blob.Size) + " from"}
+		return nil, &Error{Class: Rejected, Text: "no remote cache is configured to read " + c.job.what(c.blob) + " from"}
 	}
 	blob, err := c.job.casBlob(source, c.blob.Size)
 	if err != nil {

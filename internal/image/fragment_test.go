@@ -3,10 +3,12 @@ package image_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drayage/drayage/internal/image"
+	"github.com/drayage/drayage/internal/layer"
 )
 
 func TestAFragmentLiesBetweenTheBaseAndTheAttributes(t *testing.T) {
@@ -37,18 +39,61 @@ func TestAFragmentLiesBetweenTheBaseAndTheAttributes(t *testing.T) {
 	}
 }
 
-func TestAFragmentCannotSayWhatIsDecidedElsewhere(t *testing.T) {
+func TestAFragmentHasAnyFieldThatIsDecidedNowhereElse(t *testing.T) {
+	base, _, _ := assemble(t, image.Spec{
+		Platform: "linux/amd64", User: "base", WorkingDir: "/base", Labels: map[string]string{"gone": "1", "kept": "1"},
+		Fragment: []byte(`{"vendor": {"a": 1, "b": [1]}, "config": {"StopTimeout": 5, "OnBuild": ["RUN x"], "Memory": 12345678901234567890}}`),
+	})
+	made, _, _ := assemble(t, image.Spec{
+		Base: &image.Base{Manifest: base.Manifest, Config: base.Config},
+		Fragment: []byte(`{
+			"author": "somebody", "vendor": {"b": [2], "c": {"d": null, "e": 1.10}}, "created": "2026-02-03T04:05:06Z",
+			"config": {"User": null, "StopTimeout": 30, "healthcheck": {"StartInterval": 7}, "ArgsEscaped": true, "Labels": {"gone": null}, "Nothing": null}
+		}`),
+	})
+	want := `{"architecture":"amd64","author":"somebody","created":"2026-02-03T04:05:06Z","os":"linux","rootfs":{"type":"layers","diff_ids":[]},` +
+		`"config":{"Healthcheck":{"StartInterval":7},"Labels":{"kept":"1"},"OnBuild":["RUN x"],"WorkingDir":"/base","ArgsEscaped":true,"StopTimeout":30,"Memory":12345678901234567890},` +
+		`"vendor":{"a":1,"b":[2],"c":{"e":1.10}}}`
+	if diff := cmp.Diff(want, string(made.Config)); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnImageBearsNoTimeWhereAFragmentTakesItAway(t *testing.T) {
+	made, _, _ := assemble(t, image.Spec{Platform: "linux/amd64", Layers: []layer.Metadata{layerOf("a")}, Fragment: []byte(`{"created": null}`)})
+	if strings.Contains(string(made.Config), `"created"`) {
+		t.Errorf("the config is %s", made.Config)
+	}
+}
+
+func TestAFragmentThatCannotBeIsRefused(t *testing.T) {
 	for fragment, want := range map[string]string{
-		`{"rootfs": {}}`:                   `"rootfs"`,
-		`{"architecture": "arm64"}`:        `"architecture"`,
-		`{"config": {"Healthchek": null}}`: `"Healthchek"`,
-		`{"config": {}} {}`:                "after its JSON object",
-		``:                                 "EOF",
-		`[]`:                               "cannot unmarshal array",
+		`{"rootfs": {}}`:                           `it has "rootfs", which the image's layers decide`,
+		`{"history": []}`:                          `it has "history", which the image's layers decide`,
+		`{"architecture": "arm64"}`:                `it has "architecture", which the image's platform decides`,
+		`{"OS": "plan9"}`:                          `it has "os", which the image's platform decides`,
+		`{"variant": null}`:                        `it has "variant", which the image's platform decides`,
+		`{"created": "yesterday"}`:                 `its "created", "yesterday", is not a time`,
+		`{"config": {"User": "a", "USER": "b"}}`:   `config: it has both "User" and "USER"`,
+		`{"config": {"Vendor": {"a": 1, "a": 2}}}`: "at byte 31, /config/Vendor/a: the name is there twice",
+		`{"config": {"Entrypoint": "/app"}}`:       "with it the config is none: json: cannot unmarshal string",
+		`{"config": []}`:                           "with it the config is none: json: cannot unmarshal array",
+		`{"config": {}} {}`:                        "there is something after its JSON object",
+		`{"config": {}`:                            "it is no JSON at byte 13",
+		``:                                         "it is empty",
+		" \n":                                      "it is empty",
+		`[]`:                                       "it is a list, and not a JSON object",
+		`7`:                                        "it is a number, and not a JSON object",
+		`{"x": "` + strings.Repeat("y", 4<<20) + `"}`:                        "bytes are over the limit of 4 MiB",
+		`{"x": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`: "it is more than 100 objects and lists deep",
 	} {
 		_, err := image.Assemble(image.Spec{Platform: "linux/amd64", Fragment: []byte(fragment)})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("fragment %q: the error is %v, which does not say %s", fragment, err, want)
+		if err == nil || !strings.Contains(err.Error(), "read config fragment: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("fragment %.60q: the error is %v, which does not say %s", fragment, err, want)
 		}
+	}
+	spec := image.Spec{Platform: "linux/amd64", Fragment: []byte(`{"created": "2026-02-03T04:05:06Z"}`), Created: time.Unix(1, 0)}
+	if _, err := image.Assemble(spec); err == nil || !strings.Contains(err.Error(), "which the attribute created or created_file decides") {
+		t.Errorf("the error is %v", err)
 	}
 }

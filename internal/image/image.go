@@ -31,10 +31,17 @@ type Spec struct {
 	// Fragment is a part of a config in its JSON, for what has no field below, which
 	// win: {"config": {"Healthcheck": …}}. May be nil.
 	Fragment []byte
-	// Entrypoint replaces the base's, and its command with it.
+	// Entrypoint replaces the base's, and its command with it, unless it has
+	// InheritFromBase in it.
 	Entrypoint []string
-	// Cmd replaces the base's.
+	// Cmd replaces the base's. An InheritFromBase in either stands for the base's words.
 	Cmd []string
+	// Unset names fields of the base that the image does not have: Entrypoint, Cmd, User,
+	// WorkingDir or StopSignal.
+	Unset []string
+	// UnsetEnv and UnsetLabels name variables and labels of the base that the image does
+	// not have; * stands for any letters. Those of Env and Labels are set after that.
+	UnsetEnv, UnsetLabels []string
 	// Env holds "NAME=value"; a name that the base sets too gets the new value in
 	// the old place. In a value ${NAME} stands for what the base has.
 	Env []string
@@ -49,112 +56,60 @@ type Spec struct {
 	ExposedPorts []string
 	// Volumes are added to the base's.
 	Volumes []string
-	// Created is the time that the image bears. Defaults to the epoch: the same
-	// in every build of the same sources.
+	// Created is the time that the image bears. Defaults to the fragment's, and that to
+	// the epoch: the same in every build of the same sources.
 	Created time.Time
 }
+
+// InheritFromBase is a word of an entrypoint or a command that stands for those of
+// the base. rules/private/inherit.bzl has the same.
+const InheritFromBase = "<inherit from base>"
 
 // Base is the metadata of an image to build upon.
 type Base struct {
 	Manifest []byte
 	Config   []byte
+	// Platform is what the index says that lists the image, as JSON. It holds where the
+	// config says nothing. May be nil.
+	Platform []byte
 }
 
 // Image is what was assembled: the exact bytes to be pushed.
 type Image struct {
 	Manifest []byte
 	Config   []byte
+	// Platform is as a base's: of an image that was not assembled here.
+	Platform []byte
 }
 
-// createdBy is what the history says of a layer.
-const createdBy = "drayage"
-
-// Assemble makes the image. The same spec gives the same bytes.
+// Assemble makes the image. The same spec gives the same bytes, and what the base
+// has and nothing here changes is in them as the base has it.
 func Assemble(spec Spec) (Image, error) {
-	config, layers, err := begin(spec)
+	d, err := begin(spec)
 	if err != nil {
 		return Image{}, err
 	}
-	created := v1.Time{Time: time.Unix(0, 0).UTC()}
-	if !spec.Created.IsZero() {
-		created.Time = spec.Created.UTC()
-	}
-	for _, l := range spec.Layers {
-		layers = append(layers, bare(l.Descriptor))
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.DiffID)
-		config.History = append(config.History, v1.History{Created: created, CreatedBy: createdBy})
-	}
-	config.Created = created
-	if err := merge(config, spec.Fragment); err != nil {
+	created, err := d.merge(spec)
+	if err != nil {
 		return Image{}, err
 	}
-	if err := configure(&config.Config, spec); err != nil {
+	if err := d.add(spec.Layers, created); err != nil {
 		return Image{}, err
 	}
-
+	if err := d.configure(spec); err != nil {
+		return Image{}, err
+	}
 	var image Image
-	if image.Config, err = marshal(config); err != nil {
+	if image.Config, err = configForm.write(d.config); err != nil {
 		return Image{}, fmt.Errorf("write config: %w", err)
 	}
-	image.Manifest, err = marshal(v1.Manifest{
-		SchemaVersion: 2,
-		MediaType:     types.OCIManifestSchema1,
-		Config:        Describe(types.OCIConfigJSON, image.Config),
-		Layers:        layers,
-		Annotations:   orNil(spec.Annotations),
-	})
-	if err != nil {
+	if len(image.Config) > MaxDocument {
+		return Image{}, fmt.Errorf("write config: %d bytes are over the limit of %d MiB", len(image.Config), MaxDocument>>20)
+	}
+	if image.Manifest, err = writeManifest(image.Config, d.layers, spec.Annotations); err != nil {
 		return Image{}, fmt.Errorf("write manifest: %w", err)
 	}
 	return image, nil
-}
-
-// begin is the config and the layers of the base, or those of an empty image.
-func begin(spec Spec) (*v1.ConfigFile, []v1.Descriptor, error) {
-	if spec.Base == nil {
-		platform, err := v1.ParsePlatform(spec.Platform)
-		if err != nil || platform.OS == "" || platform.Architecture == "" {
-			return nil, nil, fmt.Errorf("platform %q is not of the form os/architecture", spec.Platform)
-		}
-		return &v1.ConfigFile{
-			OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant,
-			RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
-		}, []v1.Descriptor{}, nil
-	}
-	manifest, err := v1.ParseManifest(bytes.NewReader(spec.Base.Manifest))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read manifest of the base: %w", err)
-	}
-	config, err := v1.ParseConfigFile(bytes.NewReader(spec.Base.Config))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read config of the base: %w", err)
-	}
-	if got := Describe("", spec.Base.Config).Digest; got != manifest.Config.Digest {
-		return nil, nil, fmt.Errorf("the base's config is %s, and its manifest names %s: they are of two images", got, manifest.Config.Digest)
-	}
-	if len(manifest.Layers) != len(config.RootFS.DiffIDs) {
-		return nil, nil, fmt.Errorf("the base's manifest has %d layers and its config %d diff ids", len(manifest.Layers), len(config.RootFS.DiffIDs))
-	}
-	layers := make([]v1.Descriptor, len(manifest.Layers))
-	for i, d := range manifest.Layers {
-		d.MediaType = ociLayer(d.MediaType)
-		layers[i] = bare(d)
-	}
-	return config, layers, nil
-}
-
-// ociLayer is the OCI media type of a layer that a base has under docker's: the
-// bytes are the same, and one manifest is to speak one dialect.
-func ociLayer(t types.MediaType) types.MediaType {
-	switch t {
-	case types.DockerLayer:
-		return types.OCILayer
-	case types.DockerUncompressedLayer:
-		return types.OCIUncompressedLayer
-	case types.DockerForeignLayer:
-		return types.OCIRestrictedLayer
-	}
-	return t
 }
 
 // Describe is the descriptor of data, without the data.
@@ -171,6 +126,14 @@ func Describe(mediaType types.MediaType, data []byte) v1.Descriptor {
 func bare(d v1.Descriptor) v1.Descriptor {
 	d.Data = nil
 	return d
+}
+
+// orNil leaves an empty map out of the JSON.
+func orNil(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
 }
 
 // marshal writes JSON with nothing escaped that need not be, so that a label

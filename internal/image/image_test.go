@@ -190,6 +190,33 @@ func TestPushSpecSaysWhereEveryLayerIs(t *testing.T) {
 	}
 }
 
+func TestALayerThatIsNotToBeDistributedNeedsNoSource(t *testing.T) {
+	base := baseOf(t, []byte(`{"os":"windows","architecture":"amd64",`+oneLayer+`}`))
+	base.Manifest = bytes.Replace(base.Manifest, []byte(`"`+types.DockerLayer+`"`), []byte(`"`+types.DockerForeignLayer+`","urls":["https://layers.example/1"]`), 1)
+	layers := []layer.Metadata{layerOf("a")}
+	made, manifest, _ := assemble(t, image.Spec{Base: base, Layers: layers})
+	want := v1.Descriptor{MediaType: types.OCIRestrictedLayer, Digest: hash("1"), Size: 100, URLs: []string{"https://layers.example/1"}}
+	if diff := cmp.Diff(want, manifest.Layers[0]); diff != "" {
+		t.Errorf("layer (-want +got):\n%s", diff)
+	}
+	spec, err := image.PushSpec(image.Push{
+		Target: "@@//app:push", Destination: pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app"}, Images: []image.Image{made}, Layers: layers,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := spec.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spec, err = pushspec.Decode(data); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(pushspec.Blob{Descriptor: want}, spec.Blobs[1]); diff != "" {
+		t.Errorf("blob (-want +got):\n%s", diff)
+	}
+}
+
 func TestAnIndexIsPushedWithTheImagesItLists(t *testing.T) {
 	shared := []layer.Metadata{layerOf("a")}
 	amd64, _, _ := assemble(t, image.Spec{Layers: shared, Platform: "linux/amd64"})

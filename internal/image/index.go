@@ -37,25 +37,21 @@ func Index(images []Image, annotations map[string]string) ([]byte, error) {
 	return data, nil
 }
 
-// Descriptor describes the image's manifest, with the platform that its config
-// names.
+// Descriptor describes the image's manifest, with the platform that it is for.
 func (i Image) Descriptor() (v1.Descriptor, error) {
 	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
 	if err != nil {
 		return v1.Descriptor{}, fmt.Errorf("read manifest: %w", err)
 	}
-	config, err := v1.ParseConfigFile(bytes.NewReader(i.Config))
+	platform, err := platformOf(i.Config, i.Platform)
 	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("read config: %w", err)
+		return v1.Descriptor{}, err
 	}
 	mediaType := manifest.MediaType
 	if mediaType == "" {
 		mediaType = types.OCIManifestSchema1 // the field is optional in the OCI image spec
 	}
 	d := Describe(mediaType, i.Manifest)
-	d.Platform = config.Platform()
-	if d.Platform == nil {
-		d.Platform = &v1.Platform{}
-	}
+	d.Platform = &platform
 	return d, nil
 }

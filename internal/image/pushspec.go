@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"fmt"
+	"maps"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -26,6 +27,12 @@ type Push struct {
 	// Layers say of each of the images' layers, and of the artifacts' files, where
 	// its bytes are.
 	Layers []layer.Metadata
+	// MadeBy are the labels of the targets that make them, in the same order. It may
+	// be empty.
+	MadeBy []string
+	// Uncached are the tags that keep what a target makes out of remote caches, by its
+	// label.
+	Uncached map[string]string
 }
 
 // PushSpec makes a push spec.
@@ -36,9 +43,9 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 		Target:        push.Target,
 		Destination:   push.Destination,
 	}
-	known := make(map[v1.Hash]layer.Metadata, len(push.Layers))
-	for _, l := range push.Layers {
-		known[l.Digest] = l
+	known, err := push.known()
+	if err != nil {
+		return nil, err
 	}
 	seen := map[v1.Hash]bool{}
 	for _, image := range push.Images {
@@ -84,8 +91,31 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 	return spec, nil
 }
 
+// known are what the spec adds to the descriptors of layers, by their digests.
+func (p Push) known() (map[v1.Hash]pushspec.Blob, error) {
+	if len(p.MadeBy) > 0 && len(p.MadeBy) != len(p.Layers) {
+		return nil, fmt.Errorf("%d targets cannot have made %d layers", len(p.MadeBy), len(p.Layers))
+	}
+	known := make(map[v1.Hash]pushspec.Blob, len(p.Layers))
+	for i, l := range p.Layers {
+		blob := pushspec.Blob{Sources: l.Sources}
+		if len(p.MadeBy) > 0 {
+			target := p.MadeBy[i]
+			blob.Annotations = map[string]string{pushspec.TargetAnnotation: target}
+			if tag := p.Uncached[target]; tag != "" {
+				blob.Annotations[pushspec.UncachedAnnotation] = tag
+			}
+		}
+		// Of two targets that make the same bytes one gets them into the cache.
+		if first, twice := known[l.Digest]; !twice || first.Uncached() != "" {
+			known[l.Digest] = blob
+		}
+	}
+	return known, nil
+}
+
 // blobs are the config and the layers of the image that have not been seen.
-func (i Image) blobs(known map[v1.Hash]layer.Metadata, seen map[v1.Hash]bool) ([]pushspec.Blob, error) {
+func (i Image) blobs(known map[v1.Hash]pushspec.Blob, seen map[v1.Hash]bool) ([]pushspec.Blob, error) {
 	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -101,11 +131,17 @@ func (i Image) blobs(known map[v1.Hash]layer.Metadata, seen map[v1.Hash]bool) ([
 			continue // an image may have a layer twice, and images share layers; the bytes are one blob
 		}
 		l, there := known[d.Digest]
-		if !there {
+		if !there && pushspec.Distributable(d.MediaType) {
 			return nil, fmt.Errorf("nothing says where layer %d of the manifest, %s, can be had", n, d.Digest)
 		}
 		seen[d.Digest] = true
-		blobs = append(blobs, pushspec.Blob{Descriptor: bare(d), Sources: l.Sources})
+		blob := pushspec.Blob{Descriptor: bare(d), Sources: l.Sources}
+		if len(l.Annotations) > 0 {
+			blob.Annotations = make(map[string]string, len(d.Annotations)+len(l.Annotations))
+			maps.Copy(blob.Annotations, d.Annotations)
+			maps.Copy(blob.Annotations, l.Annotations)
+		}
+		blobs = append(blobs, blob)
 	}
 	return blobs, nil
 }

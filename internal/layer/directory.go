@@ -46,7 +46,7 @@ func (l *lister) followed(source string) (found, string, error) {
 		text, _, err := l.build.link(source)
 		return aLink, text, err
 	}
-	return kindOf(source, info, err)
+	return leadsTo(source, info, err)
 }
 
 // sourceDirectory adds what is below a directory of the sources, which actions see
@@ -66,7 +66,7 @@ func (l *lister) sourceDirectory(p put) error {
 		}
 		if text == "" {
 			info, err := os.Stat(at)
-			return kindOf(at, info, err)
+			return leadsTo(at, info, err)
 		}
 		if filepath.IsAbs(text) {
 			if !l.build.holds(text) {
@@ -80,7 +80,7 @@ func (l *lister) sourceDirectory(p put) error {
 		if leadsNowhere(err) {
 			return aLink, text, nil
 		}
-		return kindOf(source, info, err)
+		return leadsTo(source, info, err)
 	}
 	return (&walk{lister: l, put: p, look: look, keepEmpty: true}).root()
 }
@@ -151,8 +151,8 @@ func (w *walk) name(name fs.DirEntry, source, path string) error {
 	return nil
 }
 
-// kindOf says what a link leads to.
-func kindOf(source string, info fs.FileInfo, err error) (found, string, error) {
+// leadsTo says what a link leads to.
+func leadsTo(source string, info fs.FileInfo, err error) (found, string, error) {
 	switch {
 	case err != nil:
 		return 0, "", err

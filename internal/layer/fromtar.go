@@ -2,91 +2,79 @@ package layer
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/zstd"
-	"github.com/klauspost/pgzip"
 )
 
-// FromTar makes a layer of an archive that is there already, compressed or not.
-// With no compression in the options it is taken as it is, to the byte;
-// otherwise it is compressed anew.
-func FromTar(w io.Writer, archive io.Reader, options Options) (Metadata, error) {
-	buffered := bufio.NewReaderSize(archive, splitBlock)
+// ArchiveOptions say how a layer is made of an archive.
+type ArchiveOptions struct {
+	// Options are the blob's. With neither a Compression nor EStargz it is the
+	// archive as it is, to the byte.
+	Options
+	// Otherwise is the compression of what cannot be a blob as it is: layers have no
+	// media type for xz and bzip2. Defaults to Gzip. OtherwiseEStargz makes the blob
+	// of such an archive seekable.
+	Otherwise        Compression
+	OtherwiseEStargz bool
+	// Warn, if set, is told what is odd about an archive that is taken all the same.
+	Warn func(text string)
+}
+
+// FromTar makes a layer of an archive that is there already: plain, or compressed
+// with gzip, zstd, xz or bzip2. It is read once, in memory that does not grow with
+// it, and every header is looked at. An error says what the file is, if it is no
+// tar archive, and where it is broken, if it is; the blob is worth nothing then.
+func FromTar(w io.Writer, file io.Reader, options ArchiveOptions) (Metadata, error) {
+	buffered := bufio.NewReaderSize(file, splitBlock)
 	found, err := detect(buffered)
 	if err != nil {
 		return Metadata{}, fmt.Errorf("read archive: %w", err)
 	}
 	if options.Compression == "" && !options.EStargz {
-		return keep(w, buffered, found, options)
+		if found.ofLayers() {
+			return keep(w, buffered, found, options)
+		}
+		options.Compression, options.EStargz = options.Otherwise, options.OtherwiseEStargz
 	}
-	plain, err := decompress(buffered, found)
+	plain, err := unpack(buffered, found)
 	if err != nil {
 		return Metadata{}, err
 	}
-	defer func() { _ = plain.Close() }()
-	return compress(w, options, func(to io.Writer) error {
-		_, err := io.Copy(to, plain)
-		return err
+	defer plain.Close()
+	var fault error
+	m, err := compress(w, options.Options, func(to io.Writer) error {
+		a := archive{plain: plain, to: to, anew: true, withoutGlobals: options.EStargz, warn: options.Warn}
+		fault = a.read()
+		return fault
 	})
+	if fault != nil {
+		return Metadata{}, fault
+	}
+	return m, err
 }
 
-// keep copies the blob, and reads it for its diff id on the way.
-func keep(w io.Writer, archive io.Reader, found Compression, options Options) (Metadata, error) {
+// keep copies the blob, and reads it on the way.
+func keep(w io.Writer, file io.Reader, found Compression, options ArchiveOptions) (Metadata, error) {
 	blob, err := newBlobWriter(w, options.DigestFunction)
 	if err != nil {
 		return Metadata{}, err
 	}
-	tee := io.TeeReader(archive, blob)
-	plain, err := decompress(tee, found)
+	tee := io.TeeReader(file, blob)
+	plain, err := unpack(tee, found)
 	if err != nil {
 		return Metadata{}, err
 	}
-	diffID := sha256.New()
-	_, err = io.Copy(diffID, plain)
-	_ = plain.Close()
-	if err != nil {
-		return Metadata{}, fmt.Errorf("read archive: %w", err)
+	diffID := blob.digest
+	a := archive{plain: plain, to: io.Discard, warn: options.Warn}
+	if found != None {
+		diffID = sha256.New()
+		a.to = diffID
 	}
-	// What follows the compressed data belongs to the blob.
-	if _, err := io.Copy(io.Discard, tee); err != nil {
-		return Metadata{}, fmt.Errorf("read archive: %w", err)
+	err = a.read()
+	plain.Close()
+	if err != nil {
+		return Metadata{}, err
 	}
 	return blob.metadata(found, sha256Hash(diffID)), nil
-}
-
-// detect tells the compression by the first bytes.
-func detect(r *bufio.Reader) (Compression, error) {
-	start, err := r.Peek(4)
-	if err != nil && err != io.EOF {
-		return "", err
-	}
-	switch {
-	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return Gzip, nil
-	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		return Zstd, nil
-	}
-	return None, nil
-}
-
-func decompress(r io.Reader, compression Compression) (io.ReadCloser, error) {
-	switch compression {
-	case Gzip:
-		z, err := pgzip.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("read archive: %w", err)
-		}
-		return z, nil
-	case Zstd:
-		z, err := zstd.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("read archive: %w", err)
-		}
-		return z.IOReadCloser(), nil
-	}
-	return io.NopCloser(r), nil
 }

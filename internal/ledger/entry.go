@@ -100,6 +100,10 @@ func Outcomes() []Outcome {
 	return []Outcome{Pushed, Present, Superseded, Denied, Failed, Cancelled}
 }
 
+// ClassConflict is the ErrorClass of a push that wants a tag for another image than
+// another target of the same build does.
+const ClassConflict = "conflict"
+
 // Good says whether the image is in the registry as the build wanted it.
 func (o Outcome) Good() bool { return o == Pushed || o == Present }
 

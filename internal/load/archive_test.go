@@ -111,7 +111,7 @@ func TestAnArchiveWithWrongBytesIsNoImage(t *testing.T) {
 			s.cas[last] = s.cas[last][:1000]
 		case "missing":
 			delete(s.cas, last)
-			want = last + " (100 KiB) is no longer in the remote cache; rebuild the target, or raise the cache's retention"
+			want = last + " (100 KiB) is not in the remote cache"
 		}
 		var archive bytes.Buffer
 		_, err = load.WriteArchive(t.Context(), &archive, i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
@@ -123,6 +123,26 @@ func TestAnArchiveWithWrongBytesIsNoImage(t *testing.T) {
 				t.Errorf("%s: the archive has an %s", damage, end)
 			}
 		}
+	}
+}
+
+func TestALayerThatIsNotToBeDistributedIsAskedForByName(t *testing.T) {
+	s := imageScene(t, v1.Platform{OS: "windows", Architecture: "amd64"})
+	i, err := load.Select(s.spec, "")
+	check(t, err)
+	last := &i.Blobs[len(i.Blobs)-1]
+	last.MediaType, last.URLs, last.Sources = types.OCIRestrictedLayer, []string{"https://layers.example/1"}, nil
+	write := func() error {
+		_, err := load.WriteArchive(t.Context(), io.Discard, i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
+		return err
+	}
+	want := last.Digest.String() + ` (100 KiB) is not to be distributed, and was left where it is: its publisher has it at "https://layers.example/1". Fetch it, and name the file with --blob`
+	if err := write(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v, want it to contain %s", err, want)
+	}
+	last.Sources = []pushspec.Source{{CAS: last.Digest.String()}} // as --blob has it
+	if err := write(); err != nil {
+		t.Errorf("with the file: %v", err)
 	}
 }
 

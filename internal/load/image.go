@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/drayage/drayage/internal/platform"
 	"github.com/drayage/drayage/pushspec"
 )
 
@@ -59,11 +60,14 @@ type spec struct {
 	manifests map[v1.Hash]v1.Descriptor
 	blobs     map[v1.Hash]pushspec.Blob
 	documents map[v1.Hash]document
+	// listed are what indexes say of the platforms of images.
+	listed map[v1.Hash]v1.Platform
 }
 
 func open(from *pushspec.Spec) (*spec, error) {
 	s := &spec{
 		Spec: from, manifests: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]pushspec.Blob{}, documents: map[v1.Hash]document{},
+		listed: map[v1.Hash]v1.Platform{},
 	}
 	for _, d := range from.Manifests {
 		var doc document
@@ -71,6 +75,11 @@ func open(from *pushspec.Spec) (*spec, error) {
 			return nil, fmt.Errorf("read manifest %s: %w", d.Digest, err)
 		}
 		s.manifests[d.Digest], s.documents[d.Digest] = d, doc
+		for _, listed := range doc.Manifests {
+			if listed.Platform != nil {
+				s.listed[listed.Digest] = *listed.Platform
+			}
+		}
 	}
 	for _, b := range from.Blobs {
 		s.blobs[b.Digest] = b
@@ -117,14 +126,15 @@ func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 	if err := json.Unmarshal(blob.Data, &c); err != nil {
 		return Runnable{}, false, fmt.Errorf("read config %s: %w", doc.Config.Digest, err)
 	}
-	if c.OS == "" || c.OS == "unknown" {
+	is := platform.Fill(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}, s.listed[digest])
+	if is.OS == "" || is.OS == "unknown" {
 		return Runnable{}, false, nil
 	}
 	if len(c.RootFS.DiffIDs) != len(doc.Layers) {
 		return Runnable{}, false, fmt.Errorf("the manifest %s has %d layers, and its config %d", digest, len(doc.Layers), len(c.RootFS.DiffIDs))
 	}
 	return Runnable{
-		Platform: v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant},
+		Platform: is,
 		Manifest: s.manifests[digest],
 		Config:   blob.Descriptor,
 		Layers:   doc.Layers,

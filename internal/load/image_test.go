@@ -103,10 +103,16 @@ func imageScene(t *testing.T, platform v1.Platform) *scene {
 // indexScene is an index over images for platforms, in their order.
 func indexScene(t *testing.T, platforms ...v1.Platform) *scene {
 	t.Helper()
+	return indexSceneOf(t, func(p v1.Platform) v1.Platform { return p }, platforms...)
+}
+
+// indexSceneOf has images whose configs say something else than the index.
+func indexSceneOf(t *testing.T, config func(v1.Platform) v1.Platform, platforms ...v1.Platform) *scene {
+	t.Helper()
 	s := newScene("//app:load", pushspec.Destination{Registry: "docker.io", Repository: "library/app", Tags: []string{"dev"}})
 	index := v1.ImageIndex(empty.Index)
 	for _, platform := range platforms {
-		i := imageFor(t, platform)
+		i := imageFor(t, config(platform))
 		s.add(t, i)
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: i, Descriptor: v1.Descriptor{Platform: &platform}})
 	}
@@ -160,6 +166,16 @@ func TestOfAnIndexTheImageForAPlatformIsSelected(t *testing.T) {
 		if len(i.Manifests) != len(want)+1 || len(i.Blobs) != 3*len(want) || i.Root.Digest != s.spec.Root || i.Manifests[len(want)].Digest != s.spec.Root {
 			t.Errorf("%s: %d manifests, %d blobs, root %s", asked, len(i.Manifests), len(i.Blobs), i.Root.Digest)
 		}
+	}
+}
+
+func TestAnImageIsForWhatOnlyItsIndexSays(t *testing.T) {
+	s := indexSceneOf(t, func(p v1.Platform) v1.Platform { return v1.Platform{OS: p.OS, Architecture: p.Architecture} },
+		v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}, v1.Platform{OS: "linux", Architecture: "arm", Variant: "v6"})
+	i, err := load.Select(s.spec, "linux/arm/v6")
+	check(t, err)
+	if got := platforms(t, i); !slices.Equal(got, []string{"linux/arm/v6"}) || i.Manifests[0].Digest != s.spec.Manifests[1].Digest {
+		t.Errorf("selected were %v, %s", got, i.Manifests[0].Digest)
 	}
 }
 

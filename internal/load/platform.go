@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	platforms "github.com/drayage/drayage/internal/platform"
 	"github.com/drayage/drayage/pushspec"
 )
 
@@ -68,7 +69,7 @@ func choose(there []Runnable, platform string) (Runnable, error) {
 	}
 	var names []string
 	for _, r := range there {
-		if name := r.Platform.String(); !slices.Contains(names, name) {
+		if name := platforms.Name(r.Platform); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -54,10 +54,26 @@ func (s Sources) open(ctx context.Context, blob pushspec.Blob, offset int64) (io
 		failures = append(failures, err)
 	}
 	err := errors.Join(failures...)
+	if !pushspec.Distributable(blob.MediaType) {
+		return nil, notHere(blob, err)
+	}
 	if _, ok := errors.AsType[*cas.NotFoundError](err); ok && len(failures) == 1 {
-		return nil, fmt.Errorf("%s is no longer in the remote cache; rebuild the target, or raise the cache's retention", What(blob.Descriptor))
+		return nil, &missingError{blob: blob, err: err}
 	}
 	return nil, fmt.Errorf("%s: %w", What(blob.Descriptor), err)
+}
+
+// notHere says where a layer can be had that did not come along with its image.
+func notHere(blob pushspec.Blob, err error) error {
+	where := "its descriptor has no urls"
+	if len(blob.URLs) > 0 {
+		where = fmt.Sprintf("its publisher has it at %q", blob.URLs[0])
+	}
+	text := fmt.Sprintf("%s is not to be distributed, and was left where it is: %s. Fetch it, and name the file with --blob", What(blob.Descriptor), where)
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	return errors.New(text)
 }
 
 func (s Sources) openOne(ctx context.Context, blob pushspec.Blob, source pushspec.Source, offset int64) (io.ReadCloser, error) {
@@ -79,6 +95,23 @@ func (s Sources) openOne(ctx context.Context, blob pushspec.Blob, source pushspe
 	digest.Size = blob.Size
 	return s.CAS.Stream(ctx, cas.Blob{Instance: s.Instance, Digest: digest}, offset)
 }
+
+// missingError says that the remote cache does not have a blob, and that nobody else
+// does.
+type missingError struct {
+	blob pushspec.Blob
+	err  error
+}
+
+func (e *missingError) Error() string {
+	text := What(e.blob.Descriptor)
+	if target := e.blob.Target(); target != "" {
+		text += " of " + target
+	}
+	return text + " is not in the remote cache"
+}
+
+func (e *missingError) Unwrap() error { return e.err }
 
 // counted counts what is read.
 type counted struct {

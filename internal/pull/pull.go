@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/drayage/drayage/internal/layer"
+	"github.com/drayage/drayage/internal/platform"
 	"github.com/drayage/drayage/pushspec"
 )
 
@@ -31,23 +32,33 @@ type Request struct {
 	// Platforms of an index that are wanted, as "os/architecture[/variant]". None:
 	// all that it has.
 	Platforms []string
+	// Nondistributable has [Write] fetch layers as well that are not to be distributed.
+	Nondistributable bool
 }
 
 // Image is the metadata of one platform's image.
 type Image struct {
+	// blobs are where [Write] has the layers from.
+	blobs blobs
+
 	Platform v1.Platform
 	Digest   v1.Hash
 	// Manifest and Config are the exact bytes that the registry has.
 	Manifest, Config []byte
 	Layers           []layer.Metadata
 
-	image v1.Image
+	// listed is what the index says that lists the image, config what its config does.
+	listed, config v1.Platform
+
+	image            v1.Image
+	nondistributable bool
 }
 
 // Pull fetches the metadata of the image, or of each wanted image of an index.
 // Registries are spoken to with the options given: keychain, transport.
 func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Image, error) {
-	options = append(slices.Clip(options), remote.WithContext(ctx))
+	watched := &pages{inner: remote.DefaultTransport}
+	options = append([]remote.Option{remote.WithTransport(watched)}, append(slices.Clip(options), remote.WithContext(ctx))...)
 	what := request.Registry + "/" + request.Repository
 	if request.Digest == "" {
 		return nil, fmt.Errorf("pull %s: %w", what, missingDigest(request, options))
@@ -59,16 +70,22 @@ func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Ima
 	if err != nil {
 		return nil, fmt.Errorf("pull %s: %w", what, err)
 	}
+	puller, err := remote.NewPuller(options...)
+	if err != nil {
+		return nil, fmt.Errorf("pull %s: %w", what, err)
+	}
 	var failures []error
 	for _, place := range places {
 		images, err := pullFrom(place, request, options)
 		if err == nil {
 			for i := range images {
+				images[i].blobs = blobs{ctx: ctx, puller: puller, places: startingWith(place, places), pages: watched}
 				addSources(images[i].Layers, places)
+				images[i].nondistributable = request.Nondistributable
 			}
 			return images, nil
 		}
-		failures = append(failures, err)
+		failures = append(failures, watched.explain(err))
 	}
 	return nil, fmt.Errorf("pull %s: %w", what, errors.Join(failures...))
 }
@@ -139,27 +156,36 @@ func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := len(manifest.Manifests); n > pushspec.MaxManifests {
+		return nil, fmt.Errorf("%s lists %d manifests, which is over the limit of %d", request.Digest, n, pushspec.MaxManifests)
+	}
 	var images []Image
 	var has []string
 	for _, d := range manifest.Manifests {
-		// What is no image to run bears "unknown": attestations, say.
-		if !d.MediaType.IsImage() || d.Platform == nil || d.Platform.OS == "unknown" || d.Platform.OS == "" {
+		if !d.MediaType.IsImage() {
 			continue
 		}
-		has = append(has, platformName(*d.Platform))
-		if len(request.Platforms) > 0 && !slices.ContainsFunc(request.Platforms, func(p string) bool { return isPlatform(*d.Platform, p) }) {
+		listed := v1.Platform{}
+		if d.Platform != nil {
+			listed = *d.Platform
+		}
+		if settled(listed) && !request.wants(listed) {
+			if runs(listed) {
+				has = append(has, platform.Name(listed))
+			}
 			continue
 		}
-		image, err := index.Image(d.Digest)
+		one, err := fromEntry(index, d, listed)
 		if err != nil {
 			return nil, err
 		}
-		one, err := metadata(image)
-		if err != nil {
-			return nil, err
+		if one == nil {
+			continue
 		}
-		one.Platform = *d.Platform
-		images = append(images, one)
+		has = append(has, platform.Name(one.Platform))
+		if request.wants(one.Platform) {
+			images = append(images, *one)
+		}
 	}
 	for _, wanted := range request.Platforms {
 		if !slices.ContainsFunc(images, func(i Image) bool { return i.is(wanted) }) {
@@ -172,6 +198,46 @@ func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
 	return images, nil
 }
 
+// wants tells whether the image for a platform of an index is to be pulled.
+func (r Request) wants(p v1.Platform) bool {
+	return runs(p) && (len(r.Platforms) == 0 || slices.ContainsFunc(r.Platforms, func(wanted string) bool { return isPlatform(p, wanted) }))
+}
+
+// fromEntry reads the metadata of an image that an index lists, or nil of what is no
+// image to run.
+func fromEntry(index v1.ImageIndex, d v1.Descriptor, listed v1.Platform) (*Image, error) {
+	image, err := index.Image(d.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if !settled(listed) {
+		manifest, err := image.Manifest()
+		if err != nil {
+			return nil, err
+		}
+		if !manifest.Config.MediaType.IsConfig() {
+			return nil, nil
+		}
+	}
+	one, err := metadata(image)
+	if errors.Is(err, errNoContainer) && !settled(listed) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	one.listed = listed
+	one.config = one.Platform
+	one.Platform = platformOf(one.config, listed)
+	if !runs(one.Platform) {
+		return nil, nil
+	}
+	return &one, nil
+}
+
+// errNoContainer says that what looks like an image is something else.
+var errNoContainer = errors.New("is no container image")
+
 // metadata reads what is to be known of an image; the layers' sources are not
 // set yet.
 func metadata(image v1.Image) (Image, error) {
@@ -183,11 +249,14 @@ func metadata(image v1.Image) (Image, error) {
 	if one.Manifest, err = image.RawManifest(); err != nil {
 		return Image{}, err
 	}
-	if one.Config, err = image.RawConfigFile(); err != nil {
-		return Image{}, err
-	}
 	manifest, err := image.Manifest()
 	if err != nil {
+		return Image{}, err
+	}
+	if size := max(int64(len(one.Manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
+		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes, which is over the limit of %d MiB", one.Digest, size, pushspec.MaxDataSize>>20)
+	}
+	if one.Config, err = image.RawConfigFile(); err != nil {
 		return Image{}, err
 	}
 	config, err := image.ConfigFile()
@@ -195,10 +264,10 @@ func metadata(image v1.Image) (Image, error) {
 		return Image{}, err
 	}
 	if len(manifest.Layers) != len(config.RootFS.DiffIDs) {
-		return Image{}, fmt.Errorf("%s is no container image: %d layers, and %d diff ids in its config", one.Digest, len(manifest.Layers), len(config.RootFS.DiffIDs))
+		return Image{}, fmt.Errorf("%s %w: %d layers, and %d diff ids in its config", one.Digest, errNoContainer, len(manifest.Layers), len(config.RootFS.DiffIDs))
 	}
-	if platform := config.Platform(); platform != nil {
-		one.Platform = *platform
+	if p := config.Platform(); p != nil {
+		one.Platform = *p
 	}
 	for i, d := range manifest.Layers {
 		d.Data = nil

@@ -1,11 +1,12 @@
 package pull
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/drayage/drayage/internal/platform"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Written is what [Write] wrote, for the repository rule that makes targets of
@@ -20,9 +21,13 @@ type Written struct {
 
 	Manifest string `json:"manifest"`
 	Config   string `json:"config"`
+	// Platform is the file of what the index says of the platform and the config does
+	// not, or "".
+	Platform string `json:"platform"`
 	// Layers are the files of the layers' metadata, the lowest first.
 	Layers []string `json:"layers"`
-	// Blobs are the layers themselves, if they were asked for.
+	// Blobs are the layers themselves, if they were asked for, less those that are not
+	// to be distributed.
 	Blobs []string `json:"blobs"`
 }
 
@@ -39,7 +44,7 @@ func Write(dir string, images []Image, withLayers bool) ([]Written, error) {
 		taken[label] = true
 		w, err := image.write(dir, label, withLayers)
 		if err != nil {
-			return nil, fmt.Errorf("write image for %s: %w", platformName(image.Platform), err)
+			return nil, fmt.Errorf("write image for %s: %w", platform.Name(image.Platform), err)
 		}
 		written = append(written, w)
 	}
@@ -60,6 +65,16 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 	if err := os.WriteFile(filepath.Join(dir, w.Config), i.Config, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
+	listed, err := i.onlyListed()
+	if err != nil {
+		return w, err
+	}
+	if listed != nil {
+		w.Platform = label + "/platform.json"
+		if err := os.WriteFile(filepath.Join(dir, w.Platform), listed, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
+			return w, err
+		}
+	}
 	for n, l := range i.Layers {
 		path := fmt.Sprintf("%s/%d.layer.json", label, n)
 		if err := l.WriteFile(filepath.Join(dir, path)); err != nil {
@@ -75,27 +90,14 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 		return w, err
 	}
 	for n, l := range layers {
+		if !i.nondistributable && !pushspec.Distributable(i.Layers[n].MediaType) {
+			continue
+		}
 		path := fmt.Sprintf("%s/%d.blob", label, n)
-		if err := writeBlob(filepath.Join(dir, path), l.Compressed); err != nil {
+		if err := i.blobs.fetch(filepath.Join(dir, path), i.Layers[n].Descriptor, l.Compressed); err != nil {
 			return w, fmt.Errorf("fetch layer %s: %w", i.Layers[n].Digest, err)
 		}
 		w.Blobs = append(w.Blobs, path)
 	}
 	return w, nil
-}
-
-// writeBlob writes what open gives; the registry client checks its digest.
-func writeBlob(path string, open func() (io.ReadCloser, error)) (err error) {
-	blob, err := open()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = blob.Close() }()
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	_, err = io.Copy(file, blob)
-	return err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/store"
 )
 
@@ -114,6 +115,9 @@ type CAS struct {
 	// CredentialHelper is a program that speaks Bazel's credential helper protocol;
 	// the headers that it gives are sent with every call.
 	CredentialHelper string `yaml:"credential_helper"`
+	// Grace is how long a layer is waited for that the cache does not have: Bazel may
+	// upload it after it has told of it. Defaults to [haul.DefaultGrace].
+	Grace time.Duration `yaml:"grace"`
 }
 
 // CASRegistry says whether the daemon serves a registry of its own, from which the
@@ -278,6 +282,7 @@ func Defaults() Config {
 		Retention:     Retention(store.DefaultRetention()),
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
+		CAS:           CAS{Grace: haul.DefaultGrace},
 		CASRegistry:   CASRegistry{Folder: "drayage-registry"},
 		Relay: Relay{
 			MaxStreams:       bes.DefaultMaxStreams,
@@ -388,6 +393,9 @@ func (c *Config) Check() error {
 	}
 	if c.Workers < 1 {
 		return fmt.Errorf("workers: %d is less than 1", c.Workers)
+	}
+	if c.CAS.Grace < 0 {
+		return fmt.Errorf("cas.grace: %s is less than zero", c.CAS.Grace)
 	}
 	if c.ShutdownGrace < 0 {
 		return fmt.Errorf("shutdown_grace: %s is less than zero", c.ShutdownGrace)

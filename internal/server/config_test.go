@@ -50,7 +50,7 @@ ledger: {key_file: log.key}
 stall_limit: 4s
 retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h}
 webhooks: [{name: chat, url: "https://chat", secret_file: s}]
-cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h}
+cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h, grace: 12s}
 registry_credential_helper: /bin/r
 backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper, keepalive: 1m,
@@ -86,7 +86,7 @@ log: {level: debug, format: console}
 		StallLimit:               4 * time.Second,
 		Retention:                Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
-		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h"},
+		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
 		RegistryCredentialHelper: "/bin/r",
 		Backends: []Backend{{
 			Name: "bes", Address: "grpcs://bes", Mode: ModeRequired, Headers: map[string]string{"c": "d"},
@@ -143,6 +143,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"tls: cert and key go together", func(c *Config) { c.TLS.Cert = "c.pem" }},
 		{"tls: client_ca needs cert", func(c *Config) { c.TLS.ClientCA = "ca.pem" }},
 		{"cas.address: is missing", func(c *Config) { c.CAS.Address = "" }},
+		{"cas.grace: -1s is less", func(c *Config) { c.CAS.Grace = -time.Second }},
 		{"store: is empty", func(c *Config) { c.Store = "" }},
 		{"stall_limit: 1s is less than 3s", func(c *Config) { c.StallLimit = time.Second }},
 		{"retention: jobs, invocations", func(c *Config) { c.Retention.Jobs = 0 }},

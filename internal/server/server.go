@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,8 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access, Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access, Cache: d.config.CAS.Address,
+		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
 	closeListeners = nil // theirs now
@@ -214,7 +216,10 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 		Keychain: keychain.New(helper...),
 		Insecure: plain, Settings: registrySettings(d.config.Registries), UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
-	return haul.New(haul.Options{CAS: d.cas, Registries: registries, Logger: d.logger})
+	return haul.New(haul.Options{
+		CAS: d.cas, Registries: registries, Logger: d.logger,
+		Grace: cmp.Or(d.config.CAS.Grace, -1), // zero is a wish here, and the default there
+	})
 }
 
 func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {

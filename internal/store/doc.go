@@ -29,7 +29,8 @@
 //
 // A registry writes what it is told last. [Store.ClaimTags] puts an order into
 // that: a worker asks before it writes, one job at a time may write a tag, and a
-// build that was started before the one that wrote it last may not.
+// build that was started before the one that wrote it last may not. Of two targets
+// of one build that want it for two images the first label has it.
 //
 // # The log
 //

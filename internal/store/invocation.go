@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,6 +22,10 @@ type Invocation struct {
 	// Status is the workspace status, Metadata what came as --build_metadata.
 	Status   map[string]string `json:"status,omitzero"`
 	Metadata map[string]string `json:"metadata,omitzero"`
+	// Flags say which caches the build used, by the names of Bazel's flags.
+	Flags map[string]string `json:"flags,omitzero"`
+	// Unsent tells of files that Bazel could not upload to the remote cache.
+	Unsent Unsent `json:"unsent,omitzero"`
 	// ExitCode is Bazel's name of the build's exit code: "SUCCESS".
 	ExitCode string `json:"exitCode,omitzero"`
 	// Finished says that the whole stream has arrived.
@@ -29,6 +34,37 @@ type Invocation struct {
 	// Absent are targets of which no push spec came. Those that are saved add to
 	// those that were; [Store.Expected] reads them.
 	Absent []Absent `json:"-"`
+}
+
+// Unsent tells of files that Bazel could not upload to the remote cache.
+type Unsent struct {
+	// Digests are hexadecimal, up to maxUnsent of them.
+	Digests []string `json:"digests,omitzero"`
+	// More says that there were more than are kept.
+	More bool `json:"more,omitzero"`
+	// Code is the name of the gRPC status that was the reason, or "".
+	Code string `json:"code,omitzero"`
+}
+
+// maxUnsent bounds the digests that are kept of an invocation.
+const maxUnsent = 256
+
+// merge adds what news says to what was known.
+func (u Unsent) merge(news Unsent) Unsent {
+	for _, digest := range news.Digests {
+		switch {
+		case slices.Contains(u.Digests, digest):
+		case len(u.Digests) >= maxUnsent:
+			u.More = true
+		default:
+			u.Digests = append(slices.Clip(u.Digests), cleanText(digest))
+		}
+	}
+	u.More = u.More || news.More
+	if news.Code != "" {
+		u.Code = cleanText(news.Code)
+	}
+	return u
 }
 
 // merge adds what news says to what was known. What news leaves empty stays as
@@ -51,6 +87,8 @@ func (i Invocation) merge(news Invocation) Invocation {
 	}
 	i.Status = mergeMaps(i.Status, news.Status)
 	i.Metadata = mergeMaps(i.Metadata, news.Metadata)
+	i.Flags = mergeMaps(i.Flags, news.Flags)
+	i.Unsent = i.Unsent.merge(news.Unsent)
 	i.Finished = i.Finished || news.Finished
 	return i
 }

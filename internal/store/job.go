@@ -24,6 +24,9 @@ type Job struct {
 	Client string `json:"client,omitempty"`
 	// Priority orders the jobs that wait. Zero means [PriorityNormal].
 	Priority Priority `json:"priority,omitempty"`
+	// Uncached is the tag of the target that keeps its push spec out of remote caches,
+	// if it has one.
+	Uncached string `json:"uncached,omitempty"`
 }
 
 // Priority is one of four; the lowest number goes first.
@@ -43,6 +46,10 @@ type SpecRef struct {
 	Function string `json:"function,omitempty"`
 	Hash     string `json:"hash,omitempty"`
 	Size     int64  `json:"size,omitempty"`
+	// Host is the CAS as the build event names it: host and port.
+	Host string `json:"host,omitempty"`
+	// Local says that the event names a file of the machine that ran Bazel, and no CAS.
+	Local bool `json:"local,omitempty"`
 	// Inline holds the spec where the build event itself carried it.
 	Inline []byte `json:"inline,omitempty"`
 }
@@ -123,7 +130,7 @@ func (e *PostponeError) Error() string { return fmt.Sprintf("postponed by %s", e
 func (j Job) clean() Job {
 	for _, field := range []*string{
 		&j.Invocation, &j.Build, &j.Target, &j.Configuration, &j.Aspect, &j.Client,
-		&j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash,
+		&j.Uncached, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
 	} {
 		*field = cleanText(*field)
 	}

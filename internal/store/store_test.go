@@ -295,6 +295,8 @@ func TestInvocationsAreMerged(t *testing.T) {
 			{ID: "inv", Command: "build", Status: map[string]string{"B": "2"}},
 			{ID: "inv", ExitCode: "SUCCESS", Finished: true},
 			{ID: "inv", Metadata: map[string]string{"C": "3"}},
+			{ID: "inv", Flags: map[string]string{"remote_cache": ""}, Unsent: Unsent{Digests: []string{"ab"}}},
+			{ID: "inv", Flags: map[string]string{"disk_cache": "set"}, Unsent: Unsent{Code: "UNAVAILABLE"}},
 		} {
 			if err := s.SaveInvocation(t.Context(), news); err != nil {
 				t.Fatal(err)
@@ -307,6 +309,7 @@ func TestInvocationsAreMerged(t *testing.T) {
 		want := Invocation{
 			ID: "inv", Build: "b", Command: "build", Started: started, ExitCode: "SUCCESS", Finished: true,
 			Status: map[string]string{"A": "1", "B": "2"}, Metadata: map[string]string{"C": "3"},
+			Flags: map[string]string{"remote_cache": "", "disk_cache": "set"}, Unsent: Unsent{Digests: []string{"ab"}, Code: "UNAVAILABLE"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

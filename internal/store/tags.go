@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drayage/drayage/internal/ledger"
@@ -22,8 +24,8 @@ var ErrLost = errors.New("the job was given to another worker")
 type TagClaim struct {
 	Registry, Repository string
 	Tags                 []string
-	// Digest is what the tags are to point to.
-	Digest string
+	// Digest is what the tags are to point to, and Target what asks for it.
+	Digest, Target string
 	// Invocation and Started say which build it is. The later a build was started
 	// the newer it is. Zero counts as now.
 	Invocation string
@@ -39,7 +41,23 @@ type TagGrant struct {
 	// Superseded are the tags that a newer build has written. They stay as they
 	// are.
 	Superseded []SupersededTag
+	// Conflicts are the tags under which another target of the same build has pushed
+	// another image. If one of them is the other target's, no tag is granted at all.
+	Conflicts []ConflictingTag
 }
+
+// ConflictingTag is a tag that two targets of one build want for two images. It is the
+// one's whose label comes first, byte by byte, and of one target that of the lower
+// digest: whichever of them is pushed first, the tag ends up at the same image.
+type ConflictingTag struct {
+	Name string
+	// Digest is what the other Target has pushed.
+	Digest, Target string
+	// Ours says that the tag is the claim's, and that the other's image had it.
+	Ours bool
+}
+
+func isOthers(c ConflictingTag) bool { return !c.Ours }
 
 // SupersededTag is a tag that points to a newer build's image.
 type SupersededTag struct {
@@ -53,7 +71,8 @@ type SupersededTag struct {
 // ClaimTags is asked right before tags are written. It keeps an older build that
 // finishes late from writing over a newer one's tags, and a worker that has lost
 // its job from writing at all. The tags that are granted count as written by this
-// build when the job ends as pushed, present or superseded.
+// build when the job ends as pushed, present or superseded, or for want of tags of their
+// own ([ledger.ClassConflict]).
 //
 // The error is [ErrLost] where the attempt is not the job's current one, and a
 // [*PostponeError] while another job is writing one of the tags; [Worker.Work]
@@ -73,7 +92,7 @@ func (s *Store) ClaimTags(ctx context.Context, attempt Attempt, claim TagClaim) 
 	if c.lost {
 		return TagGrant{}, ErrLost
 	}
-	if c.busy > 0 {
+	if c.busy > 0 && !slices.ContainsFunc(c.grant.Conflicts, isOthers) {
 		return TagGrant{}, &PostponeError{After: c.busy}
 	}
 	return c.grant, nil
@@ -107,32 +126,47 @@ func (s *Store) claim(ctx context.Context, batch []*tagClaim) error {
 			if err := s.claimOne(ctx, tx, c); err != nil {
 				return err
 			}
+			if slices.ContainsFunc(c.grant.Conflicts, isOthers) {
+				c.grant.Tags = nil
+				if _, err := tx.exec(ctx, `UPDATE tag_fence SET lease_job = NULL WHERE lease_job = ?`, c.job); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
 }
 
-// claimOne takes the lease of every tag that is free and not a newer build's.
+// claimOne takes the lease of every tag that is free, and neither a newer build's nor
+// another target's of this one.
 func (s *Store) claimOne(ctx context.Context, tx conn, c *tagClaim) error {
 	now := s.now()
 	until := now.Add(tagLease)
 	var args []any
 	for _, tag := range c.Tags {
-		args = append(args, c.Registry, c.Repository, tag, c.job, micros(until), micros(c.Started), c.Invocation, c.Digest)
+		args = append(args, c.Registry, c.Repository, tag, c.job, micros(until), micros(c.Started), c.Invocation, c.Digest, c.Target)
 	}
 	granted := map[string]bool{}
-	err := tx.query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_invocation, lease_digest)
-		VALUES `+values(len(c.Tags), "(?,?,?,?,?,?,?,?)")+`
+	err := tx.query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_invocation, lease_digest, lease_target)
+		VALUES `+values(len(c.Tags), "(?,?,?,?,?,?,?,?,?)")+`
 		ON CONFLICT (registry, repository, tag) DO UPDATE SET lease_job = excluded.lease_job, lease_until = excluded.lease_until,
-			lease_started = excluded.lease_started, lease_invocation = excluded.lease_invocation, lease_digest = excluded.lease_digest
+			lease_started = excluded.lease_started, lease_invocation = excluded.lease_invocation, lease_digest = excluded.lease_digest,
+			lease_target = excluded.lease_target
 		WHERE (tag_fence.lease_job IS NULL OR tag_fence.lease_job = excluded.lease_job OR tag_fence.lease_until <= ?)
 			AND (tag_fence.started <= excluded.lease_started OR tag_fence.digest = excluded.lease_digest)
-		RETURNING tag`, append(args, micros(now)), func(scan func(...any) error) error {
-		var tag string
-		if err := scan(&tag); err != nil {
+			AND (tag_fence.invocation_id <> excluded.lease_invocation OR tag_fence.digest = excluded.lease_digest OR tag_fence.target = ''
+				OR (tag_fence.target, tag_fence.digest) > (excluded.lease_target, excluded.lease_digest))
+		RETURNING tag, invocation_id, digest, target`, append(args, micros(now)), func(scan func(...any) error) error {
+		var tag, invocation string
+		other := ConflictingTag{Ours: true}
+		if err := scan(&tag, &invocation, &other.Digest, &other.Target); err != nil {
 			return err
 		}
 		granted[tag] = true
+		if invocation == c.Invocation && other.Digest != c.Digest && other.Target != "" {
+			other.Name = tag
+			c.grant.Conflicts = append(c.grant.Conflicts, other)
+		}
 		return nil
 	})
 	if err != nil {
@@ -154,11 +188,17 @@ func (s *Store) claimOne(ctx context.Context, tx conn, c *tagClaim) error {
 // refusedTag finds out why a tag was not granted.
 func (s *Store) refusedTag(ctx context.Context, tx conn, c *tagClaim, tag string, now time.Time) error {
 	newer := SupersededTag{Name: tag}
+	var target string
 	var started, until int64
-	_, err := queryRow(ctx, tx, `SELECT started, invocation_id, digest, lease_until FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
-		[]any{c.Registry, c.Repository, tag}, &started, &newer.Invocation, &newer.Digest, &until)
+	_, err := queryRow(ctx, tx, `SELECT started, invocation_id, digest, target, lease_until FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
+		[]any{c.Registry, c.Repository, tag}, &started, &newer.Invocation, &newer.Digest, &target, &until)
 	if err != nil {
 		return err
+	}
+	if newer.Invocation == c.Invocation && newer.Digest != c.Digest && target != "" &&
+		cmp.Or(strings.Compare(target, c.Target), strings.Compare(newer.Digest, c.Digest)) < 0 {
+		c.grant.Conflicts = append(c.grant.Conflicts, ConflictingTag{Name: tag, Digest: newer.Digest, Target: target})
+		return nil
 	}
 	if started > micros(c.Started) && newer.Digest != c.Digest {
 		newer.Started = fromMicros(started)
@@ -176,7 +216,7 @@ func (s *Store) releaseTags(ctx context.Context, tx conn, batch []*settlement) e
 	for _, b := range batch {
 		switch {
 		case b.lost:
-		case b.entry != nil && (b.entry.Outcome.Good() || b.entry.Outcome == ledger.Superseded):
+		case b.entry != nil && (b.entry.Outcome.Good() || b.entry.Outcome == ledger.Superseded || b.entry.ErrorClass == ledger.ClassConflict):
 			wrote = append(wrote, b.job)
 		default:
 			others = append(others, b.job)
@@ -186,7 +226,10 @@ func (s *Store) releaseTags(ctx context.Context, tx conn, batch []*settlement) e
 		set  string
 		jobs []any
 	}{
-		{`started = lease_started, invocation_id = lease_invocation, digest = lease_digest, lease_job = NULL`, wrote},
+		// Of targets that push the same image under a tag, the first label stands for all.
+		{`started = lease_started, invocation_id = lease_invocation, digest = lease_digest, lease_job = NULL,
+			target = CASE WHEN invocation_id = lease_invocation AND digest = lease_digest AND target <> '' AND target < lease_target
+				THEN target ELSE lease_target END`, wrote},
 		{`lease_job = NULL`, others},
 	} {
 		if len(update.jobs) == 0 {

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -126,6 +128,149 @@ func TestTheSameDigestIsNeverSuperseded(t *testing.T) {
 		claim.Digest = "sha256:newer"
 		if grant, err := s.ClaimTags(t.Context(), older, claim); err != nil || len(grant.Tags) != 1 {
 			t.Errorf("grant %+v, error %v; want the tag", grant, err)
+		}
+	})
+}
+
+// wants is a claim of one build's target for the tag latest.
+func wants(target, image string) TagClaim {
+	claim := claimOf("build", monday, "latest")
+	claim.Target, claim.Digest = target, "sha256:"+image
+	return claim
+}
+
+// pushes has a target of the build push an image, and returns what it was granted.
+func pushes(t *testing.T, s *Store, target, image string) TagGrant {
+	t.Helper()
+	attempt := running(t, s, target+image+rand.Text())
+	grant, err := s.ClaimTags(t.Context(), attempt, wants(target, image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := ledger.Entry{Outcome: ledger.Pushed}
+	if len(grant.Conflicts) > 0 {
+		entry = ledger.Entry{Outcome: ledger.Failed, ErrorClass: ledger.ClassConflict}
+	}
+	end := s.judge(t.Context(), Job{Invocation: "build", Target: target}, attempt, s.now(), entry, nil)
+	if err := s.settled.do(t.Context(), "build", 1, end); err != nil {
+		t.Fatal(err)
+	}
+	return grant
+}
+
+func TestOfTwoTargetsThatWantOneTagTheFirstLabelHasItWhicheverComesFirst(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		pushes(t, s, "//a", "1")
+		grant := pushes(t, s, "//b", "2")
+		if diff := cmp.Diff([]ConflictingTag{{Name: "latest", Target: "//a", Digest: "sha256:1"}}, grant.Conflicts); diff != "" || len(grant.Tags) != 0 {
+			t.Errorf("the second label comes second: tags %v, conflicts (-want +got):\n%s", grant.Tags, diff)
+		}
+	})
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		pushes(t, s, "//b", "2")
+		grant := pushes(t, s, "//a", "1")
+		if diff := cmp.Diff([]ConflictingTag{{Name: "latest", Target: "//b", Digest: "sha256:2", Ours: true}}, grant.Conflicts); diff != "" || len(grant.Tags) != 1 {
+			t.Errorf("the first label comes second: tags %v, conflicts (-want +got):\n%s", grant.Tags, diff)
+		}
+		// It has the tag from now on.
+		if grant := pushes(t, s, "//b", "2"); len(grant.Tags) != 0 || len(grant.Conflicts) != 1 || grant.Conflicts[0].Target != "//a" {
+			t.Errorf("once more: %+v", grant)
+		}
+		if grant := pushes(t, s, "//a", "1"); len(grant.Tags) != 1 || len(grant.Conflicts) != 0 {
+			t.Errorf("the first label once more: %+v", grant)
+		}
+	})
+}
+
+// The last is the image that the tag is at.
+func TestATagEndsUpAtOneImageInWhateverOrderItsTargetsCome(t *testing.T) {
+	targets := []struct{ target, image string }{{"//a", "1"}, {"//b", "2"}, {"//c", "1"}, {"//a", "9"}}
+	on(t, "sqlite", func(t *testing.T, db place) {
+		orders := permutations(len(targets))
+		for _, order := range orders {
+			s := db.open(t, Options{})
+			at := ""
+			for _, i := range order {
+				if grant := pushes(t, s, targets[i].target, targets[i].image); len(grant.Tags) > 0 {
+					at = targets[i].image
+				}
+			}
+			if at != "1" {
+				t.Errorf("in the order %v the tag ends up at %s", order, at)
+			}
+			_ = s.Close()
+		}
+		if len(orders) != 24 {
+			t.Errorf("%d orders were tried", len(orders))
+		}
+	})
+}
+
+func permutations(n int) [][]int {
+	if n == 0 {
+		return [][]int{nil}
+	}
+	var all [][]int
+	for _, shorter := range permutations(n - 1) {
+		for at := range n {
+			all = append(all, slices.Insert(slices.Clone(shorter), at, n-1))
+		}
+	}
+	return all
+}
+
+func TestTwoTargetsOfOneImageShareATagAndOtherBuildsAreNoConflict(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		for _, target := range []string{"//a", "//b", "//a"} {
+			if grant := pushes(t, s, target, "1"); len(grant.Tags) != 1 || len(grant.Conflicts) != 0 {
+				t.Errorf("%s: %+v", target, grant)
+			}
+		}
+		later := running(t, s, "later")
+		claim := claimOf("later", tuesday, "latest")
+		claim.Target = "//z"
+		if grant, err := s.ClaimTags(t.Context(), later, claim); err != nil || len(grant.Tags) != 1 || len(grant.Conflicts) != 0 {
+			t.Errorf("another build: %+v, error %v", grant, err)
+		}
+	})
+}
+
+func TestATargetThatLosesATagGetsNoOther(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		pushes(t, s, "//a", "1")
+		loser, other := running(t, s, "loser"), running(t, s, "other")
+		claim := wants("//b", "2")
+		claim.Tags = []string{"latest", "b"}
+		if grant, err := s.ClaimTags(t.Context(), loser, claim); err != nil || len(grant.Tags) != 0 || len(grant.Conflicts) != 1 {
+			t.Errorf("grant %+v, error %v", grant, err)
+		}
+		// The tag that it did not get is not leased to it either.
+		claim = wants("//c", "3")
+		claim.Tags = []string{"b"}
+		if grant, err := s.ClaimTags(t.Context(), other, claim); err != nil || len(grant.Tags) != 1 || len(grant.Conflicts) != 0 {
+			t.Errorf("grant %+v, error %v", grant, err)
+		}
+	})
+}
+
+func TestATagThatIsBeingWrittenIsWaitedForByTheOtherTarget(t *testing.T) {
+	onEach(t, func(t *testing.T, db place) {
+		s := db.open(t, Options{})
+		first, second := running(t, s, "first"), running(t, s, "second")
+		if _, err := s.ClaimTags(t.Context(), second, wants("//b", "2")); err != nil {
+			t.Fatal(err)
+		}
+		var postponed *PostponeError
+		if _, err := s.ClaimTags(t.Context(), first, wants("//a", "1")); !errors.As(err, &postponed) {
+			t.Errorf("the error is %v, want a postponement", err)
+		}
+		ends(t, s, second, "build", ledger.Failed) // for a reason of its own: it has pushed nothing
+		if grant, err := s.ClaimTags(t.Context(), first, wants("//a", "1")); err != nil || len(grant.Tags) != 1 || len(grant.Conflicts) != 0 {
+			t.Errorf("grant %+v, error %v", grant, err)
 		}
 	})
 }

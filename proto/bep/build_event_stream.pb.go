@@ -114,6 +114,7 @@ type BuildEventId struct {
 	//	*BuildEventId_Started
 	//	*BuildEventId_TargetCompleted
 	//	*BuildEventId_BuildFinished
+	//	*BuildEventId_OptionsParsed
 	//	*BuildEventId_NamedSet
 	//	*BuildEventId_WorkspaceStatus
 	//	*BuildEventId_Configuration
@@ -194,6 +195,15 @@ func (x *BuildEventId) GetBuildFinished() *BuildEventId_BuildFinishedId {
 	if x != nil {
 		if x, ok := x.Id.(*BuildEventId_BuildFinished); ok {
 			return x.BuildFinished
+		}
+	}
+	return nil
+}
+
+func (x *BuildEventId) GetOptionsParsed() *BuildEventId_OptionsParsedId {
+	if x != nil {
+		if x, ok := x.Id.(*BuildEventId_OptionsParsed); ok {
+			return x.OptionsParsed
 		}
 	}
 	return nil
@@ -282,6 +292,10 @@ type BuildEventId_BuildFinished struct {
 	BuildFinished *BuildEventId_BuildFinishedId `protobuf:"bytes,9,opt,name=build_finished,json=buildFinished,proto3,oneof"`
 }
 
+type BuildEventId_OptionsParsed struct {
+	OptionsParsed *BuildEventId_OptionsParsedId `protobuf:"bytes,12,opt,name=options_parsed,json=optionsParsed,proto3,oneof"`
+}
+
 type BuildEventId_NamedSet struct {
 	NamedSet *BuildEventId_NamedSetOfFilesId `protobuf:"bytes,13,opt,name=named_set,json=namedSet,proto3,oneof"`
 }
@@ -317,6 +331,8 @@ func (*BuildEventId_Started) isBuildEventId_Id() {}
 func (*BuildEventId_TargetCompleted) isBuildEventId_Id() {}
 
 func (*BuildEventId_BuildFinished) isBuildEventId_Id() {}
+
+func (*BuildEventId_OptionsParsed) isBuildEventId_Id() {}
 
 func (*BuildEventId_NamedSet) isBuildEventId_Id() {}
 
@@ -532,6 +548,52 @@ func (x *BuildStarted) GetStartTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// The options of the command, as Bazel writes them: "--name=value", "--noname".
+type OptionsParsed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of configuration files, too.
+	CmdLine       []string `protobuf:"bytes,3,rep,name=cmd_line,json=cmdLine,proto3" json:"cmd_line,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptionsParsed) Reset() {
+	*x = OptionsParsed{}
+	mi := &file_bep_build_event_stream_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptionsParsed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptionsParsed) ProtoMessage() {}
+
+func (x *OptionsParsed) ProtoReflect() protoreflect.Message {
+	mi := &file_bep_build_event_stream_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptionsParsed.ProtoReflect.Descriptor instead.
+func (*OptionsParsed) Descriptor() ([]byte, []int) {
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *OptionsParsed) GetCmdLine() []string {
+	if x != nil {
+		return x.CmdLine
+	}
+	return nil
+}
+
 // One file.
 type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -553,7 +615,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[4]
+	mi := &file_bep_build_event_stream_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +627,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[4]
+	mi := &file_bep_build_event_stream_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +640,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{4}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *File) GetName() string {
@@ -677,7 +739,7 @@ type NamedSetOfFiles struct {
 
 func (x *NamedSetOfFiles) Reset() {
 	*x = NamedSetOfFiles{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[5]
+	mi := &file_bep_build_event_stream_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +751,7 @@ func (x *NamedSetOfFiles) String() string {
 func (*NamedSetOfFiles) ProtoMessage() {}
 
 func (x *NamedSetOfFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[5]
+	mi := &file_bep_build_event_stream_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +764,7 @@ func (x *NamedSetOfFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedSetOfFiles.ProtoReflect.Descriptor instead.
 func (*NamedSetOfFiles) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{5}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NamedSetOfFiles) GetFiles() []*File {
@@ -731,7 +793,7 @@ type TargetConfigured struct {
 
 func (x *TargetConfigured) Reset() {
 	*x = TargetConfigured{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[6]
+	mi := &file_bep_build_event_stream_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +805,7 @@ func (x *TargetConfigured) String() string {
 func (*TargetConfigured) ProtoMessage() {}
 
 func (x *TargetConfigured) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[6]
+	mi := &file_bep_build_event_stream_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +818,7 @@ func (x *TargetConfigured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetConfigured.ProtoReflect.Descriptor instead.
 func (*TargetConfigured) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{6}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TargetConfigured) GetTargetKind() string {
@@ -788,7 +850,7 @@ type OutputGroup struct {
 
 func (x *OutputGroup) Reset() {
 	*x = OutputGroup{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[7]
+	mi := &file_bep_build_event_stream_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -800,7 +862,7 @@ func (x *OutputGroup) String() string {
 func (*OutputGroup) ProtoMessage() {}
 
 func (x *OutputGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[7]
+	mi := &file_bep_build_event_stream_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -813,7 +875,7 @@ func (x *OutputGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputGroup.ProtoReflect.Descriptor instead.
 func (*OutputGroup) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{7}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OutputGroup) GetName() string {
@@ -856,7 +918,7 @@ type TargetComplete struct {
 
 func (x *TargetComplete) Reset() {
 	*x = TargetComplete{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[8]
+	mi := &file_bep_build_event_stream_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +930,7 @@ func (x *TargetComplete) String() string {
 func (*TargetComplete) ProtoMessage() {}
 
 func (x *TargetComplete) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[8]
+	mi := &file_bep_build_event_stream_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +943,7 @@ func (x *TargetComplete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetComplete.ProtoReflect.Descriptor instead.
 func (*TargetComplete) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{8}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TargetComplete) GetSuccess() bool {
@@ -915,7 +977,7 @@ type WorkspaceStatus struct {
 
 func (x *WorkspaceStatus) Reset() {
 	*x = WorkspaceStatus{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[9]
+	mi := &file_bep_build_event_stream_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +989,7 @@ func (x *WorkspaceStatus) String() string {
 func (*WorkspaceStatus) ProtoMessage() {}
 
 func (x *WorkspaceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[9]
+	mi := &file_bep_build_event_stream_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1002,7 @@ func (x *WorkspaceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkspaceStatus.ProtoReflect.Descriptor instead.
 func (*WorkspaceStatus) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{9}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WorkspaceStatus) GetItem() []*WorkspaceStatus_Item {
@@ -960,7 +1022,7 @@ type BuildMetadata struct {
 
 func (x *BuildMetadata) Reset() {
 	*x = BuildMetadata{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[10]
+	mi := &file_bep_build_event_stream_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1034,7 @@ func (x *BuildMetadata) String() string {
 func (*BuildMetadata) ProtoMessage() {}
 
 func (x *BuildMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[10]
+	mi := &file_bep_build_event_stream_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1047,7 @@ func (x *BuildMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildMetadata.ProtoReflect.Descriptor instead.
 func (*BuildMetadata) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{10}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BuildMetadata) GetMetadata() map[string]string {
@@ -1008,7 +1070,7 @@ type BuildFinished struct {
 
 func (x *BuildFinished) Reset() {
 	*x = BuildFinished{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[11]
+	mi := &file_bep_build_event_stream_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1082,7 @@ func (x *BuildFinished) String() string {
 func (*BuildFinished) ProtoMessage() {}
 
 func (x *BuildFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[11]
+	mi := &file_bep_build_event_stream_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1095,7 @@ func (x *BuildFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildFinished.ProtoReflect.Descriptor instead.
 func (*BuildFinished) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{11}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BuildFinished) GetFinishTimeMillis() int64 {
@@ -1068,6 +1130,7 @@ type BuildEvent struct {
 	//	*BuildEvent_Aborted
 	//	*BuildEvent_Started
 	//	*BuildEvent_Completed
+	//	*BuildEvent_OptionsParsed
 	//	*BuildEvent_Finished
 	//	*BuildEvent_NamedSetOfFiles
 	//	*BuildEvent_WorkspaceStatus
@@ -1082,7 +1145,7 @@ type BuildEvent struct {
 
 func (x *BuildEvent) Reset() {
 	*x = BuildEvent{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[12]
+	mi := &file_bep_build_event_stream_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1157,7 @@ func (x *BuildEvent) String() string {
 func (*BuildEvent) ProtoMessage() {}
 
 func (x *BuildEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[12]
+	mi := &file_bep_build_event_stream_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1170,7 @@ func (x *BuildEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEvent.ProtoReflect.Descriptor instead.
 func (*BuildEvent) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{12}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BuildEvent) GetId() *BuildEventId {
@@ -1162,6 +1225,15 @@ func (x *BuildEvent) GetCompleted() *TargetComplete {
 	if x != nil {
 		if x, ok := x.Payload.(*BuildEvent_Completed); ok {
 			return x.Completed
+		}
+	}
+	return nil
+}
+
+func (x *BuildEvent) GetOptionsParsed() *OptionsParsed {
+	if x != nil {
+		if x, ok := x.Payload.(*BuildEvent_OptionsParsed); ok {
+			return x.OptionsParsed
 		}
 	}
 	return nil
@@ -1239,6 +1311,10 @@ type BuildEvent_Completed struct {
 	Completed *TargetComplete `protobuf:"bytes,8,opt,name=completed,proto3,oneof"`
 }
 
+type BuildEvent_OptionsParsed struct {
+	OptionsParsed *OptionsParsed `protobuf:"bytes,13,opt,name=options_parsed,json=optionsParsed,proto3,oneof"`
+}
+
 type BuildEvent_Finished struct {
 	Finished *BuildFinished `protobuf:"bytes,14,opt,name=finished,proto3,oneof"`
 }
@@ -1267,6 +1343,8 @@ func (*BuildEvent_Started) isBuildEvent_Payload() {}
 
 func (*BuildEvent_Completed) isBuildEvent_Payload() {}
 
+func (*BuildEvent_OptionsParsed) isBuildEvent_Payload() {}
+
 func (*BuildEvent_Finished) isBuildEvent_Payload() {}
 
 func (*BuildEvent_NamedSetOfFiles) isBuildEvent_Payload() {}
@@ -1286,7 +1364,7 @@ type BuildEventId_BuildFinishedId struct {
 
 func (x *BuildEventId_BuildFinishedId) Reset() {
 	*x = BuildEventId_BuildFinishedId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[13]
+	mi := &file_bep_build_event_stream_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1376,7 @@ func (x *BuildEventId_BuildFinishedId) String() string {
 func (*BuildEventId_BuildFinishedId) ProtoMessage() {}
 
 func (x *BuildEventId_BuildFinishedId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[13]
+	mi := &file_bep_build_event_stream_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1401,7 @@ type BuildEventId_BuildMetadataId struct {
 
 func (x *BuildEventId_BuildMetadataId) Reset() {
 	*x = BuildEventId_BuildMetadataId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[14]
+	mi := &file_bep_build_event_stream_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1413,7 @@ func (x *BuildEventId_BuildMetadataId) String() string {
 func (*BuildEventId_BuildMetadataId) ProtoMessage() {}
 
 func (x *BuildEventId_BuildMetadataId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[14]
+	mi := &file_bep_build_event_stream_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1438,7 @@ type BuildEventId_BuildStartedId struct {
 
 func (x *BuildEventId_BuildStartedId) Reset() {
 	*x = BuildEventId_BuildStartedId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[15]
+	mi := &file_bep_build_event_stream_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1450,7 @@ func (x *BuildEventId_BuildStartedId) String() string {
 func (*BuildEventId_BuildStartedId) ProtoMessage() {}
 
 func (x *BuildEventId_BuildStartedId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[15]
+	mi := &file_bep_build_event_stream_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1476,7 @@ type BuildEventId_ConfigurationId struct {
 
 func (x *BuildEventId_ConfigurationId) Reset() {
 	*x = BuildEventId_ConfigurationId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[16]
+	mi := &file_bep_build_event_stream_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1488,7 @@ func (x *BuildEventId_ConfigurationId) String() string {
 func (*BuildEventId_ConfigurationId) ProtoMessage() {}
 
 func (x *BuildEventId_ConfigurationId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[16]
+	mi := &file_bep_build_event_stream_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1522,7 @@ type BuildEventId_ConfiguredLabelId struct {
 
 func (x *BuildEventId_ConfiguredLabelId) Reset() {
 	*x = BuildEventId_ConfiguredLabelId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[17]
+	mi := &file_bep_build_event_stream_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1534,7 @@ func (x *BuildEventId_ConfiguredLabelId) String() string {
 func (*BuildEventId_ConfiguredLabelId) ProtoMessage() {}
 
 func (x *BuildEventId_ConfiguredLabelId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[17]
+	mi := &file_bep_build_event_stream_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1574,7 @@ type BuildEventId_NamedSetOfFilesId struct {
 
 func (x *BuildEventId_NamedSetOfFilesId) Reset() {
 	*x = BuildEventId_NamedSetOfFilesId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[18]
+	mi := &file_bep_build_event_stream_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1586,7 @@ func (x *BuildEventId_NamedSetOfFilesId) String() string {
 func (*BuildEventId_NamedSetOfFilesId) ProtoMessage() {}
 
 func (x *BuildEventId_NamedSetOfFilesId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[18]
+	mi := &file_bep_build_event_stream_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1619,7 @@ type BuildEventId_ProgressId struct {
 
 func (x *BuildEventId_ProgressId) Reset() {
 	*x = BuildEventId_ProgressId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[19]
+	mi := &file_bep_build_event_stream_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1631,7 @@ func (x *BuildEventId_ProgressId) String() string {
 func (*BuildEventId_ProgressId) ProtoMessage() {}
 
 func (x *BuildEventId_ProgressId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[19]
+	mi := &file_bep_build_event_stream_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1667,7 @@ type BuildEventId_TargetCompletedId struct {
 
 func (x *BuildEventId_TargetCompletedId) Reset() {
 	*x = BuildEventId_TargetCompletedId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[20]
+	mi := &file_bep_build_event_stream_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1679,7 @@ func (x *BuildEventId_TargetCompletedId) String() string {
 func (*BuildEventId_TargetCompletedId) ProtoMessage() {}
 
 func (x *BuildEventId_TargetCompletedId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[20]
+	mi := &file_bep_build_event_stream_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1727,7 @@ type BuildEventId_TargetConfiguredId struct {
 
 func (x *BuildEventId_TargetConfiguredId) Reset() {
 	*x = BuildEventId_TargetConfiguredId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[21]
+	mi := &file_bep_build_event_stream_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1739,7 @@ func (x *BuildEventId_TargetConfiguredId) String() string {
 func (*BuildEventId_TargetConfiguredId) ProtoMessage() {}
 
 func (x *BuildEventId_TargetConfiguredId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[21]
+	mi := &file_bep_build_event_stream_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1779,7 @@ type BuildEventId_UnconfiguredLabelId struct {
 
 func (x *BuildEventId_UnconfiguredLabelId) Reset() {
 	*x = BuildEventId_UnconfiguredLabelId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[22]
+	mi := &file_bep_build_event_stream_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1791,7 @@ func (x *BuildEventId_UnconfiguredLabelId) String() string {
 func (*BuildEventId_UnconfiguredLabelId) ProtoMessage() {}
 
 func (x *BuildEventId_UnconfiguredLabelId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[22]
+	mi := &file_bep_build_event_stream_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,6 +1814,43 @@ func (x *BuildEventId_UnconfiguredLabelId) GetLabel() string {
 	return ""
 }
 
+// The options of the command.
+type BuildEventId_OptionsParsedId struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuildEventId_OptionsParsedId) Reset() {
+	*x = BuildEventId_OptionsParsedId{}
+	mi := &file_bep_build_event_stream_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildEventId_OptionsParsedId) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildEventId_OptionsParsedId) ProtoMessage() {}
+
+func (x *BuildEventId_OptionsParsedId) ProtoReflect() protoreflect.Message {
+	mi := &file_bep_build_event_stream_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildEventId_OptionsParsedId.ProtoReflect.Descriptor instead.
+func (*BuildEventId_OptionsParsedId) Descriptor() ([]byte, []int) {
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 10}
+}
+
 // What the workspace status command printed.
 type BuildEventId_WorkspaceStatusId struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1745,7 +1860,7 @@ type BuildEventId_WorkspaceStatusId struct {
 
 func (x *BuildEventId_WorkspaceStatusId) Reset() {
 	*x = BuildEventId_WorkspaceStatusId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[23]
+	mi := &file_bep_build_event_stream_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +1872,7 @@ func (x *BuildEventId_WorkspaceStatusId) String() string {
 func (*BuildEventId_WorkspaceStatusId) ProtoMessage() {}
 
 func (x *BuildEventId_WorkspaceStatusId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[23]
+	mi := &file_bep_build_event_stream_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +1885,7 @@ func (x *BuildEventId_WorkspaceStatusId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_WorkspaceStatusId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_WorkspaceStatusId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 10}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 11}
 }
 
 type WorkspaceStatus_Item struct {
@@ -1783,7 +1898,7 @@ type WorkspaceStatus_Item struct {
 
 func (x *WorkspaceStatus_Item) Reset() {
 	*x = WorkspaceStatus_Item{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[24]
+	mi := &file_bep_build_event_stream_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1910,7 @@ func (x *WorkspaceStatus_Item) String() string {
 func (*WorkspaceStatus_Item) ProtoMessage() {}
 
 func (x *WorkspaceStatus_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[24]
+	mi := &file_bep_build_event_stream_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1923,7 @@ func (x *WorkspaceStatus_Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkspaceStatus_Item.ProtoReflect.Descriptor instead.
 func (*WorkspaceStatus_Item) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{9, 0}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{10, 0}
 }
 
 func (x *WorkspaceStatus_Item) GetKey() string {
@@ -1835,7 +1950,7 @@ type BuildFinished_ExitCode struct {
 
 func (x *BuildFinished_ExitCode) Reset() {
 	*x = BuildFinished_ExitCode{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[26]
+	mi := &file_bep_build_event_stream_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1847,7 +1962,7 @@ func (x *BuildFinished_ExitCode) String() string {
 func (*BuildFinished_ExitCode) ProtoMessage() {}
 
 func (x *BuildFinished_ExitCode) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[26]
+	mi := &file_bep_build_event_stream_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1860,7 +1975,7 @@ func (x *BuildFinished_ExitCode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildFinished_ExitCode.ProtoReflect.Descriptor instead.
 func (*BuildFinished_ExitCode) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{11, 0}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{12, 0}
 }
 
 func (x *BuildFinished_ExitCode) GetName() string {
@@ -1881,12 +1996,13 @@ var File_bep_build_event_stream_proto protoreflect.FileDescriptor
 
 const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\n" +
-	"\x1cbep/build_event_stream.proto\x12\x12build_event_stream\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\f\n" +
+	"\x1cbep/build_event_stream.proto\x12\x12build_event_stream\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\r\n" +
 	"\fBuildEventId\x12I\n" +
 	"\bprogress\x18\x02 \x01(\v2+.build_event_stream.BuildEventId.ProgressIdH\x00R\bprogress\x12K\n" +
 	"\astarted\x18\x03 \x01(\v2/.build_event_stream.BuildEventId.BuildStartedIdH\x00R\astarted\x12_\n" +
 	"\x10target_completed\x18\x05 \x01(\v22.build_event_stream.BuildEventId.TargetCompletedIdH\x00R\x0ftargetCompleted\x12Y\n" +
-	"\x0ebuild_finished\x18\t \x01(\v20.build_event_stream.BuildEventId.BuildFinishedIdH\x00R\rbuildFinished\x12Q\n" +
+	"\x0ebuild_finished\x18\t \x01(\v20.build_event_stream.BuildEventId.BuildFinishedIdH\x00R\rbuildFinished\x12Y\n" +
+	"\x0eoptions_parsed\x18\f \x01(\v20.build_event_stream.BuildEventId.OptionsParsedIdH\x00R\roptionsParsed\x12Q\n" +
 	"\tnamed_set\x18\r \x01(\v22.build_event_stream.BuildEventId.NamedSetOfFilesIdH\x00R\bnamedSet\x12_\n" +
 	"\x10workspace_status\x18\x0e \x01(\v22.build_event_stream.BuildEventId.WorkspaceStatusIdH\x00R\x0fworkspaceStatus\x12X\n" +
 	"\rconfiguration\x18\x0f \x01(\v20.build_event_stream.BuildEventId.ConfigurationIdH\x00R\rconfiguration\x12b\n" +
@@ -1915,7 +2031,8 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12\x16\n" +
 	"\x06aspect\x18\x02 \x01(\tR\x06aspect\x1a+\n" +
 	"\x13UnconfiguredLabelId\x12\x14\n" +
-	"\x05label\x18\x01 \x01(\tR\x05label\x1a\x13\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x1a\x11\n" +
+	"\x0fOptionsParsedId\x1a\x13\n" +
 	"\x11WorkspaceStatusIdB\x04\n" +
 	"\x02id\":\n" +
 	"\bProgress\x12\x16\n" +
@@ -1948,7 +2065,9 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\acommand\x18\x05 \x01(\tR\acommand\x12/\n" +
 	"\x13workspace_directory\x18\a \x01(\tR\x12workspaceDirectory\x129\n" +
 	"\n" +
-	"start_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\xd7\x01\n" +
+	"start_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"*\n" +
+	"\rOptionsParsed\x12\x19\n" +
+	"\bcmd_line\x18\x03 \x03(\tR\acmdLine\"\xd7\x01\n" +
 	"\x04File\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x12\x1c\n" +
@@ -1994,7 +2113,7 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"finishTime\x1a2\n" +
 	"\bExitCode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04code\x18\x02 \x01(\x05R\x04code\"\x9c\x06\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\"\xe8\x06\n" +
 	"\n" +
 	"BuildEvent\x120\n" +
 	"\x02id\x18\x01 \x01(\v2 .build_event_stream.BuildEventIdR\x02id\x12<\n" +
@@ -2002,7 +2121,8 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\bprogress\x18\x03 \x01(\v2\x1c.build_event_stream.ProgressH\x00R\bprogress\x127\n" +
 	"\aaborted\x18\x04 \x01(\v2\x1b.build_event_stream.AbortedH\x00R\aaborted\x12<\n" +
 	"\astarted\x18\x05 \x01(\v2 .build_event_stream.BuildStartedH\x00R\astarted\x12B\n" +
-	"\tcompleted\x18\b \x01(\v2\".build_event_stream.TargetCompleteH\x00R\tcompleted\x12?\n" +
+	"\tcompleted\x18\b \x01(\v2\".build_event_stream.TargetCompleteH\x00R\tcompleted\x12J\n" +
+	"\x0eoptions_parsed\x18\r \x01(\v2!.build_event_stream.OptionsParsedH\x00R\roptionsParsed\x12?\n" +
 	"\bfinished\x18\x0e \x01(\v2!.build_event_stream.BuildFinishedH\x00R\bfinished\x12R\n" +
 	"\x12named_set_of_files\x18\x0f \x01(\v2#.build_event_stream.NamedSetOfFilesH\x00R\x0fnamedSetOfFiles\x12P\n" +
 	"\x10workspace_status\x18\x10 \x01(\v2#.build_event_stream.WorkspaceStatusH\x00R\x0fworkspaceStatus\x12F\n" +
@@ -2026,79 +2146,83 @@ func file_bep_build_event_stream_proto_rawDescGZIP() []byte {
 }
 
 var file_bep_build_event_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bep_build_event_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_bep_build_event_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_bep_build_event_stream_proto_goTypes = []any{
 	(Aborted_AbortReason)(0),                 // 0: build_event_stream.Aborted.AbortReason
 	(*BuildEventId)(nil),                     // 1: build_event_stream.BuildEventId
 	(*Progress)(nil),                         // 2: build_event_stream.Progress
 	(*Aborted)(nil),                          // 3: build_event_stream.Aborted
 	(*BuildStarted)(nil),                     // 4: build_event_stream.BuildStarted
-	(*File)(nil),                             // 5: build_event_stream.File
-	(*NamedSetOfFiles)(nil),                  // 6: build_event_stream.NamedSetOfFiles
-	(*TargetConfigured)(nil),                 // 7: build_event_stream.TargetConfigured
-	(*OutputGroup)(nil),                      // 8: build_event_stream.OutputGroup
-	(*TargetComplete)(nil),                   // 9: build_event_stream.TargetComplete
-	(*WorkspaceStatus)(nil),                  // 10: build_event_stream.WorkspaceStatus
-	(*BuildMetadata)(nil),                    // 11: build_event_stream.BuildMetadata
-	(*BuildFinished)(nil),                    // 12: build_event_stream.BuildFinished
-	(*BuildEvent)(nil),                       // 13: build_event_stream.BuildEvent
-	(*BuildEventId_BuildFinishedId)(nil),     // 14: build_event_stream.BuildEventId.BuildFinishedId
-	(*BuildEventId_BuildMetadataId)(nil),     // 15: build_event_stream.BuildEventId.BuildMetadataId
-	(*BuildEventId_BuildStartedId)(nil),      // 16: build_event_stream.BuildEventId.BuildStartedId
-	(*BuildEventId_ConfigurationId)(nil),     // 17: build_event_stream.BuildEventId.ConfigurationId
-	(*BuildEventId_ConfiguredLabelId)(nil),   // 18: build_event_stream.BuildEventId.ConfiguredLabelId
-	(*BuildEventId_NamedSetOfFilesId)(nil),   // 19: build_event_stream.BuildEventId.NamedSetOfFilesId
-	(*BuildEventId_ProgressId)(nil),          // 20: build_event_stream.BuildEventId.ProgressId
-	(*BuildEventId_TargetCompletedId)(nil),   // 21: build_event_stream.BuildEventId.TargetCompletedId
-	(*BuildEventId_TargetConfiguredId)(nil),  // 22: build_event_stream.BuildEventId.TargetConfiguredId
-	(*BuildEventId_UnconfiguredLabelId)(nil), // 23: build_event_stream.BuildEventId.UnconfiguredLabelId
-	(*BuildEventId_WorkspaceStatusId)(nil),   // 24: build_event_stream.BuildEventId.WorkspaceStatusId
-	(*WorkspaceStatus_Item)(nil),             // 25: build_event_stream.WorkspaceStatus.Item
-	nil,                                      // 26: build_event_stream.BuildMetadata.MetadataEntry
-	(*BuildFinished_ExitCode)(nil),           // 27: build_event_stream.BuildFinished.ExitCode
-	(*timestamppb.Timestamp)(nil),            // 28: google.protobuf.Timestamp
+	(*OptionsParsed)(nil),                    // 5: build_event_stream.OptionsParsed
+	(*File)(nil),                             // 6: build_event_stream.File
+	(*NamedSetOfFiles)(nil),                  // 7: build_event_stream.NamedSetOfFiles
+	(*TargetConfigured)(nil),                 // 8: build_event_stream.TargetConfigured
+	(*OutputGroup)(nil),                      // 9: build_event_stream.OutputGroup
+	(*TargetComplete)(nil),                   // 10: build_event_stream.TargetComplete
+	(*WorkspaceStatus)(nil),                  // 11: build_event_stream.WorkspaceStatus
+	(*BuildMetadata)(nil),                    // 12: build_event_stream.BuildMetadata
+	(*BuildFinished)(nil),                    // 13: build_event_stream.BuildFinished
+	(*BuildEvent)(nil),                       // 14: build_event_stream.BuildEvent
+	(*BuildEventId_BuildFinishedId)(nil),     // 15: build_event_stream.BuildEventId.BuildFinishedId
+	(*BuildEventId_BuildMetadataId)(nil),     // 16: build_event_stream.BuildEventId.BuildMetadataId
+	(*BuildEventId_BuildStartedId)(nil),      // 17: build_event_stream.BuildEventId.BuildStartedId
+	(*BuildEventId_ConfigurationId)(nil),     // 18: build_event_stream.BuildEventId.ConfigurationId
+	(*BuildEventId_ConfiguredLabelId)(nil),   // 19: build_event_stream.BuildEventId.ConfiguredLabelId
+	(*BuildEventId_NamedSetOfFilesId)(nil),   // 20: build_event_stream.BuildEventId.NamedSetOfFilesId
+	(*BuildEventId_ProgressId)(nil),          // 21: build_event_stream.BuildEventId.ProgressId
+	(*BuildEventId_TargetCompletedId)(nil),   // 22: build_event_stream.BuildEventId.TargetCompletedId
+	(*BuildEventId_TargetConfiguredId)(nil),  // 23: build_event_stream.BuildEventId.TargetConfiguredId
+	(*BuildEventId_UnconfiguredLabelId)(nil), // 24: build_event_stream.BuildEventId.UnconfiguredLabelId
+	(*BuildEventId_OptionsParsedId)(nil),     // 25: build_event_stream.BuildEventId.OptionsParsedId
+	(*BuildEventId_WorkspaceStatusId)(nil),   // 26: build_event_stream.BuildEventId.WorkspaceStatusId
+	(*WorkspaceStatus_Item)(nil),             // 27: build_event_stream.WorkspaceStatus.Item
+	nil,                                      // 28: build_event_stream.BuildMetadata.MetadataEntry
+	(*BuildFinished_ExitCode)(nil),           // 29: build_event_stream.BuildFinished.ExitCode
+	(*timestamppb.Timestamp)(nil),            // 30: google.protobuf.Timestamp
 }
 var file_bep_build_event_stream_proto_depIdxs = []int32{
-	20, // 0: build_event_stream.BuildEventId.progress:type_name -> build_event_stream.BuildEventId.ProgressId
-	16, // 1: build_event_stream.BuildEventId.started:type_name -> build_event_stream.BuildEventId.BuildStartedId
-	21, // 2: build_event_stream.BuildEventId.target_completed:type_name -> build_event_stream.BuildEventId.TargetCompletedId
-	14, // 3: build_event_stream.BuildEventId.build_finished:type_name -> build_event_stream.BuildEventId.BuildFinishedId
-	19, // 4: build_event_stream.BuildEventId.named_set:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
-	24, // 5: build_event_stream.BuildEventId.workspace_status:type_name -> build_event_stream.BuildEventId.WorkspaceStatusId
-	17, // 6: build_event_stream.BuildEventId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
-	22, // 7: build_event_stream.BuildEventId.target_configured:type_name -> build_event_stream.BuildEventId.TargetConfiguredId
-	23, // 8: build_event_stream.BuildEventId.unconfigured_label:type_name -> build_event_stream.BuildEventId.UnconfiguredLabelId
-	18, // 9: build_event_stream.BuildEventId.configured_label:type_name -> build_event_stream.BuildEventId.ConfiguredLabelId
-	15, // 10: build_event_stream.BuildEventId.build_metadata:type_name -> build_event_stream.BuildEventId.BuildMetadataId
-	0,  // 11: build_event_stream.Aborted.reason:type_name -> build_event_stream.Aborted.AbortReason
-	28, // 12: build_event_stream.BuildStarted.start_time:type_name -> google.protobuf.Timestamp
-	5,  // 13: build_event_stream.NamedSetOfFiles.files:type_name -> build_event_stream.File
-	19, // 14: build_event_stream.NamedSetOfFiles.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
-	19, // 15: build_event_stream.OutputGroup.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
-	5,  // 16: build_event_stream.OutputGroup.inline_files:type_name -> build_event_stream.File
-	8,  // 17: build_event_stream.TargetComplete.output_group:type_name -> build_event_stream.OutputGroup
-	25, // 18: build_event_stream.WorkspaceStatus.item:type_name -> build_event_stream.WorkspaceStatus.Item
-	26, // 19: build_event_stream.BuildMetadata.metadata:type_name -> build_event_stream.BuildMetadata.MetadataEntry
-	27, // 20: build_event_stream.BuildFinished.exit_code:type_name -> build_event_stream.BuildFinished.ExitCode
-	28, // 21: build_event_stream.BuildFinished.finish_time:type_name -> google.protobuf.Timestamp
-	1,  // 22: build_event_stream.BuildEvent.id:type_name -> build_event_stream.BuildEventId
-	1,  // 23: build_event_stream.BuildEvent.children:type_name -> build_event_stream.BuildEventId
-	2,  // 24: build_event_stream.BuildEvent.progress:type_name -> build_event_stream.Progress
-	3,  // 25: build_event_stream.BuildEvent.aborted:type_name -> build_event_stream.Aborted
-	4,  // 26: build_event_stream.BuildEvent.started:type_name -> build_event_stream.BuildStarted
-	9,  // 27: build_event_stream.BuildEvent.completed:type_name -> build_event_stream.TargetComplete
-	12, // 28: build_event_stream.BuildEvent.finished:type_name -> build_event_stream.BuildFinished
-	6,  // 29: build_event_stream.BuildEvent.named_set_of_files:type_name -> build_event_stream.NamedSetOfFiles
-	10, // 30: build_event_stream.BuildEvent.workspace_status:type_name -> build_event_stream.WorkspaceStatus
-	7,  // 31: build_event_stream.BuildEvent.configured:type_name -> build_event_stream.TargetConfigured
-	11, // 32: build_event_stream.BuildEvent.build_metadata:type_name -> build_event_stream.BuildMetadata
-	17, // 33: build_event_stream.BuildEventId.ConfiguredLabelId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
-	17, // 34: build_event_stream.BuildEventId.TargetCompletedId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	21, // 0: build_event_stream.BuildEventId.progress:type_name -> build_event_stream.BuildEventId.ProgressId
+	17, // 1: build_event_stream.BuildEventId.started:type_name -> build_event_stream.BuildEventId.BuildStartedId
+	22, // 2: build_event_stream.BuildEventId.target_completed:type_name -> build_event_stream.BuildEventId.TargetCompletedId
+	15, // 3: build_event_stream.BuildEventId.build_finished:type_name -> build_event_stream.BuildEventId.BuildFinishedId
+	25, // 4: build_event_stream.BuildEventId.options_parsed:type_name -> build_event_stream.BuildEventId.OptionsParsedId
+	20, // 5: build_event_stream.BuildEventId.named_set:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
+	26, // 6: build_event_stream.BuildEventId.workspace_status:type_name -> build_event_stream.BuildEventId.WorkspaceStatusId
+	18, // 7: build_event_stream.BuildEventId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
+	23, // 8: build_event_stream.BuildEventId.target_configured:type_name -> build_event_stream.BuildEventId.TargetConfiguredId
+	24, // 9: build_event_stream.BuildEventId.unconfigured_label:type_name -> build_event_stream.BuildEventId.UnconfiguredLabelId
+	19, // 10: build_event_stream.BuildEventId.configured_label:type_name -> build_event_stream.BuildEventId.ConfiguredLabelId
+	16, // 11: build_event_stream.BuildEventId.build_metadata:type_name -> build_event_stream.BuildEventId.BuildMetadataId
+	0,  // 12: build_event_stream.Aborted.reason:type_name -> build_event_stream.Aborted.AbortReason
+	30, // 13: build_event_stream.BuildStarted.start_time:type_name -> google.protobuf.Timestamp
+	6,  // 14: build_event_stream.NamedSetOfFiles.files:type_name -> build_event_stream.File
+	20, // 15: build_event_stream.NamedSetOfFiles.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
+	20, // 16: build_event_stream.OutputGroup.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
+	6,  // 17: build_event_stream.OutputGroup.inline_files:type_name -> build_event_stream.File
+	9,  // 18: build_event_stream.TargetComplete.output_group:type_name -> build_event_stream.OutputGroup
+	27, // 19: build_event_stream.WorkspaceStatus.item:type_name -> build_event_stream.WorkspaceStatus.Item
+	28, // 20: build_event_stream.BuildMetadata.metadata:type_name -> build_event_stream.BuildMetadata.MetadataEntry
+	29, // 21: build_event_stream.BuildFinished.exit_code:type_name -> build_event_stream.BuildFinished.ExitCode
+	30, // 22: build_event_stream.BuildFinished.finish_time:type_name -> google.protobuf.Timestamp
+	1,  // 23: build_event_stream.BuildEvent.id:type_name -> build_event_stream.BuildEventId
+	1,  // 24: build_event_stream.BuildEvent.children:type_name -> build_event_stream.BuildEventId
+	2,  // 25: build_event_stream.BuildEvent.progress:type_name -> build_event_stream.Progress
+	3,  // 26: build_event_stream.BuildEvent.aborted:type_name -> build_event_stream.Aborted
+	4,  // 27: build_event_stream.BuildEvent.started:type_name -> build_event_stream.BuildStarted
+	10, // 28: build_event_stream.BuildEvent.completed:type_name -> build_event_stream.TargetComplete
+	5,  // 29: build_event_stream.BuildEvent.options_parsed:type_name -> build_event_stream.OptionsParsed
+	13, // 30: build_event_stream.BuildEvent.finished:type_name -> build_event_stream.BuildFinished
+	7,  // 31: build_event_stream.BuildEvent.named_set_of_files:type_name -> build_event_stream.NamedSetOfFiles
+	11, // 32: build_event_stream.BuildEvent.workspace_status:type_name -> build_event_stream.WorkspaceStatus
+	8,  // 33: build_event_stream.BuildEvent.configured:type_name -> build_event_stream.TargetConfigured
+	12, // 34: build_event_stream.BuildEvent.build_metadata:type_name -> build_event_stream.BuildMetadata
+	18, // 35: build_event_stream.BuildEventId.ConfiguredLabelId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
+	18, // 36: build_event_stream.BuildEventId.TargetCompletedId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_bep_build_event_stream_proto_init() }
@@ -2111,6 +2235,7 @@ func file_bep_build_event_stream_proto_init() {
 		(*BuildEventId_Started)(nil),
 		(*BuildEventId_TargetCompleted)(nil),
 		(*BuildEventId_BuildFinished)(nil),
+		(*BuildEventId_OptionsParsed)(nil),
 		(*BuildEventId_NamedSet)(nil),
 		(*BuildEventId_WorkspaceStatus)(nil),
 		(*BuildEventId_Configuration)(nil),
@@ -2119,16 +2244,17 @@ func file_bep_build_event_stream_proto_init() {
 		(*BuildEventId_ConfiguredLabel)(nil),
 		(*BuildEventId_BuildMetadata)(nil),
 	}
-	file_bep_build_event_stream_proto_msgTypes[4].OneofWrappers = []any{
+	file_bep_build_event_stream_proto_msgTypes[5].OneofWrappers = []any{
 		(*File_Uri)(nil),
 		(*File_Contents)(nil),
 		(*File_SymlinkTargetPath)(nil),
 	}
-	file_bep_build_event_stream_proto_msgTypes[12].OneofWrappers = []any{
+	file_bep_build_event_stream_proto_msgTypes[13].OneofWrappers = []any{
 		(*BuildEvent_Progress)(nil),
 		(*BuildEvent_Aborted)(nil),
 		(*BuildEvent_Started)(nil),
 		(*BuildEvent_Completed)(nil),
+		(*BuildEvent_OptionsParsed)(nil),
 		(*BuildEvent_Finished)(nil),
 		(*BuildEvent_NamedSetOfFiles)(nil),
 		(*BuildEvent_WorkspaceStatus)(nil),
@@ -2141,7 +2267,7 @@ func file_bep_build_event_stream_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bep_build_event_stream_proto_rawDesc), len(file_bep_build_event_stream_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,7 +23,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
       base: the image below.
       path: where the program goes. A path with a slash at its end is a directory, where it has the name of the target. `/app/` by default.
       layers: layers between the base and the program.
-      entrypoint: what is run; the program by default.
+      entrypoint: what is run; the program by default. See `image_manifest`.
       compress: see `image_layer`.
       include_runfiles: whether the program's runfiles go with it.
       owner: see `image_layer`.
@@ -55,7 +55,7 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
     image_manifest(
         name = manifest,
         base = base,
-        entrypoint = entrypoint or [path],
+        entrypoint = [path] if entrypoint == None else entrypoint,
         layers = layers + [":" + name + "_layer"],
         **kwargs
     )

@@ -1,5 +1,6 @@
 """image_index: images for several platforms under one name."""
 
+load(":blobs.bzl", "made_here")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
 load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
@@ -34,13 +35,16 @@ def _image_index_impl(ctx):
     args.add("--digest", digest)
     args.add_all([image.manifest for image in images], before_each = "--manifest", uniquify = False)
     args.add_all([image.config for image in images], before_each = "--config", uniquify = False)
+    platforms = [getattr(image, "platform", None) for image in images]
+    for platform in platforms if any(platforms) else []:
+        args.add(platform or "", format = "--platform=%s")
     args.add_all(["{}={}".format(k, v) for k, v in ctx.attr.annotations.items()], format_each = "--annotation=%s")
     if ctx.file.annotations_file:
         args.add("--annotations-file", ctx.file.annotations_file)
     ctx.actions.run(
         executable = tool(ctx),
         arguments = [args],
-        inputs = [image.manifest for image in images] + [image.config for image in images] + ctx.files.annotations_file,
+        inputs = [image.manifest for image in images] + [image.config for image in images] + [p for p in platforms if p] + ctx.files.annotations_file,
         outputs = [index, digest],
         mnemonic = "ImageIndex",
         progress_message = "Assembling image index %{label}",
@@ -50,7 +54,7 @@ def _image_index_impl(ctx):
     return [
         DefaultInfo(files = depset([index] + specs)),
         OutputGroupInfo(
-            blobs = depset(transitive = [image.blobs for image in images]),
+            blobs = made_here(depset(transitive = [image.blobs for image in images])),
             digest = depset([digest]),
             push_spec = depset(specs),
         ),
@@ -72,7 +76,8 @@ image_index(
 )
 ```
 
-With `platforms`, each image is built for each of them. Without, the images are taken as they are. What an image is for is in its config.
+With `platforms`, each image is built for each of them. Without, the images are taken as they are. What an image is for is in its config, or, where that does not say it,
+in the index that a pulled image comes from.
 
 The default output is the index, as it will be pushed; the output group `digest` has a file with its digest, and `blobs` the layers that the build made.""",
     attrs = {

@@ -29,7 +29,27 @@ LAUNCHER_ATTRS = {
 def _quoted(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
-def launcher(ctx, strategy, specs, needed, command = "push", options = []):
+def _outputs(ctx, blobs):
+    """Lists where the build puts layers, for who runs the target to take those that are there.
+
+    Nothing is built or fetched for the list.
+
+    Args:
+      ctx: the rule's context.
+      blobs: depset of File, the layers.
+
+    Returns:
+      A file with paths below the execution root, its own first.
+    """
+    listed = ctx.actions.declare_file(ctx.label.name + ".outputs")
+    paths = ctx.actions.args()
+    paths.set_param_file_format("multiline")
+    paths.add(listed)
+    paths.add_all(blobs)
+    ctx.actions.write(listed, paths)
+    return listed
+
+def launcher(ctx, strategy, specs, needed, blobs, command = "push", options = []):
     """Declares the executable of a push or load target.
 
     Args:
@@ -37,6 +57,7 @@ def launcher(ctx, strategy, specs, needed, command = "push", options = []):
       strategy: "lazy", "eager", "cas_registry" or "bes".
       specs: list of File, the push specs.
       needed: runfiles that the push needs.
+      blobs: depset of File, the layers that the build has.
       command: what `drayage` does with the specs: "push" or "load".
       options: list of string, more of its flags.
 
@@ -64,6 +85,10 @@ def launcher(ctx, strategy, specs, needed, command = "push", options = []):
             flags += "--status=" + path(file) + " "
         else:
             flags += "--blob=" + path(file) + " "
+    if strategy == "lazy":
+        listed = _outputs(ctx, blobs)
+        flags += "--outputs=" + path(listed) + " "
+        needed = needed.merge(ctx.runfiles([listed]))
     ctx.actions.write(
         executable,
         _RUN.format(

@@ -1,6 +1,7 @@
 """image_load: an image to where containers are run from on this machine."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":blobs.bzl", "made_here")
 load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
 load(":spec.bzl", "image_of", "write_spec")
@@ -54,8 +55,9 @@ def _image_load_impl(ctx):
 
     strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
     needed = ctx.runfiles(specs + [ctx.info_file, ctx.version_file])
+    blobs = depset(transitive = [image.blobs for image in images])
     if strategy == "eager":
-        needed = needed.merge(ctx.runfiles(transitive_files = depset(transitive = [image.blobs for image in images])))
+        needed = needed.merge(ctx.runfiles(transitive_files = blobs))
     else:
         strategy = "lazy"
     daemon = ctx.attr._daemon[BuildSettingInfo].value
@@ -64,14 +66,18 @@ def _image_load_impl(ctx):
         strategy,
         specs,
         needed,
+        blobs,
         command = "load",
         options = [] if daemon == "auto" else ["--to=" + daemon],
     )
-    return DefaultInfo(
-        executable = executable,
-        files = depset(specs),
-        runfiles = runfiles,
-    )
+    return [
+        DefaultInfo(
+            executable = executable,
+            files = depset(specs),
+            runfiles = runfiles,
+        ),
+        OutputGroupInfo(blobs = made_here(blobs)),
+    ]
 
 image_load = rule(
     implementation = _image_load_impl,
@@ -85,9 +91,9 @@ image_load(
 )
 ```
 
-`bazel run //app:load` loads the image, and prints its name and digest. containerd is asked which blobs it has, and only the others move, straight from the remote cache or the
+`bazel run //app:load` loads the image, and prints its name and digest. containerd is asked which blobs it has, and only the others move, from where the build left them, the remote cache or the
 registry of the base. So is docker where it keeps its images in containerd; where it does not, and for podman, the whole image is streamed to `docker load`. `bazel build` of the target
-makes metadata alone. Of an index the image for this machine is loaded.
+makes metadata alone; the output group `blobs` has the layers that the build made. Of an index the image for this machine is loaded.
 
 What follows `--` is for `drayage load`: `bazel run //app:load -- --platform linux/arm64`, `-- --to podman`, `-- --tag app:other`.""",
     attrs = {
@@ -97,7 +103,7 @@ What follows `--` is for `drayage load`: `bazel run //app:load -- --platform lin
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
         "strategy": attr.string(
-            doc = """Where layers are when the target is run: with `lazy` in the remote cache (or, of a base, in its registry); with `eager` on this machine, where the build brings them.
+            doc = """Where layers are when the target is run: with `lazy` where the build left them, or in the remote cache (or, of a base, in its registry); with `eager` on this machine, where the build brings them.
 By default `eager` if that is what `@drayage//rules/settings:push_strategy` says, and else `lazy`.""",
             values = ["", "eager", "lazy"],
         ),

@@ -21,6 +21,21 @@ PLATFORM_ATTRS = {
 def _has(ctx, name):
     return ctx.target_platform_has_constraint(getattr(ctx.attr, "_constraint_" + name)[platform_common.ConstraintValueInfo])
 
+def known_platform(ctx):
+    """Names the target platform of a rule that has PLATFORM_ATTRS, if it is one that images are for.
+
+    Args:
+      ctx: the rule's context.
+
+    Returns:
+      What target_platform returns, or None.
+    """
+    system = "windows" if _has(ctx, "windows") else "linux"
+    for cpu, architecture in ARCHITECTURES.items():
+        if _has(ctx, cpu):
+            return "{}/{}".format(system, architecture)
+    return None
+
 def target_platform(ctx):
     """Names the target platform of a rule that has PLATFORM_ATTRS.
 
@@ -31,10 +46,9 @@ def target_platform(ctx):
       "os/architecture" or "os/architecture/variant". The system is linux wherever it is not windows: an
       image that is built on a Mac is not for a Mac.
     """
-    system = "windows" if _has(ctx, "windows") else "linux"
-    for cpu, architecture in ARCHITECTURES.items():
-        if _has(ctx, cpu):
-            return "{}/{}".format(system, architecture)
+    platform = known_platform(ctx)
+    if platform:
+        return platform
     fail("{}: the target platform has none of the CPUs that an image can be for: {}".format(ctx.label, ", ".join(ARCHITECTURES)))
 
 def constraints_of(system, architecture, variant):
@@ -54,3 +68,26 @@ def constraints_of(system, architecture, variant):
         if architecture == wanted and (not wanted_variant or wanted_variant == variant) and not (architecture == "amd64" and variant):
             return ["@platforms//cpu:" + cpu] + (["@platforms//os:windows"] if system == "windows" else [])
     return None
+
+# Variants of arm that an armv7 processor runs too, the best first. An arm without a variant is v7 to containerd.
+_BEFORE_ARMV7 = ["", "v6", "v5"]
+
+def constraints_by_rank(system, architecture, variant):
+    """Says which target platforms an image does for, and how well.
+
+    Args:
+      system: the OCI image spec's os.
+      architecture: its architecture.
+      variant: its variant, or "".
+
+    Returns:
+      The labels of constraint values and a number: 0 for an image that is for these platforms, more for one that their processors run as well, the
+      less the better. Or None, None.
+    """
+    constraints = constraints_of(system, architecture, variant)
+    if constraints:
+        # Target platforms are windows, or linux if nothing else is there.
+        return constraints, (0 if system in ["linux", "windows"] else 10)
+    if architecture == "arm" and variant in _BEFORE_ARMV7:
+        return constraints_of(system, "arm", "v7"), 1 + _BEFORE_ARMV7.index(variant)
+    return None, None

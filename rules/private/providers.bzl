@@ -26,6 +26,7 @@ ImageManifestInfo = provider(
         "config": "File: the OCI image config, the exact bytes that are pushed.",
         "layers": "depset of File, in the order of the image, the lowest first: the metadata of each layer, those of the base included.",
         "manifest": "File: the OCI image manifest, the exact bytes that are pushed.",
+        "platform": "File or None: what an index says of the image's platform, as JSON, where it says more than the config. Who makes the provider may leave it out.",
     },
 )
 
@@ -40,6 +41,7 @@ ImageIndexInfo = provider(
 PushSpecInfo = provider(
     doc = "What is to be pushed where.",
     fields = {
+        "blobs": "depset of File: the blobs of the images, and of the artifacts about them, that the build has. No action reads them.",
         "runfiles": "runfiles: what `bazel run` needs to push the specs from here.",
         "specs": "depset of File: push specs, each of one image and one repository.",
     },

@@ -1,6 +1,6 @@
 """pull: the metadata of a base image as a repository."""
 
-load(":platform.bzl", "constraints_of")
+load(":platform.bzl", "constraints_by_rank")
 
 # Labels of ours are written in full: the repository may belong to a module that
 # calls drayage and platforms by other names.
@@ -17,6 +17,8 @@ image_import(
     config = "{config}",
     layers = {layers},
     manifest = "{manifest}",
+    platform = {platform},
+    verified = True,
 )
 """
 
@@ -54,6 +56,8 @@ def _fetch(rctx):
     args += ["--platform=" + platform for platform in rctx.attr.platforms]
     if rctx.attr.layer_handling == "eager":
         args.append("--layers")
+        if rctx.attr.nondistributable_layers:
+            args.append("--nondistributable")
     rctx.report_progress("Fetching metadata of {}/{}".format(rctx.attr.registry, rctx.attr.repository))
     result = rctx.execute(args, timeout = 3600 if rctx.attr.layer_handling == "eager" else 300)
     if result.return_code != 0:
@@ -64,17 +68,25 @@ def _select(rctx, images):
     """The images as a select over the target platform, and the settings that it needs."""
     settings = ""
     branches = {}
+    ranked = []
+    for i, image in enumerate(images):
+        constraints, rank = constraints_by_rank(image["os"], image["architecture"], image["variant"])
+        if constraints:
+            ranked.append((rank, i, constraints))
+
+        # No target platform is told apart by others: they have their own targets only.
+
     taken = []
-    for image in images:
-        constraints = constraints_of(image["os"], image["architecture"], image["variant"])
-        if not constraints or constraints in taken:
-            continue  # no target platform is told apart by it: the image has its own target only
+    for _, i, constraints in sorted(ranked):
+        if constraints in taken:
+            continue
         taken.append(constraints)
+        name = images[i]["name"]
         settings += _SETTING.format(
-            name = image["name"],
+            name = name,
             constraints = [str(Label(c)) for c in constraints],
         )
-        branches[":is_" + image["name"]] = ":" + image["name"]
+        branches[":is_" + name] = ":" + name
     if not branches:
         return settings, repr(":" + images[0]["name"])
     message = "{}/{} has no image for the target platform, but for {}".format(
@@ -94,6 +106,7 @@ def _pull_impl(rctx):
             config = image["config"],
             layers = image["layers"],
             manifest = image["manifest"],
+            platform = repr(image["platform"] or None),
         )
     if len(images) == 1:
         actual = repr(":" + images[0]["name"])
@@ -121,6 +134,10 @@ PULL_ATTRS = {
     ),
     "mirrors": attr.string_list(
         doc = "Hosts that are asked before the registry, possibly with a path that goes before the repository. The layers are taken from them first as well.",
+    ),
+    "nondistributable_layers": attr.bool(
+        doc = """Whether `eager` fetches the layers as well that are not to be distributed, from the registry or from the `urls` in their descriptors (of public hosts alone). No push sends
+[such layers](../haul.md#layers-that-are-not-to-be-distributed), whatever is said here.""",
     ),
     "platforms": attr.string_list(
         doc = "Of an index, the platforms that are wanted: `os/architecture` or `os/architecture/variant`. By default all.",
@@ -155,6 +172,7 @@ pull(
 ```
 
 `@ubuntu` is the image; of an index, the one for the target platform. Each platform's image has a target of its own too: `@ubuntu//:linux_arm64_v8`.
+What the index leaves open of a platform is in the image's config, and what the config leaves open is taken from the index. For armv7 an image for v6 or v5 does where there is none for v7.
 Credentials are docker's: `config.json` and the credential helpers that it names.""",
     attrs = PULL_ATTRS | {
         "_drayage": attr.label(default = "@drayage_host//:drayage"),

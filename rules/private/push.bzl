@@ -1,10 +1,12 @@
 """image_push: the push spec of an image, and multi_push, which runs several."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":blobs.bzl", "made_here")
 load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
 load(":providers.bzl", "ArtifactInfo", "ImageIndexInfo", "ImageManifestInfo", "PushSpecInfo")
 load(":spec.bzl", "destination_of", "image_of", "write_referrers", "write_spec")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+load(":uncached.bzl", "UncachedInfo", "uncached")
 
 def _image_push_impl(ctx):
     images, index = image_of(ctx.attr.image)
@@ -19,6 +21,7 @@ def _image_push_impl(ctx):
         destinations.append((registry, repository))
 
     referrers = write_referrers(ctx, ctx.attr.referrers, index or images[0].manifest)
+    untaken = depset(transitive = [target[UncachedInfo].found for target in [ctx.attr.image] + ctx.attr.referrers])
     files = [
         write_spec(
             ctx,
@@ -30,6 +33,7 @@ def _image_push_impl(ctx):
             tags,
             ctx.file.tag_file,
             referrers,
+            untaken,
         )
         for i, (registry, repository) in enumerate(destinations)
     ]
@@ -37,21 +41,24 @@ def _image_push_impl(ctx):
 
     strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
     needed = ctx.runfiles([ctx.info_file, ctx.version_file], transitive_files = specs)
+    blobs = depset(
+        [blob for artifact in ctx.attr.referrers for blob in artifact[ArtifactInfo].blobs],
+        transitive = [image.blobs for image in images],
+    )
     if strategy == "eager":
-        artifacts = [blob for artifact in ctx.attr.referrers for blob in artifact[ArtifactInfo].blobs]
-        needed = needed.merge(ctx.runfiles(artifacts, transitive_files = depset(transitive = [image.blobs for image in images])))
-    executable, runfiles = launcher(ctx, strategy, files, needed)
+        needed = needed.merge(ctx.runfiles(transitive_files = blobs))
+    executable, runfiles = launcher(ctx, strategy, files, needed, blobs)
     return [
         DefaultInfo(
             executable = executable,
             files = specs,
             runfiles = runfiles,
         ),
-        OutputGroupInfo(push_spec = specs),
-        PushSpecInfo(runfiles = needed, specs = specs),
+        OutputGroupInfo(blobs = made_here(blobs), push_spec = specs),
+        PushSpecInfo(blobs = blobs, runfiles = needed, specs = specs),
     ]
 
-_STRATEGY_DOC = """What `bazel run` does: `lazy` streams what the registry lacks from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
+_STRATEGY_DOC = """What `bazel run` does: `lazy` streams what the registry lacks from where the build left it on this machine, or from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
 machine by the build; `cas_registry` sends manifests and configs alone, to a registry that reads the remote cache itself, such as drayaged's own; `bes` leaves the push to the daemon, which has seen the spec in the build's events. By default what `@drayage//rules/settings:push_strategy` says, which is `lazy`."""
 
 image_push = rule(
@@ -59,7 +66,8 @@ image_push = rule(
     doc = """Says that an image is to be pushed, where to and under which tags.
 
 Building the target writes a push spec, a few kilobytes of JSON. Where build events go to the daemon, it finds the spec there and pushes the image; nothing is pushed by the
-machine that runs Bazel. The spec is the default output, and is in the output group `push_spec`. `bazel run` pushes from here.
+machine that runs Bazel. The spec is the default output, and is in the output group `push_spec`. The output group `blobs` has the layers that the build made, [to have them
+uploaded](../cache.md#a-bazelrc-that-uploads-what-is-there). `bazel run` pushes from here.
 
 ```starlark
 image_push(
@@ -76,11 +84,13 @@ new commit does not run a cached action again.""",
     attrs = {
         "also_to": attr.string_list(doc = "More places for the same image under the same tags, each `HOST/REPOSITORY`. Each has a push spec of its own."),
         "image": attr.label(
+            aspects = [uncached],
             doc = "The image, or the index.",
             mandatory = True,
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
         "referrers": attr.label_list(
+            aspects = [uncached],
             doc = "Artifacts about the image, `image_artifact` targets: a bill of materials, say. They are pushed before the tags.",
             providers = [ArtifactInfo],
         ),
@@ -112,13 +122,16 @@ new commit does not run a cached action again.""",
 
 def _multi_push_impl(ctx):
     specs = depset(transitive = [push[PushSpecInfo].specs for push in ctx.attr.pushes])
+
+    # A rule of somebody else's may know of no blobs.
+    blobs = depset(transitive = [getattr(push[PushSpecInfo], "blobs", depset()) for push in ctx.attr.pushes])
     needed = ctx.runfiles().merge_all([push[PushSpecInfo].runfiles for push in ctx.attr.pushes])
     strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
-    executable, runfiles = launcher(ctx, strategy, specs.to_list(), needed)
+    executable, runfiles = launcher(ctx, strategy, specs.to_list(), needed, blobs)
     return [
         DefaultInfo(executable = executable, files = specs, runfiles = runfiles),
-        OutputGroupInfo(push_spec = specs),
-        PushSpecInfo(runfiles = needed, specs = specs),
+        OutputGroupInfo(blobs = made_here(blobs), push_spec = specs),
+        PushSpecInfo(blobs = blobs, runfiles = needed, specs = specs),
     ]
 
 multi_push = rule(

@@ -54,7 +54,10 @@ def write_referrers(ctx, artifacts, subject):
         metadata = [m for a in artifacts for m in a[ArtifactInfo].metadata],
     )
 
-def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = None, referrers = None, suffix = ".pushspec.json"):
+def _made_by(metadata):
+    return str(metadata.owner)
+
+def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = None, referrers = None, uncached = None, suffix = ".pushspec.json"):
     """Declares the action that writes one push spec.
 
     Args:
@@ -67,6 +70,7 @@ def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = 
       tags: list of tags.
       tag_file: File with more tags, or None.
       referrers: what write_referrers returned, or None.
+      uncached: depset of string, `TAG=LABEL` of the layers that tags keep out of the remote cache, or None.
       suffix: the end of the file's name. The daemon pushes what ends as push specs do.
 
     Returns:
@@ -87,10 +91,14 @@ def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = 
     args.add_all([image.config for image in images], before_each = "--config", uniquify = False)
     layers = depset(transitive = [image.layers for image in images])
     args.add_all(layers, before_each = "--layer")
+    args.add_all(layers, format_each = "--made-by=%s", map_each = _made_by)
     if referrers:
-        args.add_all(referrers.metadata, before_each = "--layer")
+        args.add_all(referrers.metadata, before_each = "--layer", uniquify = False)
+        args.add_all(referrers.metadata, format_each = "--made-by=%s", map_each = _made_by)
         args.add_all(referrers.manifests, before_each = "--referrer")
         inputs += referrers.manifests + referrers.metadata
+    if uncached:
+        args.add_all(uncached, format_each = "--uncached=%s")
     args.add(registry, format = "--registry=%s")
     args.add(repository, format = "--repository=%s")
     args.add_all(tags, format_each = "--tag=%s", uniquify = True)

@@ -1,9 +1,9 @@
 """Tests of the rules that assemble images: metadata in, metadata out."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
-load("//rules:image.bzl", "image_from_binary", "image_import", "image_index", "image_manifest")
+load("//rules:image.bzl", "INHERIT_FROM_BASE", "image_from_binary", "image_import", "image_index", "image_manifest")
 load("//rules:providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
-load(":actions.bzl", "action_of", "flags", "names", "read_by")
+load(":actions.bzl", "action_of", "flags", "names", "read_by", "refused")
 load(":subjects.bzl", "files")
 
 def _manifest_impl(ctx):
@@ -52,11 +52,61 @@ def _manifest_impl(ctx):
 
 manifest_test = analysistest.make(_manifest_impl)
 
+def _inherits_impl(ctx):
+    env = analysistest.begin(ctx)
+    action = action_of(env, "ImageManifest")
+    for flag in ["--cmd", "--entrypoint", "--stop-signal", "--unset", "--unset-env", "--unset-label", "--user", "--working-dir"]:
+        asserts.equals(env, ctx.attr.flags.get(flag, []), flags(action, flag), flag)
+    return analysistest.end(env)
+
+inherits_test = analysistest.make(
+    _inherits_impl,
+    attrs = {"flags": attr.string_list_dict()},
+)
+
+def _inherits(name, flags = {}, rule = image_manifest, **kwargs):
+    """Declares an image upon a base, and the test that its action has these flags."""
+    rule(
+        name = name,
+        base = ":base",
+        tags = ["manual"],
+        **kwargs
+    )
+    inherits_test(
+        name = name + "_test",
+        flags = flags,
+        target_under_test = ":" + name,
+    )
+
+def _listed_impl(ctx):
+    env = analysistest.begin(ctx)
+    index = action_of(env, "ImageIndex")
+    asserts.equals(env, ["platform.json", "", ""], [value.rpartition("/")[2] for value in flags(index, "--platform")])
+    asserts.true(env, "platform.json" in read_by(index))
+    return analysistest.end(env)
+
+listed_test = analysistest.make(_listed_impl)
+
+def _upon_listed_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    asserts.equals(env, ["platform.json"], flags(action_of(env, "ImageManifest"), "--base-platform"))
+    asserts.equals(env, None, getattr(target[ImageManifestInfo], "platform", None), "the config says it")
+    return analysistest.end(env)
+
+upon_listed_test = analysistest.make(_upon_listed_impl)
+
 def _import_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
     info = target[ImageManifestInfo]
-    asserts.equals(env, [], analysistest.target_actions(env), "actions")
+    metadata = ["base.config.json", "base.manifest.json", "two.txt"]
+    checks = {names(a.outputs)[0]: a for a in analysistest.target_actions(env)}
+    asserts.equals(env, ["base.config.json", "checked"], sorted(checks), "one action checks the metadata, and one the layers")
+    asserts.equals(env, metadata, read_by(checks["base.config.json"]), "what the metadata are made of reads no layer")
+    asserts.equals(env, sorted(metadata + ["one.txt"]), read_by(checks["checked"]))
+    asserts.equals(env, ["checked"], names(target[OutputGroupInfo]._validation))
+    asserts.false(env, info.manifest.is_source, "the manifest is the one that was checked")
     asserts.equals(env, "base.manifest.json", info.manifest.basename)
     asserts.equals(env, "base.config.json", info.config.basename)
     asserts.equals(env, ["two.txt"], names(info.layers))
@@ -113,6 +163,7 @@ def image_tests(name):
             "base.manifest.json",
             "env.txt",
             "labels.txt",
+            "platform.json",
             "tags.txt",
             "two.txt",
         ],
@@ -129,6 +180,35 @@ def image_tests(name):
     import_test(
         name = "import_test",
         target_under_test = ":base",
+    )
+    image_import(
+        name = "listed_base",
+        config = "base.config.json",
+        manifest = "base.manifest.json",
+        platform = "platform.json",
+        tags = ["manual"],
+    )
+    image_manifest(
+        name = "upon_listed",
+        base = ":listed_base",
+        tags = ["manual"],
+    )
+    upon_listed_test(
+        name = "upon_listed_test",
+        target_under_test = ":upon_listed",
+    )
+    image_index(
+        name = "index_of_listed",
+        manifests = [
+            ":listed_base",
+            ":upon_listed",
+            ":base",
+        ],
+        tags = ["manual"],
+    )
+    listed_test(
+        name = "listed_test",
+        target_under_test = ":index_of_listed",
     )
     image_manifest(
         name = "image",
@@ -197,13 +277,66 @@ def image_tests(name):
         name = "binary_test",
         target_under_test = ":binary_image",
     )
+    _inherits("says_nothing")
+    _inherits(
+        "says_so",
+        entrypoint = [INHERIT_FROM_BASE],
+        flags = {"--cmd": [INHERIT_FROM_BASE]},
+        cmd = [INHERIT_FROM_BASE],
+        stop_signal = INHERIT_FROM_BASE,
+        user = INHERIT_FROM_BASE,
+        working_dir = INHERIT_FROM_BASE,
+    )
+    _inherits(
+        "goes_on",
+        cmd = [INHERIT_FROM_BASE, "--all"],
+        entrypoint = ["tini", INHERIT_FROM_BASE],
+        flags = {"--cmd": [INHERIT_FROM_BASE, "--all"], "--entrypoint": ["tini", INHERIT_FROM_BASE]},
+    )
+    _inherits(
+        "has_nothing",
+        cmd = [],
+        entrypoint = [],
+        flags = {
+            "--unset": ["Cmd", "Entrypoint", "StopSignal", "User", "WorkingDir"],
+            "--unset-env": ["DEBUG", "A*"],
+            "--unset-label": ["org.*"],
+        },
+        stop_signal = "",
+        unset_env = ["DEBUG", "A*"],
+        unset_labels = ["org.*"],
+        user = "",
+        working_dir = "",
+    )
+    _inherits(
+        "binary_without_entrypoint",
+        binary = ":prog",
+        cmd = ["/app/prog"],
+        entrypoint = [],
+        flags = {"--cmd": ["/app/prog"], "--unset": ["Entrypoint"]},
+        rule = image_from_binary,
+    )
+    refused(
+        image_manifest,
+        name = "goes_on_twice",
+        says = "cmd has INHERIT_FROM_BASE twice",
+        cmd = [INHERIT_FROM_BASE, INHERIT_FROM_BASE],
+    )
     native.test_suite(
         name = name,
         tests = [
             ":binary_test",
+            ":binary_without_entrypoint_test",
+            ":goes_on_test",
+            ":goes_on_twice_test",
+            ":has_nothing_test",
+            ":says_nothing_test",
+            ":says_so_test",
+            ":upon_listed_test",
             ":import_test",
             ":index_of_images_test",
             ":index_over_platforms_test",
+            ":listed_test",
             ":manifest_test",
         ],
     )

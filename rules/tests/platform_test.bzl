@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts", "unittest")
 load("//rules:image.bzl", "image_manifest")
-load("//rules/private:platform.bzl", "ARCHITECTURES", "constraints_of")
+load("//rules/private:platform.bzl", "ARCHITECTURES", "constraints_by_rank", "constraints_of")
 load("//rules/private:tool_platform.bzl", "TOOL_PLATFORMS", "platform_of")
 load(":actions.bzl", "action_of", "flags")
 
@@ -38,6 +38,23 @@ def _no_constraints_impl(ctx):
     return unittest.end(env)
 
 no_constraints_test = unittest.make(_no_constraints_impl)
+
+def _ranks_impl(ctx):
+    env = unittest.begin(ctx)
+    armv7 = ["@platforms//cpu:armv7"]
+    ranks = []
+    for variant in ["v7", "", "v6", "v5"]:
+        constraints, rank = constraints_by_rank("linux", "arm", variant)
+        asserts.equals(env, armv7, constraints, "constraints of arm/" + variant)
+        ranks.append(rank)
+    asserts.equals(env, sorted(ranks), ranks, "the newest is taken first")
+    asserts.equals(env, (["@platforms//cpu:x86_64"], 0), constraints_by_rank("linux", "amd64", ""))
+    asserts.equals(env, (["@platforms//cpu:x86_64"], 10), constraints_by_rank("freebsd", "amd64", ""))
+    for other in [("linux", "arm", "v8"), ("linux", "amd64", "v3"), ("linux", "mips64le", "")]:
+        asserts.equals(env, (None, None), constraints_by_rank(*other), "{}".format(other))
+    return unittest.end(env)
+
+ranks_test = unittest.make(_ranks_impl)
 
 def _there_and_back_impl(ctx):
     env = unittest.begin(ctx)
@@ -95,6 +112,33 @@ unknown_cpu_test = analysistest.make(
     expect_failure = True,
 )
 
+_SETTING = str(Label("//rules/settings:base_platform"))
+
+def _onto_impl(ctx):
+    env = analysistest.begin(ctx)
+    action = action_of(env, "ImageManifest")
+    asserts.equals(env, [ctx.attr.oci] if ctx.attr.oci else [], flags(action, "--target-platform"))
+    asserts.equals(env, [ctx.attr.mismatch] if ctx.attr.mismatch else [], flags(action, "--mismatch"))
+    if ctx.attr.oci:
+        # Whatever the name of this module is to the one that is built.
+        asserts.true(env, flags(action, "--target")[0].endswith("//rules/tests:based_image"))
+        asserts.true(env, flags(action, "--base")[0].endswith("//rules/tests:base"))
+    return analysistest.end(env)
+
+def _onto_test(platform, **settings):
+    return analysistest.make(
+        _onto_impl,
+        attrs = {"mismatch": attr.string(), "oci": attr.string()},
+        config_settings = {"//command_line_option:platforms": str(Label("//rules/tests:" + platform))} | settings,
+    )
+
+onto_arm64_test = _onto_test("linux_aarch64")
+onto_windows_warns_test = _onto_test("windows_x86_64", **{_SETTING: "warn"})
+onto_any_test = _onto_test("linux_aarch64", **{_SETTING: "ignore"})
+
+# Nothing is known of it that could be compared.
+onto_unknown_cpu_test = _onto_test("linux_mips64")
+
 def platform_tests(name):
     """All tests of this file.
 
@@ -105,6 +149,7 @@ def platform_tests(name):
         name,
         constraints_test,
         no_constraints_test,
+        ranks_test,
         there_and_back_test,
         host_test,
     )
@@ -146,4 +191,29 @@ def platform_tests(name):
     unknown_cpu_test(
         name = "unknown_cpu_test",
         target_under_test = ":empty_image",
+    )
+    image_manifest(
+        name = "based_image",
+        base = ":base",
+        tags = ["manual"],
+    )
+    onto_arm64_test(
+        name = "onto_arm64_test",
+        mismatch = "error",
+        oci = "linux/arm64",
+        target_under_test = ":based_image",
+    )
+    onto_windows_warns_test(
+        name = "onto_windows_warns_test",
+        mismatch = "warn",
+        oci = "windows/amd64",
+        target_under_test = ":based_image",
+    )
+    onto_any_test(
+        name = "onto_any_test",
+        target_under_test = ":based_image",
+    )
+    onto_unknown_cpu_test(
+        name = "onto_unknown_cpu_test",
+        target_under_test = ":based_image",
     )

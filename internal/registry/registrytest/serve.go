@@ -117,7 +117,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, fault *Fault) 
 		r.received[""] += int64(len(data))
 		r.mu.Unlock()
 	}
-	if fault.Drain {
+	if fault.Drain || fault.Status != 0 && fault.After == 0 {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
 	if fault.Status == 0 {
@@ -261,7 +261,7 @@ func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if missing := r.lacks(repository, data); missing != "" {
+	if missing := r.lacks(repository, data, rules.ForeignLayers); missing != "" {
 		refuse(w, http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN", missing)
 		return
 	}
@@ -300,9 +300,11 @@ func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules
 
 // lacks is a digest that a manifest refers to and the repository does not have,
 // or "".
-func (r *Registry) lacks(repository string, data []byte) string {
+func (r *Registry) lacks(repository string, data []byte, foreign bool) string {
 	type descriptor struct {
-		Digest string `json:"digest"`
+		Digest    string   `json:"digest"`
+		MediaType string   `json:"mediaType"`
+		URLs      []string `json:"urls"`
 	}
 	var doc struct {
 		Config    *descriptor  `json:"config"`
@@ -317,7 +319,8 @@ func (r *Registry) lacks(repository string, data []byte) string {
 		blobs = append(blobs, *doc.Config)
 	}
 	for _, d := range blobs {
-		if _, found := r.blobs[repository][d.Digest]; !found {
+		elsewhere := foreign && len(d.URLs) > 0 && strings.Contains(d.MediaType, ".nondistributable.")
+		if _, found := r.blobs[repository][d.Digest]; !found && !elsewhere {
 			return d.Digest
 		}
 	}

@@ -1,0 +1,6 @@
+-- +goose Up
+
+-- Which target of the build wrote a tag, and which may write it now: two targets of one
+-- build may want one tag for two images. Empty where it was written before it was kept.
+ALTER TABLE tag_fence ADD COLUMN target TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE tag_fence ADD COLUMN lease_target TEXT COLLATE "C" NOT NULL DEFAULT '';
