@@ -79,6 +79,25 @@ func TestImagesArriveThroughFaults(t *testing.T) {
 			}
 			return nil
 		},
+		"something else wrong at one in ten": func(d *dice, r *http.Request) *registrytest.Fault {
+			if !d.hit(0.1) {
+				return nil
+			}
+			faults := []registrytest.Fault{
+				{Status: http.StatusInternalServerError}, {Status: http.StatusGatewayTimeout, Late: true}, {Late: true}, {After: d.upTo(r.ContentLength)},
+				{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<html>"}, {Status: http.StatusServiceUnavailable},
+			}
+			if r.Method == http.MethodHead {
+				faults = append(faults, registrytest.Fault{Status: http.StatusMethodNotAllowed}, registrytest.Fault{Status: http.StatusForbidden})
+			}
+			if r.URL.Query().Has("mount") {
+				faults = append(faults, registrytest.Fault{Status: http.StatusNotFound}, registrytest.Fault{Status: http.StatusBadRequest})
+			}
+			if strings.Contains(r.URL.Path, "/manifests/") && r.Method == http.MethodPut {
+				faults = append(faults, registrytest.Fault{Status: http.StatusBadRequest, Code: "MANIFEST_BLOB_UNKNOWN"})
+			}
+			return &faults[d.upTo(int64(len(faults)))]
+		},
 		"401 during uploads": func(d *dice, r *http.Request) *registrytest.Fault {
 			if r.Method == http.MethodPut && d.hit(0.3) {
 				return &registrytest.Fault{Status: http.StatusUnauthorized, After: d.upTo(r.ContentLength),

@@ -144,7 +144,7 @@ func matrixPush(t *testing.T, request matrixRequest, answer *matrixAnswer, times
 			return nil
 		}
 		f := answer.fault(r)
-		if f != nil && f.Amend == nil && !f.Late {
+		if f != nil && f.Status == 0 && f.Amend == nil && !f.Late {
 			f.Drain = true
 		}
 		if times > 0 {

@@ -1,8 +1,10 @@
 package registry_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -194,5 +196,83 @@ func TestAnswersThatNoRegistryGivesAreNotBelieved(t *testing.T) {
 				t.Error("a manifest was written")
 			}
 		})
+	}
+}
+
+func TestStorageOfBlobsIsAskedWithoutCredentials(t *testing.T) {
+	data, digest := noise(1, 1000)
+	for _, wants := range []bool{false, true} {
+		var mu sync.Mutex
+		var asked []string
+		fake := registrytest.Start(t, registrytest.Rules{User: "ann", Password: "secret"})
+		fake.SetRules(registrytest.Rules{User: "ann", Password: "secret", Fault: func(r *http.Request) *registrytest.Fault {
+			known := r.Header.Get("Authorization") != ""
+			switch {
+			case strings.HasPrefix(r.URL.Path, "/storage/"):
+				mu.Lock()
+				asked = append(asked, fmt.Sprint(known))
+				mu.Unlock()
+				// A store with a signature in the address takes no second way to log in.
+				if known != wants {
+					return &registrytest.Fault{Status: http.StatusForbidden}
+				}
+				return &registrytest.Fault{Status: http.StatusOK, Body: string(data)}
+			case known && strings.Contains(r.URL.Path, "/blobs/"):
+				return &registrytest.Fault{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"/storage/" + digest.Hex + "?sig=a+b"}}}
+			}
+			return nil
+		}})
+		repo := repository(t, fake, registry.Options{Keychain: keychain{Username: "ann", Password: "secret"}})
+		r, err := repo.ReadBlob(t.Context(), digest, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("read %d bytes, %v", len(got), err)
+		}
+		r.Close()
+		if want := map[bool]string{false: "[false]", true: "[false true]"}[wants]; fmt.Sprint(asked) != want {
+			t.Errorf("the storage was asked with credentials %v, want %s", asked, want)
+		}
+		if there, err := repo.HasBlob(t.Context(), digest); err != nil || !there {
+			t.Errorf("a blob that is stored there: %t, %v", there, err)
+		}
+	}
+}
+
+func TestAnotherHostNeverGetsCredentials(t *testing.T) {
+	var mu sync.Mutex
+	var shown []string
+	data, digest := noise(1, 1000)
+	elsewhere := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		shown = append(shown, r.Header.Get("Authorization"))
+		if !strings.HasSuffix(r.URL.Path, "/again") {
+			return &registrytest.Fault{Status: http.StatusFound, Header: http.Header{"Location": {r.URL.Path + "/again"}}}
+		}
+		return &registrytest.Fault{Status: http.StatusForbidden, Header: http.Header{"Www-Authenticate": {`Basic realm="x"`}}}
+	}})
+	fake := registrytest.Start(t, registrytest.Rules{User: "ann", Password: "secret", Fault: func(r *http.Request) *registrytest.Fault {
+		if r.Header.Get("Authorization") != "" {
+			return &registrytest.Fault{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://" + elsewhere.Host + r.URL.Path}}}
+		}
+		return nil
+	}})
+	repo := repository(t, fake, registry.Options{Keychain: keychain{Username: "ann", Password: "secret"}})
+	if r, err := repo.ReadBlob(t.Context(), digest, 0); err == nil {
+		r.Close()
+		t.Error("the blob was read")
+	}
+	_, _ = push(t, repo, digest, &at{data: data})
+	_, _, _ = repo.Head(t.Context(), "v1")
+	_, _ = repo.PutManifest(t.Context(), "v1", indexType, emptyIndex)
+	for _, authorization := range shown {
+		if authorization != "" {
+			t.Errorf("%q was shown to another host", authorization)
+		}
+	}
+	if len(shown) == 0 {
+		t.Error("the storage was not asked at all")
 	}
 }

@@ -34,7 +34,8 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		scopes: []string{"repository:" + r.name + ":pull"},
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusMovedPermanently, http.StatusFound,
 			http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect},
-		lane: large,
+		lane:   large,
+		stored: true,
 	}
 	if offset > 0 {
 		c.header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
@@ -53,7 +54,9 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 			return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "the redirect has no usable Location"}
 		}
 		if resp, err = r.follow(ctx, c, next); err != nil { //nolint:bodyclose // as above
-			return nil, err
+			if resp, err = r.followOwn(ctx, c, next, err); err != nil { //nolint:bodyclose // as above
+				return nil, err
+			}
 		}
 	}
 	drain(resp)
@@ -86,6 +89,21 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 		return nil, &Error{Op: c.op, Registry: next.Host, Err: strangeError("an HTML page came in the place of the blob")}
 	}
 	return resp, nil
+}
+
+// followOwn asks with the registry's credentials, if it is the registry itself that
+// refused to answer without.
+func (r *Repository) followOwn(ctx context.Context, c call, next *url.URL, failed error) (*http.Response, error) {
+	base, err := url.Parse(r.host.base)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.op, err)
+	}
+	own, err := r.host.own(next.String(), base)
+	if refused := asError(failed); err != nil || refused == nil || !refused.Denied() {
+		return nil, failed
+	}
+	c.url, c.stored = own.String(), false
+	return r.host.do(ctx, r.caller, c)
 }
 
 // fromOffset skips what a server sent that does not know ranges, or gives more than

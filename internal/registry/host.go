@@ -85,6 +85,9 @@ type call struct {
 	// optional is for a request that can be done without: that it is refused says
 	// nothing about the credentials.
 	optional bool
+	// stored is for blobs: a redirect out of the API leads to where they are stored, which
+	// may be on the same host and takes no credentials of the registry's.
+	stored bool
 	// landed asks, after a failure that leaves it open, whether the request was carried
 	// out all the same.
 	landed func(ctx context.Context, failed *Error) bool

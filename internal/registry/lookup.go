@@ -3,8 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -83,7 +81,7 @@ func (r *Repository) asksByGet() bool {
 // know.
 func (r *Repository) lookUpByGet(ctx context.Context, reference string, tries int) (digest v1.Hash, found, known bool, err error) {
 	op := "look up manifest " + r.name + at(reference)
-	resp, err := r.host.do(ctx, r.caller, call{
+	resp, data, err := r.host.read(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    r.manifestURL(reference),
@@ -92,23 +90,23 @@ func (r *Repository) lookUpByGet(ctx context.Context, reference string, tries in
 		ok:     []int{http.StatusOK},
 		fine:   refusesLookup,
 		tries:  tries,
-	})
+	}, maxManifest)
+	want := hashOf(reference)
+	if _, large := errors.AsType[*tooLargeError](err); large {
+		// Something is there, and nobody knows what.
+		return v1.Hash{}, want == (v1.Hash{}), false, nil
+	}
 	if untold(err) {
 		return v1.Hash{}, false, false, nil
 	}
 	if err != nil {
 		return v1.Hash{}, false, false, err
 	}
-	defer drain(resp)
 	if resp.StatusCode != http.StatusOK {
 		return v1.Hash{}, false, resp.StatusCode == http.StatusNotFound, nil
 	}
-	data, err := readAtMost(op, r.Registry(), resp, maxManifest)
-	if err != nil {
-		return v1.Hash{}, false, false, err
-	}
 	digest = hashOfBytes(data)
-	if want := hashOf(reference); differs(digest, want) {
+	if differs(digest, want) {
 		return v1.Hash{}, false, false, r.otherDigest(op, resp.StatusCode, want, digest)
 	}
 	return digest, true, true, nil
@@ -128,8 +126,9 @@ func (r *Repository) hasBlob(ctx context.Context, digest v1.Hash, tries int) (bo
 		scopes: pushScopes(r.name),
 		ok:     []int{http.StatusOK},
 		// Some registries send a HEAD on to where the blob is stored: it is there.
-		fine:  func(status int) bool { return isRedirect(status) || refusesLookup(status) },
-		tries: tries,
+		fine:   func(status int) bool { return isRedirect(status) || refusesLookup(status) },
+		tries:  tries,
+		stored: true,
 	}
 	if r.asksByGet() {
 		return r.hasBlobByGet(ctx, c, digest)
@@ -196,18 +195,6 @@ func untold(err error) bool {
 	}
 	failed := asError(err)
 	return failed != nil && failed.Status >= 300 && failed.Status < 400
-}
-
-// readAtMost reads an answer's body, which must not be over the limit.
-func readAtMost(op, registry string, resp *http.Response, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return nil, &Error{Op: op, Registry: registry, Err: unwrapURL(err)}
-	}
-	if int64(len(data)) > limit {
-		return nil, &Error{Op: op, Registry: registry, Status: resp.StatusCode, Message: fmt.Sprintf("what it sent is over %d bytes", limit)}
-	}
-	return data, nil
 }
 
 func (r *Repository) manifestURL(reference string) string {

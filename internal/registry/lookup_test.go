@@ -213,3 +213,25 @@ func TestAManifestThatIsTooLargeIsNotRead(t *testing.T) {
 		t.Errorf("within the limit: %t, %v", found, err)
 	}
 }
+
+func TestAnAnswerThatBreaksOffIsAskedForAgain(t *testing.T) {
+	fake := registrytest.Start(t, registrytest.Rules{Fault: first(2, on(http.MethodGet, "/manifests/", registrytest.Fault{Answer: 10}))})
+	repo := repository(t, fake, registry.Options{})
+	putIndex(t, repo, "v1", "")
+	if data, _, found, err := repo.Manifest(t.Context(), "v1", 1000); err != nil || !found || len(data) < 20 {
+		t.Errorf("read %q, %t, %v", data, found, err)
+	}
+	fake.SetRules(registrytest.Rules{Fault: on(http.MethodGet, "/manifests/", registrytest.Fault{Answer: 10})})
+	if _, _, _, err := repo.Manifest(t.Context(), "v1", 1000); err == nil || !asAnswer(t, err).Passing() {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestATagOfAManifestThatIsTooLargeToReadIsThere(t *testing.T) {
+	fake := registrytest.Start(t, registrytest.Rules{Fault: on(http.MethodHead, "", registrytest.Fault{Status: 405})})
+	fake.PutManifest("acme/app", "v1", indexType, make([]byte, 5<<20))
+	digest, found, err := repository(t, fake, registry.Options{}).Head(t.Context(), "v1")
+	if err != nil || !found || digest != (v1.Hash{}) {
+		t.Errorf("got %s, %t, %v", digest, found, err)
+	}
+}

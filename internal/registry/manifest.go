@@ -18,7 +18,7 @@ import (
 // Manifest reads a manifest of at most limit bytes.
 func (r *Repository) Manifest(ctx context.Context, reference string, limit int64) (data []byte, mediaType string, found bool, err error) {
 	op := "read manifest " + r.name + at(reference)
-	resp, err := r.host.do(ctx, r.caller, call{
+	resp, data, err := r.host.read(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    r.manifestURL(reference),
@@ -28,16 +28,8 @@ func (r *Repository) Manifest(ctx context.Context, reference string, limit int64
 		// What is read here is written back: what a registry refuses to show must not be
 		// taken for nothing, unless this one is known to say so.
 		fine: func(status int) bool { return status == http.StatusForbidden && r.host.quirks().DeniesUnknown },
-	})
-	if err != nil {
-		return nil, "", false, err
-	}
-	defer drain(resp)
-	if resp.StatusCode != http.StatusOK {
-		return nil, "", false, nil
-	}
-	data, err = readAtMost(op, r.Registry(), resp, limit)
-	if err != nil {
+	}, limit)
+	if err != nil || resp.StatusCode != http.StatusOK {
 		return nil, "", false, err
 	}
 	if want, got := hashOf(reference), hashOfBytes(data); differs(got, want) {

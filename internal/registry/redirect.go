@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -27,6 +28,9 @@ func (h *host) redirect(c call, resp *http.Response, hops int) (next string, err
 	if err != nil {
 		return "", err
 	}
+	if c.stored && !inAPI(u) {
+		return "", &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(u.Host)}
+	}
 	refused := &Error{Op: c.op, Registry: h.name.RegistryStr(), Status: resp.StatusCode}
 	reads := c.method == http.MethodGet || c.method == http.MethodHead
 	kept := resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect
@@ -39,10 +43,12 @@ func (h *host) redirect(c call, resp *http.Response, hops int) (next string, err
 		refused.Message = "it sends the request on for ever"
 	// Only 307 and 308 say that a write stays a write (RFC 9110, section 15.4). What
 	// leads to another place of the API is meant so all the same.
-	case !reads && !kept && (resp.StatusCode == http.StatusSeeOther || !strings.HasPrefix(u.Path, "/v2/")):
+	case !reads && !kept && (resp.StatusCode == http.StatusSeeOther || !inAPI(u)):
 		refused.Message = "it sends a write on to a page: is there a proxy with a login before it?"
 	default:
 		return u.String(), nil
 	}
 	return "", refused
 }
+
+func inAPI(u *url.URL) bool { return strings.HasPrefix(u.Path, "/v2/") }

@@ -57,23 +57,15 @@ func (r *Repository) Tags(ctx context.Context, limit int) (tags []string, comple
 // tagPage reads one page. next is the address of the one after it, or "".
 func (r *Repository) tagPage(ctx context.Context, address string) (tags []string, next string, err error) {
 	op := "list tags of " + r.name
-	resp, err := r.host.do(ctx, r.caller, call{
+	resp, data, err := r.host.read(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    address,
 		header: http.Header{"Accept": {"application/json"}},
 		scopes: pushScopes(r.name),
 		ok:     []int{http.StatusOK, http.StatusNotFound},
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	defer drain(resp)
-	if resp.StatusCode == http.StatusNotFound {
-		return nil, "", nil
-	}
-	data, err := readAtMost(op, r.Registry(), resp, maxTagList)
-	if err != nil {
+	}, maxTagList)
+	if err != nil || resp.StatusCode == http.StatusNotFound {
 		return nil, "", err
 	}
 	var page struct {

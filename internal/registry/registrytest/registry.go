@@ -96,7 +96,7 @@ type Rules struct {
 
 // Fault is what goes wrong with one request.
 type Fault struct {
-	// Status is answered, with Header; the request's body is not read. Zero means
+	// Status is answered, with Header; nothing is kept of the request's body. Zero means
 	// that no answer is given: the connection is cut.
 	Status int
 	Header http.Header
@@ -104,8 +104,9 @@ type Fault struct {
 	Code string
 	// Body is answered in the place of an error document.
 	Body string
-	// After is how many bytes of the body are taken before that, and Drain reads all of
-	// them and keeps none: who answers early may not be heard (net/http's clients).
+	// After is how many bytes of the body are taken before that. Drain reads the others,
+	// and keeps none; without After an answer does, for who answers early may not be
+	// heard by one that still sends.
 	After int64
 	Drain bool
 	// Late carries the request out before that.

@@ -117,7 +117,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, fault *Fault) 
 		r.received[""] += int64(len(data))
 		r.mu.Unlock()
 	}
-	if fault.Drain {
+	if fault.Drain || fault.Status != 0 && fault.After == 0 {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
 	if fault.Status == 0 {

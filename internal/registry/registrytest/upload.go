@@ -99,7 +99,7 @@ func (r *Registry) locate(w http.ResponseWriter, req *http.Request, rules Rules,
 // take adds a request's body to an upload.
 func (r *Registry) take(w http.ResponseWriter, req *http.Request, rules Rules, u *upload) bool {
 	if rules.MaxChunk > 0 && req.ContentLength > rules.MaxChunk {
-		refuse(w, http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "the chunk is too large")
+		refuseRead(w, req, http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "the chunk is too large")
 		return false
 	}
 	r.mu.Lock()
@@ -108,11 +108,11 @@ func (r *Registry) take(w http.ResponseWriter, req *http.Request, rules Rules, u
 	var start, end int
 	_, err := fmt.Sscanf(req.Header.Get("Content-Range"), "%d-%d", &start, &end)
 	if err == nil && start != size || req.URL.Query().Get("_state") != strconv.Itoa(size) {
-		refuse(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "the upload is elsewhere")
+		refuseRead(w, req, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "the upload is elsewhere")
 		return false
 	}
 	if u.last && req.ContentLength != 0 {
-		refuse(w, http.StatusBadRequest, "SIZE_INVALID", "a chunk before this one was too small")
+		refuseRead(w, req, http.StatusBadRequest, "SIZE_INVALID", "a chunk before this one was too small")
 		return false
 	}
 	data, err := io.ReadAll(req.Body)
@@ -129,4 +129,11 @@ func (r *Registry) take(w http.ResponseWriter, req *http.Request, rules Rules, u
 	}
 	u.data = append(u.data, data...)
 	return true
+}
+
+// refuseRead refuses a request whose body it has read: who answers early may not be
+// heard by one that still sends.
+func refuseRead(w http.ResponseWriter, req *http.Request, status int, code, message string) {
+	_, _ = io.Copy(io.Discard, req.Body)
+	refuse(w, status, code, message)
 }
