@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drayage/drayage/internal/registry"
@@ -24,12 +25,25 @@ const (
 	maxFailures = 2
 )
 
-// copyAll copies the blobs and writes the manifests.
-func (j *job) copyAll(ctx context.Context, early *early, tags []string) error {
-	blobs := j.toCopy()
+// copyBlobs copies the blobs of the manifests that are lacking. Those of a manifest that
+// is there are there too: a registry keeps what its manifests refer to.
+func (j *job) copyBlobs(ctx context.Context, early *early, left work) error {
+	needed := map[v1.Hash]bool{}
+	for _, p := range j.parts {
+		if left.write[p.Digest] {
+			for _, digest := range p.blobs {
+				needed[digest] = true
+			}
+		}
+	}
+	var blobs []pushspec.Blob
 	for _, blob := range j.req.Spec.Blobs {
-		if j.inPlace(blob) {
+		switch {
+		case !needed[blob.Digest] || !pushspec.Distributable(blob.MediaType):
+		case j.inPlace(blob):
 			j.count(&j.result.Present, blob.Size)
+		default:
+			blobs = append(blobs, blob)
 		}
 	}
 	// What the cache lacks comes first: if it is nowhere else either, nothing
@@ -57,7 +71,7 @@ func (j *job) copyAll(ctx context.Context, early *early, tags []string) error {
 	if err := g.Wait(); err != nil {
 		return failure(ctx, "copy blobs", err)
 	}
-	return j.writeManifests(ctx, tags)
+	return nil
 }
 
 // toCopy are the blobs that have to be in the repository before the manifests are.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -37,55 +38,64 @@ type job struct {
 	req    Request
 	to     *registry.Repository
 
+	// parts are the spec's manifests.
+	parts []*part
+
 	mu     sync.Mutex // of result's counts
 	result Result
 }
 
-func (j *job) run(ctx context.Context) error {
+// lostPauses are the waits before another try with a registry that has been given all,
+// and says that it lacks some: it may be slow to see what it was sent.
+var lostPauses = []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second}
+
+func (j *job) run(ctx context.Context) (err error) {
 	// What the cache has evicted is better known now than after the first
 	// gigabyte.
 	early := j.startEarly(ctx)
 	defer early.stop()
 
+	if j.parts, err = parts(j.req.Spec); err != nil {
+		return err
+	}
 	pending, err := j.lookUpTags(ctx)
 	if err != nil {
 		return err
 	}
-	if len(j.req.Tags) > 0 && len(pending) == 0 {
-		j.result.AlreadyThere = true
-		// Claimed although there is nothing to write: an older build must not write
-		// over what this one has found right.
-		_, done, err := j.claim(ctx, nil)
-		done()
-		return err
-	}
-	there, err := j.hasRoot(ctx)
+	there, err := j.hasRoot(ctx, pending)
 	if err != nil {
 		return err
 	}
+	left := j.everything()
 	if there {
-		j.result.AlreadyThere = len(pending) == 0
-		err := j.tagRoot(ctx, pending)
-		if !isUnknown(err) {
+		if left, err = j.look(ctx); err != nil {
 			return err
 		}
-		// It was known from earlier, and is gone since.
-		j.hauler.known.forget(j.to.Registry(), j.to.Name(), j.req.Spec.Root)
+		j.result.AlreadyThere = left.none() && len(pending) == 0
 	}
-	err = j.copyAll(ctx, early, pending)
-	if isUnknown(err) && j.req.LayersInPlace {
-		return &Error{
-			Class: Rejected, Err: err,
-			Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
+	err = j.bring(ctx, early, left, pending)
+	for again, whole := 0, !there; isUnknown(err); again, whole = again+1, true {
+		if whole && j.req.LayersInPlace {
+			return &Error{
+				Class: Rejected, Err: err,
+				Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
+			}
 		}
-	}
-	if isUnknown(err) {
+		if again > 0 && j.leavesAlone() != nil {
+			return err
+		}
+		if again == len(lostPauses) {
+			return &Error{Class: Unavailable, Err: err, Text: err.Error() + "; it was sent all of that several times"}
+		}
+		if err := j.hauler.opts.Wait(ctx, lostPauses[again]); err != nil {
+			return failure(ctx, "image "+j.req.Spec.Root.String(), err)
+		}
 		// The registry has lost what it was known to have: once more, with nothing
 		// taken for granted.
 		j.hauler.opts.Logger.Warn().Err(err).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
 			Msg("registry no longer has what it had; the image is copied anew")
 		j.forget()
-		err = j.copyAll(ctx, early, pending)
+		err = j.bring(ctx, early, j.everything(), pending)
 	}
 	return err
 }
@@ -98,12 +108,7 @@ func (j *job) mindLeftAlone(err error) error {
 	if !isUnknown(err) || !errors.As(err, &failed) {
 		return err
 	}
-	var left []string
-	for _, blob := range j.req.Spec.Blobs {
-		if !pushspec.Distributable(blob.MediaType) {
-			left = append(left, blob.Digest.String())
-		}
-	}
+	left := j.leavesAlone()
 	if len(left) == 0 {
 		return err
 	}
@@ -112,6 +117,33 @@ func (j *job) mindLeftAlone(err error) error {
 		Text: fmt.Sprintf("%s; the image has layers that are not to be distributed, and that are not sent: %s. Have the registry take them by their urls "+
 			"(validation.manifests.urls.allow in distribution's configuration), or take a base without such layers", failed.Text, strings.Join(left, ", ")),
 	}
+}
+
+// leavesAlone are the layers that are not to be distributed.
+func (j *job) leavesAlone() []string {
+	var left []string
+	for _, blob := range j.req.Spec.Blobs {
+		if !pushspec.Distributable(blob.MediaType) {
+			left = append(left, blob.Digest.String())
+		}
+	}
+	return left
+}
+
+// bring brings what is lacking to the repository, and then the tags to the root.
+func (j *job) bring(ctx context.Context, early *early, left work, tags []string) error {
+	if !left.none() {
+		if err := j.copyBlobs(ctx, early, left); err != nil {
+			return err
+		}
+		if err := j.writeManifests(ctx, left); err != nil {
+			return err
+		}
+		if err := j.listReferrers(ctx, left); err != nil {
+			return err
+		}
+	}
+	return j.tagRoot(ctx, tags)
 }
 
 // isUnknown tells whether a registry refused a manifest because it lacks what it
@@ -125,8 +157,9 @@ func isUnknown(err error) bool {
 }
 
 func (j *job) forget() {
-	for _, m := range j.req.Spec.Manifests {
-		j.hauler.known.forget(j.to.Registry(), j.to.Name(), m.Digest)
+	for _, p := range j.parts {
+		j.hauler.known.forget(j.to.Registry(), j.to.Name(), p.Digest)
+		j.hauler.listed.forget(j.to.Registry(), j.to.Name(), p.Digest)
 	}
 	for _, b := range j.req.Spec.Blobs {
 		j.hauler.known.forget(j.to.Registry(), j.to.Name(), b.Digest)
@@ -173,11 +206,10 @@ func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
 	return pending, nil
 }
 
-// hasRoot tells whether the repository has the root manifest, and then all that
-// it refers to.
-func (j *job) hasRoot(ctx context.Context) (bool, error) {
+// hasRoot tells whether the repository has the root manifest, if the tags have not told.
+func (j *job) hasRoot(ctx context.Context, pending []string) (bool, error) {
 	root := j.req.Spec.Root
-	if j.hauler.known.has(j.to.Registry(), j.to.Name(), root) {
+	if len(pending) < len(j.req.Tags) || j.isThere(root) {
 		return true, nil
 	}
 	if len(j.req.Tags) > 0 {
@@ -198,6 +230,4 @@ func (j *job) hasRoot(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-func (j *job) markRoot() {
-	j.hauler.known.add(j.to.Registry(), j.to.Name(), j.req.Spec.Root)
-}
+func (j *job) markRoot() { j.markThere(j.req.Spec.Root) }

@@ -62,6 +62,7 @@ type Options struct {
 type Hauler struct {
 	opts    Options
 	known   *known
+	listed  *known // referrers, in the repositories where they are listed
 	flights *flights
 	tags    *locks
 	tagged  *tagged
@@ -87,6 +88,7 @@ func New(opts Options) (*Hauler, error) {
 	return &Hauler{
 		opts:    opts,
 		known:   newKnown(opts.Now, knownLimit, knownLife),
+		listed:  newKnown(opts.Now, knownLimit, knownLife),
 		flights: newFlights(),
 		tags:    newLocks(),
 		tagged:  newTagged(opts.Now),

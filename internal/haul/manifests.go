@@ -2,7 +2,6 @@ package haul
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -10,49 +9,38 @@ import (
 	"github.com/drayage/drayage/internal/registry"
 )
 
-// writeManifests writes all manifests but the root, then the root and its tags.
-func (j *job) writeManifests(ctx context.Context, tags []string) error {
-	var root *v1.Descriptor
-	afterRoot := false
-	for i := range j.req.Spec.Manifests {
-		m := &j.req.Spec.Manifests[i]
-		if m.Digest == j.req.Spec.Root {
-			root = m
-			// What comes after the root refers to it: it has to be there, but not yet
-			// under its tags.
-			if afterRoot = i < len(j.req.Spec.Manifests)-1; !afterRoot {
-				break
-			}
+// writeManifests writes what is lacking, the leaves first. A root that is the last of
+// it is left for its tags.
+func (j *job) writeManifests(ctx context.Context, left work) error {
+	for i, p := range j.parts {
+		if !left.write[p.Digest] {
+			continue
 		}
-		written, err := j.writeManifest(ctx, m)
-		if err != nil {
+		// What comes after the root refers to it: it has to be there, but not yet under
+		// its tags.
+		if p.Digest == j.req.Spec.Root && i == len(j.parts)-1 && !p.isReferrer() {
+			continue
+		}
+		if err := j.writeManifest(ctx, p, left); err != nil {
 			return err
 		}
-		if !written.Subject {
-			if err := j.listReferrer(ctx, m); err != nil {
-				return err
-			}
-		}
 	}
-	if root == nil {
-		return &Error{Class: Malformed, Text: fmt.Sprintf("push spec: root %s is not one of its manifests", j.req.Spec.Root)}
-	}
-	if len(tags) == 0 && afterRoot {
-		return nil
-	}
-	return j.tagRoot(ctx, tags)
+	return nil
 }
 
-func (j *job) writeManifest(ctx context.Context, m *v1.Descriptor) (registry.Written, error) {
-	if m.Digest != j.req.Spec.Root && j.hauler.known.has(j.to.Registry(), j.to.Name(), m.Digest) {
-		return registry.Written{Subject: true}, nil
+func (j *job) writeManifest(ctx context.Context, p *part, left work) error {
+	if p.Digest != j.req.Spec.Root && j.isThere(p.Digest) && !left.kept[p.Digest] {
+		return nil
 	}
-	written, err := j.to.PutManifest(ctx, m.Digest.String(), string(m.MediaType), m.Data)
+	written, err := j.to.PutManifest(ctx, p.Digest.String(), string(p.MediaType), p.Data)
 	if err != nil {
-		return written, failure(ctx, what("manifest", m.Digest, m.Size), err)
+		return failure(ctx, what("manifest", p.Digest, p.Size), err)
 	}
-	j.hauler.known.add(j.to.Registry(), j.to.Name(), m.Digest)
-	return written, nil
+	j.markThere(p.Digest)
+	if p.isReferrer() && (written.Subject || left.kept[p.Digest]) {
+		j.markListed(p)
+	}
+	return nil
 }
 
 // tagRoot writes the root under the tags, or by its digest where there are none.
@@ -63,7 +51,9 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 			root = m
 		}
 	}
-	if len(tags) > 0 {
+	// They are claimed although there may be nothing to write: an older build must not
+	// write over what this one has found right.
+	if len(j.req.Tags) > 0 {
 		leased, done, err := j.claim(ctx, &tags)
 		defer done()
 		if err != nil {
@@ -84,7 +74,7 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 	if len(tags) == 0 {
 		// Without tags, or where a newer build has them all, the image is there by
 		// its digest.
-		if j.hauler.known.has(j.to.Registry(), j.to.Name(), root.Digest) {
+		if j.isThere(root.Digest) {
 			return nil
 		}
 		_, err := put(root.Digest.String())
@@ -124,9 +114,7 @@ func (j *job) claim(ctx context.Context, pending *[]string) (leased context.Cont
 	if err != nil {
 		return ctx, func() {}, err
 	}
-	if pending != nil {
-		*pending = slices.DeleteFunc(slices.Clone(*pending), func(tag string) bool { return !slices.Contains(granted, tag) })
-	}
+	*pending = slices.DeleteFunc(slices.Clone(*pending), func(tag string) bool { return !slices.Contains(granted, tag) })
 	leased, done = context.WithDeadline(ctx, until)
 	return leased, done, nil
 }

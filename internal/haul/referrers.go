@@ -4,99 +4,95 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"math/rand/v2"
+	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// maxReferrers bounds the index of referrers that is read back, in bytes.
-const maxReferrers = 4 << 20
+const (
+	// listTries is how often the index of a subject's referrers is written, if others
+	// write it at the same time.
+	listTries = 6
+	// listPause is waited for before an index is read again that was written more than
+	// once, and longer each time after.
+	listPause = 100 * time.Millisecond
+)
 
-// referrer is what is read of a manifest to list it as a referrer.
-type referrer struct {
-	ArtifactType string            `json:"artifactType"`
-	Config       *v1.Descriptor    `json:"config"`
-	Subject      *v1.Descriptor    `json:"subject"`
-	Annotations  map[string]string `json:"annotations"`
-}
-
-// referrerIndex is the index of referrers that others write too: what they say there,
-// and this program knows nothing of, stays.
-type referrerIndex struct {
-	SchemaVersion int              `json:"schemaVersion"`
-	MediaType     types.MediaType  `json:"mediaType"`
-	Manifests     []jsontext.Value `json:"manifests"`
-	Rest          jsontext.Value   `json:",embed"`
-}
-
-func (i *referrerIndex) lists(digest v1.Hash) bool {
-	return slices.ContainsFunc(i.Manifests, func(entry jsontext.Value) bool {
-		var listed struct {
-			Digest v1.Hash `json:"digest"`
+// listReferrers sees to it that all referrers are listed with their subjects, in a
+// registry that keeps no list itself (distribution spec, "Pushing Manifests with
+// Subject"). All of one subject go into its index at once: where tags cannot be
+// changed there is no second time.
+func (j *job) listReferrers(ctx context.Context, left work) error {
+	var subjects []v1.Hash
+	bySubject := map[v1.Hash][]*part{}
+	for _, p := range j.parts {
+		if !left.list[p.Digest] || j.isListed(p) {
+			continue
 		}
-		return json.Unmarshal(entry, &listed) == nil && listed.Digest == digest
-	})
-}
-
-func (i *referrerIndex) add(d v1.Descriptor) error {
-	entry, err := json.Marshal(d, json.Deterministic(true))
-	if err != nil {
-		return fmt.Errorf("write descriptor of %s: %w", d.Digest, err)
+		if bySubject[p.subject] == nil {
+			subjects = append(subjects, p.subject)
+		}
+		bySubject[p.subject] = append(bySubject[p.subject], p)
 	}
-	i.Manifests = append(i.Manifests, entry)
+	for _, subject := range subjects {
+		if err := j.listWith(ctx, subject, bySubject[subject]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// listReferrer adds a manifest that has a subject to the index under the
-// subject's fallback tag, in a registry that keeps no track of referrers itself
-// (distribution spec, "Pushing Manifests with Subject").
-func (j *job) listReferrer(ctx context.Context, m *v1.Descriptor) error {
-	var doc referrer
-	if err := json.Unmarshal(m.Data, &doc); err != nil || doc.Subject == nil {
-		return nil
-	}
-	entry := v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
-	if entry.ArtifactType == "" && doc.Config != nil {
-		entry.ArtifactType = string(doc.Config.MediaType)
-	}
-	subject := doc.Subject.Digest
-	tag := strings.ReplaceAll(subject.String(), ":", "-")
-
-	// There is no way to write an index only if nobody else has; at least nobody
-	// else here does.
-	unlock, err := j.hauler.tags.lock(ctx, place{j.to.Registry(), j.to.Name(), subject})
+func (j *job) listWith(ctx context.Context, subject v1.Hash, ours []*part) error {
+	unlock, err := j.lockReferrers(ctx, subject)
 	if err != nil {
 		return fmt.Errorf("wait for the referrers of %s: %w", subject, err)
 	}
 	defer unlock()
-	index := referrerIndex{SchemaVersion: 2, MediaType: types.OCIImageIndex}
-	data, _, found, err := j.to.Manifest(ctx, tag, maxReferrers)
-	if err != nil {
-		return failure(ctx, "referrers of "+subject.String(), err)
-	}
-	if found {
-		if err := json.Unmarshal(data, &index); err != nil {
-			return &Error{Class: Rejected, Text: fmt.Sprintf("referrers of %s: tag %s is not an index: %v", subject, tag, err), Err: err}
+	// There is no way to write an index only if nobody else has. So it is looked at
+	// afterwards: who came between has taken our entries out, not knowing of them.
+	var refused error
+	for try := 0; ; try++ {
+		if try > 1 {
+			pause := min(listPause<<try, 4*time.Second)
+			if err := j.hauler.opts.Wait(ctx, pause/2+rand.N(pause/2)); err != nil {
+				return fmt.Errorf("referrers of %s: %w", subject, err)
+			}
 		}
+		index, err := j.readFallback(ctx, subject)
+		if err != nil {
+			return err
+		}
+		missing, err := index.addAll(ours)
+		switch {
+		case err != nil:
+			return err
+		case !missing:
+			for _, p := range ours {
+				j.markListed(p)
+			}
+			return nil
+		case refused != nil:
+			return refused
+		case try == listTries:
+			return &Error{Class: Unavailable, Text: fmt.Sprintf("referrers of %s: the index under the tag %s was written %d times and does not list all of them afterwards: "+
+				"others write it at the same time, or the registry answers with an old one", subject, fallbackTag(subject), try)}
+		}
+		err = j.writeFallback(ctx, subject, index, ours)
+		var failed *Error
+		if err != nil && (isUnknown(err) || !asRejected(err, &failed)) {
+			return err
+		}
+		// A refusal may be right all the same: where tags cannot be changed another has
+		// written this one.
+		refused = err
 	}
-	if index.lists(m.Digest) {
-		return nil
-	}
-	if err := index.add(entry); err != nil {
-		return err
-	}
-	data, err = json.Marshal(index, json.Deterministic(true))
-	if err != nil {
-		return fmt.Errorf("write index of referrers: %w", err)
-	}
-	if _, err := j.to.PutManifest(ctx, tag, string(types.OCIImageIndex), data); err != nil {
-		return failure(ctx, "referrers of "+subject.String(), err)
-	}
-	return nil
+}
+
+// lockReferrers keeps the index of a subject's referrers from being written by two of
+// us at the same time.
+func (j *job) lockReferrers(ctx context.Context, subject v1.Hash) (unlock func(), err error) {
+	return j.hauler.tags.lock(ctx, place{j.to.Registry(), j.to.Name(), subject})
 }
 
 func asRejected(err error, failed **Error) bool {

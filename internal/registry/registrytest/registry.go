@@ -165,6 +165,19 @@ func (r *Registry) putBlob(repository string, data []byte) string {
 	return digest
 }
 
+// PutManifest stores a manifest under its digest and a tag, as another client does.
+func (r *Registry) PutManifest(repository, tag, mediaType string, data []byte) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.manifest[repository] == nil {
+		r.manifest[repository] = map[string]stored{}
+	}
+	digest := digestOf(data)
+	r.manifest[repository][digest] = stored{mediaType, data}
+	r.manifest[repository][tag] = stored{mediaType, data}
+	return digest
+}
+
 // Forget removes a blob or a manifest from a repository, as a registry's garbage
 // collection does.
 func (r *Registry) Forget(repository, digest string) {

@@ -19,7 +19,7 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	rules := r.rules
 	kind := path.Base(req.URL.Path)
-	for _, part := range []string{"manifests", "uploads", "blobs"} {
+	for _, part := range []string{"manifests", "uploads", "blobs", "referrers"} {
 		if strings.Contains(req.URL.Path, "/"+part+"/") {
 			kind = part
 			break
@@ -53,6 +53,9 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 	case kind == "blobs":
 		repository, digest, _ := strings.Cut(rest, "/blobs/")
 		r.serveBlob(w, req, repository, digest)
+	case kind == "referrers" && rules.Referrers:
+		repository, digest, _ := strings.Cut(rest, "/referrers/")
+		r.serveReferrers(w, req, repository, digest)
 	default:
 		refuse(w, http.StatusNotFound, "NAME_INVALID", "no such path")
 	}
