@@ -1,11 +1,15 @@
 package dispatch_test
 
 import (
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/pushspec"
 )
@@ -48,9 +52,12 @@ func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
 	if len(w.claimed) != 1 || w.claimed[0] != layer || w.busy != 0 {
 		t.Errorf("claimed %q, with %d refusals left; want the layer alone, until it is granted", w.claimed, w.busy)
 	}
-	sources := w.request.Spec.Blobs[1].Sources
-	if len(sources) != 2 || sources[1].Repository != "ghcr.io/acme/base" {
-		t.Errorf("the layer's sources are %+v, want the other daemon's repository among them", sources)
+	if from := w.request.MountFrom[layer]; from != "acme/base" {
+		t.Errorf("the layer can be mounted from %q, want the other daemon's repository", from)
+	}
+	// What another daemon did is no leave to read there.
+	if sources := w.request.Spec.Blobs[1].Sources; len(sources) != 1 {
+		t.Errorf("the layer's sources are %+v, want those of the spec", sources)
 	}
 	if w.released == nil || *w.released != "acme/app" {
 		t.Errorf("the claim ended with %v, want the repository that has the blobs", w.released)
@@ -75,5 +82,74 @@ func TestALayerThatIsNotToBeDistributedIsNeitherClaimedNorAskedThePolicyFor(t *t
 	}
 	if len(w.claimed) != 0 || len(w.push.Sources) != 0 {
 		t.Errorf("claimed were %v, and the policy was asked for %v", w.claimed, w.push.Sources)
+	}
+}
+
+func TestABlobThatAnotherDaemonIsAtForTooLongIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := layered(t)
+		w.busy = 1 << 30
+		began := time.Now()
+		if _, err := w.work(t, 1); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited < 15*time.Second || waited > 25*time.Second {
+			t.Errorf("another daemon was waited for for %s", waited)
+		}
+		if w.request.Spec == nil {
+			t.Error("the image was not hauled")
+		}
+		if w.released != nil {
+			t.Errorf("a claim ended that was never had, with %q", *w.released)
+		}
+	})
+}
+
+func TestOneDaemonAtATimeWritesAnIndexOfReferrers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := layered(t)
+		if _, err := w.work(t, 1); err != nil {
+			t.Fatal(err)
+		}
+		subject := describe(types.OCIManifestSchema1, "subject").Digest
+		for _, busy := range []int{3, 1 << 30} {
+			w.busy, w.released = busy, nil
+			began := time.Now()
+			unlock, err := w.request.LockReferrers(t.Context(), "acme/app", subject)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unlock()
+			if busy == 3 && (len(w.claimed) != 1 || !strings.Contains(w.claimed[0], "acme/app@"+subject.String()) || w.released == nil || *w.released != "") {
+				t.Errorf("claimed %q, released %v", w.claimed, w.released)
+			}
+			if waited := time.Since(began); waited > 25*time.Second {
+				t.Errorf("another daemon was waited for for %s", waited)
+			}
+		}
+	})
+}
+
+// A client cannot have a layer of a repository that it may not read copied to one that
+// it may.
+func TestABlobIsMountedFromWhereTheClientMayReadOrWrite(t *testing.T) {
+	w, _ := layered(t)
+	if _, err := w.work(t, 1); err != nil {
+		t.Fatal(err)
+	}
+	policy, err := admission.New(admission.Policy{Rules: []admission.Rule{
+		{Name: "own", Clients: []string{"token:ci"}, Repositories: []string{"ghcr.io/acme/*"}, Sources: []string{"ghcr.io/base/*"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.admit = func(push admission.Push) error {
+		push.Client = "token:ci"
+		return policy.Admit(push)
+	}
+	for repository, want := range map[string]bool{"acme/other": true, "base/debian": true, "secret/app": false} {
+		if got := w.request.MayMount(repository); got != want {
+			t.Errorf("from %s: %t, want %t", repository, got, want)
+		}
 	}
 }

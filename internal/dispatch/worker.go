@@ -205,22 +205,41 @@ func sources(spec *pushspec.Spec) []string {
 	return repositories
 }
 
+// mayMount tells from which repositories of the destination's registry this push may
+// take what its cache is not known to have: those that it may read or write.
+func (w *Worker) mayMount(job store.Job, destination pushspec.Destination) func(repository string) bool {
+	return func(repository string) bool {
+		push := admission.Push{
+			Client: job.Client, Target: job.Target, Tags: destination.Tags,
+			Repository: destination.Registry + "/" + destination.Repository, Sources: []string{destination.Registry + "/" + repository},
+		}
+		if w.policy.Admit(push) == nil {
+			return true
+		}
+		push.Repository, push.Sources = push.Sources[0], nil
+		return w.policy.Admit(push) == nil
+	}
+}
+
 // haul hauls what the spec says to a destination whose variables are filled in.
 func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination pushspec.Destination, job store.Job, attempt store.Attempt, invocation store.Invocation, entry *ledger.Entry) error {
-	release, err := w.claimBlobs(ctx, spec, destination.Repository)
+	claim, err := w.claimBlobs(ctx, spec, destination.Repository)
 	if err != nil {
 		return err
 	}
 	fence := w.fence(attempt, invocation, destination, entry)
 	result, err := w.hauler.Haul(ctx, haul.Request{
-		Spec:       spec,
-		Repository: destination.Repository,
-		Tags:       destination.Tags,
-		Instance:   job.Spec.Instance,
-		Invocation: job.Invocation,
-		ClaimTags:  fence.claim,
+		Spec:          spec,
+		Repository:    destination.Repository,
+		Tags:          destination.Tags,
+		Instance:      job.Spec.Instance,
+		Invocation:    job.Invocation,
+		ClaimTags:     fence.claim,
+		MountFrom:     claim.elsewhere,
+		MayMount:      w.mayMount(job, destination),
+		LockReferrers: w.lockReferrers(destination.Registry),
 	})
-	release(err == nil)
+	claim.release(err == nil)
 	entry.Uploaded = ledger.Count(result.Uploaded)
 	entry.Mounted = ledger.Count(result.Mounted)
 	entry.Present = ledger.Count(result.Present)

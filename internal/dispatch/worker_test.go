@@ -54,6 +54,7 @@ type world struct {
 	// push is what the policy was asked, denied what it says.
 	push   admission.Push
 	denied error
+	admit  func(admission.Push) error
 }
 
 func (w *world) ClaimBlobs(_ context.Context, _ string, digests []string) (store.BlobGrant, error) {
@@ -73,6 +74,9 @@ func (w *world) ReleaseBlobs(_ context.Context, _, repository string, _ []string
 func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
 
 func (w *world) Admit(push admission.Push) error {
+	if w.admit != nil {
+		return w.admit(push)
+	}
 	w.push = push
 	return w.denied
 }
@@ -190,7 +194,7 @@ func TestOutcomeSaysWhatHappenedToWhatAndWhy(t *testing.T) {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}
 	request := haul.Request{Repository: "acme/app", Tags: []string{"latest", "git-6a14a96"}, Instance: "main", Invocation: "invocation"}
-	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "Spec", "ClaimTags")); diff != "" {
+	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "MayMount", "LockReferrers", "Spec", "ClaimTags")); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 }

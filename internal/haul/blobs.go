@@ -3,7 +3,6 @@ package haul
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -14,20 +13,14 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-const (
-	// smallBlob is the size in bytes up to which a POST is the cheapest way to ask
-	// whether a blob is there. For a larger one a lookup is nothing against the
-	// bytes that it may save.
-	smallBlob = 4 << 20
-
-	// maxFailures is how many failed uploads by others a haul waits for before it
-	// takes the failure for its own.
-	maxFailures = 2
-)
+// smallBlob is the size in bytes up to which a POST is the cheapest way to ask
+// whether a blob is there. For a larger one a lookup is nothing against the
+// bytes that it may save.
+const smallBlob = 4 << 20
 
 // copyBlobs copies the blobs of the manifests that are lacking. Those of a manifest that
 // is there are there too: a registry keeps what its manifests refer to.
-func (j *job) copyBlobs(ctx context.Context, early *early, left work) error {
+func (j *job) copyBlobs(ctx context.Context, left work) error {
 	needed := map[v1.Hash]bool{}
 	for _, p := range j.parts {
 		if left.write[p.Digest] {
@@ -48,7 +41,7 @@ func (j *job) copyBlobs(ctx context.Context, early *early, left work) error {
 	}
 	// What the cache lacks comes first: if it is nowhere else either, nothing
 	// needs to be moved. Then the largest, which take longest.
-	lacking := early.lacking()
+	lacking := j.early.lacking()
 	slices.SortStableFunc(blobs, func(a, b pushspec.Blob) int {
 		if lacking[a.Digest] != lacking[b.Digest] {
 			if lacking[a.Digest] {
@@ -88,46 +81,70 @@ func (j *job) inPlace(blob pushspec.Blob) bool {
 
 // copyBlob sees to it that the repository has a blob.
 func (j *job) copyBlob(ctx context.Context, blob pushspec.Blob) error {
-	k, host, name := j.hauler.known, j.to.Registry(), j.to.Name()
-	for failures := 0; ; {
-		if k.has(host, name, blob.Digest) {
-			j.count(&j.result.Present, blob.Size)
-			return nil
-		}
-		// Where a mount can be had nobody needs to wait for the others.
-		if from := k.source(host, blob.Digest); from != "" && j.to.Mounts() {
-			return j.transfer(ctx, blob, from)
-		}
-		at := place{registry: host, digest: blob.Digest}
-		if !j.to.Mounts() {
-			at.repository = name
-		}
-		other, finish := j.hauler.flights.claim(at)
-		if other == nil {
-			// It may have landed just before the claim.
-			if k.source(host, blob.Digest) != "" && j.to.Mounts() || k.has(host, name, blob.Digest) {
-				finish(nil)
-				continue
-			}
-			err := j.transfer(ctx, blob, j.mountable(blob))
-			finish(err)
+	for {
+		over, err := j.tryCopy(ctx, blob)
+		if over || err != nil {
 			return err
-		}
-		if err := other.wait(ctx); err != nil {
-			return fmt.Errorf("wait for %s: %w", j.what(blob), err)
-		}
-		if other.err != nil && !errors.Is(other.err, context.Canceled) {
-			if failures++; failures > maxFailures || shared(other.err) {
-				return other.err
-			}
 		}
 	}
 }
 
-// shared tells whether an upload would fail for everybody.
-func shared(err error) bool {
-	var failed *Error
-	return errors.As(err, &failed) && (failed.Class == Evicted || failed.Class == Malformed)
+// tryCopy copies a blob, or waits for another haul that does; then it is not over.
+func (j *job) tryCopy(ctx context.Context, blob pushspec.Blob) (over bool, err error) {
+	k, host, name := j.hauler.known, j.to.Registry(), j.to.Name()
+	at := place{registry: host, digest: blob.Digest}
+	from := j.knownSource(blob)
+	if from != "" || !j.to.Mounts() {
+		// Nobody needs to wait for other repositories.
+		at.repository = name
+	}
+	t := j.hauler.flights.join(at, j.origin(blob))
+	defer t.leave()
+	for {
+		if k.has(host, name, blob.Digest) {
+			j.count(&j.result.Present, blob.Size)
+			return true, nil
+		}
+		if from == "" && j.knownSource(blob) != "" {
+			return false, nil
+		}
+		if t.tryFly() {
+			break
+		}
+		if err := t.wait(ctx); err != nil {
+			return false, fmt.Errorf("wait for %s: %w", j.what(blob), err)
+		}
+	}
+	// It may have landed just before.
+	if k.has(host, name, blob.Digest) || from == "" && j.knownSource(blob) != "" {
+		t.land(nil)
+		return false, nil
+	}
+	if from == "" {
+		from = j.mountable(blob)
+	}
+	err = j.transfer(ctx, blob, from, t)
+	t.land(err)
+	return true, err
+}
+
+// knownSource is a repository of the registry that a blob can be mounted from, or "".
+func (j *job) knownSource(blob pushspec.Blob) string {
+	from := j.hauler.known.source(j.to.Registry(), blob.Digest)
+	if !j.to.Mounts() || from == "" || !j.mayMount(from, blob) {
+		return ""
+	}
+	return from
+}
+
+// mayMount tells whether this push may have a blob from a repository that its spec does
+// not name: because it has it anyway, or may have what is there.
+func (j *job) mayMount(from string, blob pushspec.Blob) bool {
+	return j.req.MayMount == nil || from == j.to.Name() || blob.Data != nil || j.early.has(blob) || j.req.MayMount(from)
+}
+
+func (j *job) origin(blob pushspec.Blob) origin {
+	return origin{instance: j.req.Instance, sources: blob.Sources}
 }
 
 // mountable is the repository to ask for a blob first: one that the spec names,
@@ -138,6 +155,9 @@ func (j *job) mountable(blob pushspec.Blob) string {
 			return from
 		}
 	}
+	if from := j.req.MountFrom[blob.Digest.String()]; from != "" && from != j.to.Name() && j.to.Mounts() && j.mayMount(from, blob) {
+		return from
+	}
 	if j.to.MountsItself(blob.Size <= smallBlob) {
 		return j.to.Name()
 	}
@@ -146,7 +166,7 @@ func (j *job) mountable(blob pushspec.Blob) string {
 
 // transfer mounts a blob, or uploads it. A source of "" means that the registry
 // has to be asked whether it is there.
-func (j *job) transfer(ctx context.Context, blob pushspec.Blob, from string) error {
+func (j *job) transfer(ctx context.Context, blob pushspec.Blob, from string, t *ticket) error {
 	subject := j.what(blob)
 	if from == "" {
 		found, err := j.to.HasBlob(ctx, blob.Digest)
@@ -162,12 +182,23 @@ func (j *job) transfer(ctx context.Context, blob pushspec.Blob, from string) err
 	if err != nil {
 		return failure(ctx, subject, err)
 	}
-	return j.finish(ctx, blob, from, upload)
+	return j.finish(ctx, blob, from, upload, t)
 }
 
 // finish uploads a blob for which a session was begun; without a session the
 // registry has mounted it.
-func (j *job) finish(ctx context.Context, blob pushspec.Blob, from string, upload *registry.Upload) error {
+func (j *job) finish(ctx context.Context, blob pushspec.Blob, from string, upload *registry.Upload, t *ticket) error {
+	subject := j.what(blob)
+	if upload != nil && (from == "" || from == j.to.Name()) {
+		// Where several fly at once another may have been faster.
+		if source := j.knownSource(blob); source != "" && source != j.to.Name() {
+			var err error
+			if upload, err = j.to.Start(ctx, blob.Digest, blob.Size, source); err != nil {
+				return failure(ctx, subject, err)
+			}
+			from = source
+		}
+	}
 	if upload == nil {
 		if from == j.to.Name() {
 			j.landed(blob, &j.result.Present)
@@ -176,8 +207,8 @@ func (j *job) finish(ctx context.Context, blob pushspec.Blob, from string, uploa
 		}
 		return nil
 	}
-	subject := j.what(blob)
-	if _, err := upload.Put(ctx, &content{job: j, blob: blob}); err != nil {
+	t.takesOff()
+	if _, err := upload.Put(ctx, &content{job: j, blob: blob, gone: t.gone}); err != nil {
 		return failure(ctx, subject, err)
 	}
 	j.landed(blob, &j.result.Uploaded)
@@ -214,23 +245,20 @@ func (j *job) probe(ctx context.Context) (there, asked bool, err error) {
 	if k.has(host, name, blob.Digest) {
 		return true, true, nil
 	}
-	other, finish := j.hauler.flights.claim(place{host, "", blob.Digest})
-	if other != nil {
+	t := j.hauler.flights.join(place{host, "", blob.Digest}, j.origin(blob))
+	defer t.leave()
+	if !t.tryFly() {
 		// It is on its way: so the image was not there a moment ago.
 		return false, true, nil
 	}
 	upload, err := j.to.Start(ctx, blob.Digest, blob.Size, name)
 	if err != nil {
 		err = failure(ctx, j.what(blob), err)
-		finish(err)
+		t.land(err)
 		return false, true, err
 	}
-	if upload == nil {
-		j.landed(blob, &j.result.Present)
-		finish(nil)
-		return true, true, nil
-	}
-	err = j.finish(ctx, blob, name, upload)
-	finish(err)
-	return false, true, err
+	there = upload == nil
+	err = j.finish(ctx, blob, name, upload, t)
+	t.land(err)
+	return there, true, err
 }

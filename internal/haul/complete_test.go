@@ -1,12 +1,14 @@
 package haul_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -468,5 +470,34 @@ func TestARegistryThatIsSlowToSeeWhatItWasSentIsAskedAgain(t *testing.T) {
 		if waited := c2.now().Sub(began); waited < 3e9 {
 			t.Errorf("it was tried for %s", waited)
 		}
+	}
+}
+
+func TestDaemonsThatShareALockLoseNoReferrer(t *testing.T) {
+	server, fake := castest.Start(t), registrytest.Start(t, registrytest.Rules{})
+	client := server.Dial(t, cas.Options{})
+	var daemons sync.Mutex
+	lock := func(context.Context, string, v1.Hash) (func(), error) {
+		daemons.Lock()
+		return daemons.Unlock, nil
+	}
+	var hauls sync.WaitGroup
+	var specs []*pushspec.Spec
+	for i := range 20 {
+		spec := image(t, server, fake.Host, "acme/app", []string{fmt.Sprintf("v%d", i)}, noise(1, 100))
+		refer(t, server, spec, fmt.Sprintf("artifact %d", i))
+		specs = append(specs, spec)
+		h := impatient(t, client, registry.Options{})
+		hauls.Go(func() {
+			r := request(spec)
+			r.LockReferrers = lock
+			if _, err := h.Haul(t.Context(), r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	hauls.Wait()
+	for _, spec := range specs {
+		checkSpec(t, fake, spec, false)
 	}
 }

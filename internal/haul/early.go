@@ -2,6 +2,7 @@ package haul
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -16,12 +17,14 @@ type early struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	missing map[v1.Hash]bool
+	// answered says that the cache has told.
+	answered bool
 }
 
 func (j *job) startEarly(ctx context.Context) *early {
 	e := &early{}
 	ctx, e.cancel = context.WithCancel(ctx)
-	byCAS := map[cas.Digest]v1.Hash{}
+	byCAS := map[cas.Digest][]v1.Hash{}
 	var ask []cas.Digest
 	for _, blob := range j.req.Spec.Blobs {
 		if !pushspec.Distributable(blob.MediaType) {
@@ -33,7 +36,7 @@ func (j *job) startEarly(ctx context.Context) *early {
 			}
 			if b, err := j.casBlob(source, blob.Size); err == nil {
 				ask = append(ask, b.Digest)
-				byCAS[b.Digest] = blob.Digest
+				byCAS[b.Digest] = append(byCAS[b.Digest], blob.Digest)
 			}
 		}
 	}
@@ -47,9 +50,12 @@ func (j *job) startEarly(ctx context.Context) *early {
 			j.hauler.opts.Logger.Debug().Err(err).Msg("remote cache does not tell what it lacks")
 			return
 		}
+		e.answered = true
 		e.missing = make(map[v1.Hash]bool, len(missing))
 		for _, d := range missing {
-			e.missing[byCAS[d]] = true
+			for _, digest := range byCAS[d] {
+				e.missing[digest] = true
+			}
 		}
 	})
 	return e
@@ -59,6 +65,13 @@ func (j *job) startEarly(ctx context.Context) *early {
 func (e *early) lacking() map[v1.Hash]bool {
 	e.running.Wait()
 	return e.missing
+}
+
+// has tells whether the cache is sure to have a blob: its own word for one that it knows
+// under the same digest. Under another digest it may be another blob.
+func (e *early) has(blob pushspec.Blob) bool {
+	named := slices.ContainsFunc(blob.Sources, func(s pushspec.Source) bool { return s.CAS == blob.Digest.String() })
+	return named && !e.lacking()[blob.Digest] && e.answered
 }
 
 // stop ends the question, if it still runs.

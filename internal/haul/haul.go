@@ -40,6 +40,7 @@ type job struct {
 
 	// parts are the spec's manifests.
 	parts []*part
+	early *early
 
 	mu     sync.Mutex // of result's counts
 	result Result
@@ -52,8 +53,8 @@ var lostPauses = []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Secon
 func (j *job) run(ctx context.Context) (err error) {
 	// What the cache has evicted is better known now than after the first
 	// gigabyte.
-	early := j.startEarly(ctx)
-	defer early.stop()
+	j.early = j.startEarly(ctx)
+	defer j.early.stop()
 
 	if j.parts, err = parts(j.req.Spec); err != nil {
 		return err
@@ -73,7 +74,7 @@ func (j *job) run(ctx context.Context) (err error) {
 		}
 		j.result.AlreadyThere = left.none() && len(pending) == 0
 	}
-	err = j.bring(ctx, early, left, pending)
+	err = j.bring(ctx, left, pending)
 	for again, whole := 0, !there; isUnknown(err); again, whole = again+1, true {
 		if whole && j.req.LayersInPlace {
 			return &Error{
@@ -95,7 +96,7 @@ func (j *job) run(ctx context.Context) (err error) {
 		j.hauler.opts.Logger.Warn().Err(err).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
 			Msg("registry no longer has what it had; the image is copied anew")
 		j.forget()
-		err = j.bring(ctx, early, j.everything(), pending)
+		err = j.bring(ctx, j.everything(), pending)
 	}
 	return err
 }
@@ -131,9 +132,9 @@ func (j *job) leavesAlone() []string {
 }
 
 // bring brings what is lacking to the repository, and then the tags to the root.
-func (j *job) bring(ctx context.Context, early *early, left work, tags []string) error {
+func (j *job) bring(ctx context.Context, left work, tags []string) error {
 	if !left.none() {
-		if err := j.copyBlobs(ctx, early, left); err != nil {
+		if err := j.copyBlobs(ctx, left); err != nil {
 			return err
 		}
 		if err := j.writeManifests(ctx, left); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/cas"
@@ -117,6 +118,16 @@ type Request struct {
 	// before any of them is written. Only those granted are, and none after until;
 	// its error ends the haul as it is.
 	ClaimTags func(ctx context.Context, tags []string) (granted []string, until time.Time, err error)
+	// MountFrom are repositories of the destination's registry that may have blobs, by
+	// the blobs' digests. They may not be read from.
+	MountFrom map[string]string
+	// MayMount, if set, is asked before a blob is mounted from a repository that the
+	// spec does not name, unless the cache is known to have the blob: what the hauler
+	// remembers of others' pushes gives nobody more than they have.
+	MayMount func(repository string) bool
+	// LockReferrers, if set, keeps other processes from writing the index of a
+	// subject's referrers until it is unlocked.
+	LockReferrers func(ctx context.Context, repository string, subject v1.Hash) (unlock func(), err error)
 }
 
 // Result is what a haul did.

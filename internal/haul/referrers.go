@@ -92,7 +92,19 @@ func (j *job) listWith(ctx context.Context, subject v1.Hash, ours []*part) error
 // lockReferrers keeps the index of a subject's referrers from being written by two of
 // us at the same time.
 func (j *job) lockReferrers(ctx context.Context, subject v1.Hash) (unlock func(), err error) {
-	return j.hauler.tags.lock(ctx, place{j.to.Registry(), j.to.Name(), subject})
+	here, err := j.hauler.tags.lock(ctx, place{j.to.Registry(), j.to.Name(), subject})
+	if err != nil || j.req.LockReferrers == nil {
+		return here, err
+	}
+	elsewhere, err := j.req.LockReferrers(ctx, j.to.Name(), subject)
+	if err != nil {
+		here()
+		return nil, err
+	}
+	return func() {
+		elsewhere()
+		here()
+	}, nil
 }
 
 func asRejected(err error, failed **Error) bool {

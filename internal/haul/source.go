@@ -24,6 +24,8 @@ type content struct {
 	job  *job
 	blob pushspec.Blob
 	data []byte
+	// gone says that the sources were found not to have it, a moment ago.
+	gone bool
 }
 
 // Open implements [registry.Content].
@@ -36,6 +38,9 @@ func (c *content) Open(ctx context.Context, offset int64) (io.ReadCloser, error)
 	}
 	h := c.job.hauler
 	deadline := h.opts.Now().Add(h.opts.Grace)
+	if c.gone {
+		deadline = h.opts.Now()
+	}
 	for delay := 200 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
 		r, err := c.openAny(ctx, offset)
 		if _, ok := errors.AsType[*cas.NotFoundError](err); !ok {
