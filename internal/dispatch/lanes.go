@@ -39,6 +39,8 @@ type lanes struct {
 type lane struct {
 	// under are the hauls under way, in the order in which they came.
 	under []*stay
+	// away counts those that wait for another registry.
+	away int
 	// since is when a haul last ended well or for good, or when the first of those
 	// under way began.
 	since time.Time
@@ -46,8 +48,14 @@ type lane struct {
 	watch *time.Timer
 }
 
-// stay is a haul's time in a lane.
-type stay struct{ end context.CancelCauseFunc }
+// stay is a haul's time in a lane: the one of the registry that it goes to, or of
+// another while it waits for that.
+type stay struct {
+	lanes    *lanes
+	end      context.CancelCauseFunc
+	home, at *lane
+	visits   int // under way
+}
 
 // newLanes leaves a quarter of the workers to others than a registry that is stuck.
 func newLanes(workers int, moved func(host string) time.Time) *lanes {
@@ -55,41 +63,100 @@ func newLanes(workers int, moved func(host string) time.Time) *lanes {
 }
 
 // enter takes a worker for a registry, if it may have one more. The haul's context
-// ends with errMakeRoom as its cause where others need the worker more. left has to
-// be called when the haul is over, and be told whether that moved things on.
-func (l *lanes) enter(ctx context.Context, host string) (hauling context.Context, left func(moved bool), ok bool) {
+// ends with errMakeRoom as its cause where others need the worker more. [stay.left] has
+// to be called when the haul is over.
+func (l *lanes) enter(ctx context.Context, host string) (hauling context.Context, s *stay, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	at := l.lane(host)
+	if l.full(at) {
+		return nil, nil, false
+	}
+	hauling, end := context.WithCancelCause(ctx)
+	s = &stay{lanes: l, end: end, home: at}
+	l.join(s, host, at)
+	return hauling, s, true
+}
+
+// left ends a haul's stay. It is told whether the haul moved things on.
+func (s *stay) left(moved bool) {
+	s.end(nil)
+	l := s.lanes
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.at != s.home {
+		s.home.away--
+	}
+	l.part(s)
+	if moved {
+		s.home.since = time.Now()
+	}
+}
+
+// visit notes that the haul waits for another registry than its own, a base's: until it
+// is over it takes no worker from its own. It ends the haul if that other has workers
+// enough.
+func (s *stay) visit(home, host string) (over func(moved bool)) {
+	l := s.lanes
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.visits++
+	visited := l.lane(host)
+	if s.visits == 1 && visited != s.home {
+		full := l.full(visited)
+		l.part(s)
+		s.home.away++
+		l.join(s, host, visited)
+		if full {
+			s.end(errMakeRoom)
+		}
+	}
+	return func(moved bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if moved {
+			visited.since = time.Now()
+		}
+		if s.visits--; s.visits == 0 && s.at != s.home {
+			l.part(s)
+			s.home.away--
+			l.join(s, home, s.home)
+		}
+	}
+}
+
+func (l *lanes) lane(host string) *lane {
 	at := l.hosts[host]
 	if at == nil {
 		l.forget()
 		at = &lane{}
 		l.hosts[host] = at
 	}
+	return at
+}
+
+// full tells whether a registry has all the workers that it may have.
+func (l *lanes) full(at *lane) bool {
+	return len(at.under) >= l.limit && time.Since(at.since) > stuckAfter
+}
+
+func (l *lanes) join(s *stay, host string, at *lane) {
 	if len(at.under) == 0 {
 		at.since = time.Now()
 	}
-	if len(at.under) >= l.limit && time.Since(at.since) > stuckAfter {
-		return nil, nil, false
-	}
-	hauling, end := context.WithCancelCause(ctx)
-	s := &stay{end}
+	s.at = at
 	at.under = append(at.under, s)
 	if len(at.under) == l.limit+1 {
 		at.watch = time.AfterFunc(stuckAfter, func() { l.makeRoom(host, at) })
 	}
-	return hauling, func(moved bool) {
-		end(nil)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		at.under = slices.DeleteFunc(at.under, func(other *stay) bool { return other == s })
-		if len(at.under) == l.limit {
-			at.watch.Stop()
-		}
-		if moved {
-			at.since = time.Now()
-		}
-	}, true
+}
+
+func (l *lanes) part(s *stay) {
+	at := s.at
+	at.under = slices.DeleteFunc(at.under, func(other *stay) bool { return other == s })
+	if len(at.under) == l.limit {
+		at.watch.Stop()
+	}
 }
 
 // forget drops registries that are idle, if there are too many.
@@ -98,7 +165,7 @@ func (l *lanes) forget() {
 		return
 	}
 	for host, idle := range l.hosts {
-		if len(idle.under) == 0 {
+		if len(idle.under) == 0 && idle.away == 0 {
 			delete(l.hosts, host)
 		}
 	}

@@ -19,11 +19,11 @@ func TestARegistryThatIsStuckLeavesWorkersToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lanes := newLanes(4, func(string) time.Time { return time.Now() }) // slow, and not silent
 		enter := func(host string) func(bool) {
-			_, left, ok := lanes.enter(t.Context(), host)
+			_, stay, ok := lanes.enter(t.Context(), host)
 			if !ok {
 				return nil
 			}
-			return left
+			return stay.left
 		}
 		var under []func(bool)
 		for range 4 {
@@ -64,11 +64,11 @@ func TestASilentRegistryGivesUpWorkersThatItHas(t *testing.T) {
 		lanes := newLanes(8, func(string) time.Time { return heard })
 		var hauls []context.Context
 		for range 8 {
-			hauling, left, ok := lanes.enter(t.Context(), "silent.test")
+			hauling, stay, ok := lanes.enter(t.Context(), "silent.test")
 			if !ok {
 				t.Fatal("a registry is limited before it is known to be stuck")
 			}
-			defer left(false)
+			defer stay.left(false)
 			hauls = append(hauls, hauling)
 		}
 		ended := func() (n int) {
@@ -100,7 +100,7 @@ func TestWithOneWorkerNobodyWaitsForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lanes := newLanes(1, never)
 		for range 3 {
-			hauling, left, ok := lanes.enter(t.Context(), "slow.test")
+			hauling, stay, ok := lanes.enter(t.Context(), "slow.test")
 			if !ok {
 				t.Fatal("the only worker may not be taken")
 			}
@@ -108,7 +108,7 @@ func TestWithOneWorkerNobodyWaitsForEver(t *testing.T) {
 			if hauling.Err() != nil {
 				t.Errorf("the only haul had to make room: %v", context.Cause(hauling))
 			}
-			left(false)
+			stay.left(false)
 		}
 	})
 }
@@ -116,10 +116,87 @@ func TestWithOneWorkerNobodyWaitsForEver(t *testing.T) {
 func TestIdleRegistriesAreForgotten(t *testing.T) {
 	lanes := newLanes(4, never)
 	for n := range 3 * maxLanes {
-		_, left, _ := lanes.enter(t.Context(), fmt.Sprint(n))
-		left(true)
+		_, stay, _ := lanes.enter(t.Context(), fmt.Sprint(n))
+		over := stay.visit(fmt.Sprint(n), fmt.Sprint("base-", n))
+		over(true)
+		stay.left(true)
 	}
 	if len(lanes.hosts) > maxLanes {
 		t.Errorf("%d registries are remembered", len(lanes.hosts))
+	}
+}
+
+func TestABaseThatIsDownPausesNothingThatGoesElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lanes := newLanes(8, never)
+		var hauls []context.Context
+		var stays []*stay
+		for range 8 {
+			hauling, stay, ok := lanes.enter(t.Context(), "registry.test")
+			if !ok {
+				t.Fatal("a registry is limited before it is known to be stuck")
+			}
+			stay.visit("registry.test", "base.test")
+			hauls, stays = append(hauls, hauling), append(stays, stay)
+		}
+		time.Sleep(stuckAfter + time.Second)
+		synctest.Wait()
+		room := 0
+		for i, hauling := range hauls {
+			if hauling.Err() != nil {
+				room++
+				stays[i].left(false)
+			}
+		}
+		if room != 2 {
+			t.Errorf("%d hauls made room, want a quarter of 8", room)
+		}
+		// Who needs no base goes on; who does comes back later.
+		_, other, ok := lanes.enter(t.Context(), "registry.test")
+		if !ok {
+			t.Fatal("the registry has no worker, for a base that is down")
+		}
+		hauling, needs, ok := lanes.enter(t.Context(), "registry.test")
+		if !ok {
+			t.Fatal("the registry has no second worker")
+		}
+		over := needs.visit("registry.test", "base.test")
+		if !errors.Is(context.Cause(hauling), errMakeRoom) {
+			t.Error("the base has a seventh worker")
+		}
+		over(false)
+		needs.left(false)
+		other.left(true)
+		// The base is back.
+		for i, hauling := range hauls {
+			if hauling.Err() == nil {
+				stays[i].left(true)
+			}
+		}
+		if n := len(lanes.hosts["base.test"].under) + len(lanes.hosts["registry.test"].under) + lanes.hosts["registry.test"].away; n != 0 {
+			t.Errorf("%d hauls are still there", n)
+		}
+	})
+}
+
+func TestAHaulComesBackFromItsBase(t *testing.T) {
+	lanes := newLanes(4, never)
+	_, stay, _ := lanes.enter(t.Context(), "registry.test")
+	first, second := stay.visit("registry.test", "base.test"), stay.visit("registry.test", "other.test")
+	home, base := lanes.hosts["registry.test"], lanes.hosts["base.test"]
+	if len(home.under) != 0 || len(base.under) != 1 {
+		t.Errorf("%d are at home and %d at the base", len(home.under), len(base.under))
+	}
+	first(true)
+	second(false)
+	if len(home.under) != 1 || len(base.under) != 0 || home.away != 0 {
+		t.Errorf("%d are at home and %d at the base", len(home.under), len(base.under))
+	}
+	// The registry itself may be the base's.
+	over := stay.visit("registry.test", "registry.test")
+	over(true)
+	stay.left(true)
+	if len(home.under) != 0 {
+		t.Errorf("%d are at home after they left", len(home.under))
 	}
 }

@@ -176,17 +176,24 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 	}); err != nil {
 		return err
 	}
-	hauling, left, ok := w.lanes.enter(ctx, spec.Destination.Registry)
+	hauling, stay, ok := w.lanes.enter(ctx, spec.Destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: w.lanes.pause()}
 	}
-	err = name(spec, w.haul(hauling, spec, destination, job, attempt, invocation, entry))
+	err = name(spec, w.haul(hauling, stay, spec, destination, job, attempt, invocation, entry))
 	madeRoom := errors.Is(context.Cause(hauling), errMakeRoom)
-	left(err == nil || classify(err).final)
+	stay.left(err == nil || classify(err).final || aboutSource(err))
 	if err != nil && madeRoom {
 		return &store.PostponeError{After: w.lanes.pause()}
 	}
 	return err
+}
+
+// aboutSource tells whether a haul failed at where its bytes come from: that is nothing
+// against the registry that they go to.
+func aboutSource(err error) bool {
+	hauled, ok := errors.AsType[*haul.Error](err)
+	return ok && hauled.Source
 }
 
 // sources are the repositories that the spec has layers read from.
@@ -222,7 +229,7 @@ func (w *Worker) mayMount(job store.Job, destination pushspec.Destination) func(
 }
 
 // haul hauls what the spec says to a destination whose variables are filled in.
-func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination pushspec.Destination, job store.Job, attempt store.Attempt, invocation store.Invocation, entry *ledger.Entry) error {
+func (w *Worker) haul(ctx context.Context, stay *stay, spec *pushspec.Spec, destination pushspec.Destination, job store.Job, attempt store.Attempt, invocation store.Invocation, entry *ledger.Entry) error {
 	claim, err := w.claimBlobs(ctx, spec, destination.Repository)
 	if err != nil {
 		return err
@@ -238,6 +245,7 @@ func (w *Worker) haul(ctx context.Context, spec *pushspec.Spec, destination push
 		MountFrom:     claim.elsewhere,
 		MayMount:      w.mayMount(job, destination),
 		LockReferrers: w.lockReferrers(destination.Registry),
+		Waits:         func(host string) func(bool) { return stay.visit(destination.Registry, host) },
 	})
 	claim.release(err == nil)
 	entry.Uploaded = ledger.Count(result.Uploaded)

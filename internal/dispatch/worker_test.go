@@ -194,7 +194,7 @@ func TestOutcomeSaysWhatHappenedToWhatAndWhy(t *testing.T) {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}
 	request := haul.Request{Repository: "acme/app", Tags: []string{"latest", "git-6a14a96"}, Instance: "main", Invocation: "invocation"}
-	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "MayMount", "LockReferrers", "Spec", "ClaimTags")); diff != "" {
+	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "MayMount", "LockReferrers", "Waits", "Spec", "ClaimTags")); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 }

@@ -207,9 +207,14 @@ func (j *job) finish(ctx context.Context, blob pushspec.Blob, from string, uploa
 		}
 		return nil
 	}
-	t.takesOff()
-	if _, err := upload.Put(ctx, &content{job: j, blob: blob, gone: t.gone}); err != nil {
+	source := &content{job: j, blob: blob, gone: t.gone}
+	defer source.close()
+	if err := source.ready(ctx); err != nil {
 		return failure(ctx, subject, err)
+	}
+	t.takesOff()
+	if _, err := upload.Put(ctx, source); err != nil {
+		return failure(ctx, subject, source.mismatched(err))
 	}
 	j.landed(blob, &j.result.Uploaded)
 	return nil

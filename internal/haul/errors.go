@@ -43,8 +43,11 @@ type Error struct {
 	Class Class
 	// RetryAfter is how long to wait at least before another try, or zero.
 	RetryAfter time.Duration
-	Text       string
-	Err        error
+	// Source says that it is about where the bytes come from, the remote cache or the
+	// base's registry: the destination has no part in it.
+	Source bool
+	Text   string
+	Err    error
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -84,7 +87,7 @@ func bytesText(n int64) string {
 // evicted is the error of a blob that nobody has. Why that is so, and what to do about
 // it, is known to those who know of the build.
 func evicted(subject string, err error) *Error {
-	return &Error{Class: Evicted, Text: subject + " is not in the remote cache", Err: err}
+	return &Error{Class: Evicted, Source: true, Text: subject + " is not in the remote cache", Err: err}
 }
 
 // failure makes the error of a haul out of what went wrong with its subject. The
@@ -95,8 +98,14 @@ func failure(ctx context.Context, subject string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", subject, ctx.Err())
 	}
+	if all, ok := errors.AsType[sourcesError](err); ok {
+		return sourcesFailure(ctx, subject, all)
+	}
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err
+	}
+	if base, ok := errors.AsType[*baseError](err); ok {
+		return baseFailure(subject, base)
 	}
 	if _, ok := errors.AsType[*cas.NotFoundError](err); ok {
 		return evicted(subject, err)
@@ -106,12 +115,14 @@ func failure(ctx context.Context, subject string, err error) error {
 	return e
 }
 
+const adviceRealm = "; have the registry name its token service by a host name, and by HTTPS if it is itself spoken to so"
+
 // judge finds the class of an error.
 func (e *Error) judge(err error) {
 	var wrongInCache *cas.MismatchError
 	var wrong *registry.MismatchError
 	if errors.As(err, &wrongInCache) || errors.As(err, &wrong) {
-		e.Class = Malformed
+		e.Class, e.Source = Malformed, true
 		e.Text += "; nothing was written under that digest: rebuild the target, and check the cache's storage"
 		return
 	}
@@ -126,11 +137,11 @@ func (e *Error) judge(err error) {
 	}
 	if _, ok := errors.AsType[*registry.RealmError](err); ok {
 		e.Class = Rejected
-		e.Text += "; have the registry name its token service by a host name, and by HTTPS if it is itself spoken to so"
+		e.Text += adviceRealm
 		return
 	}
 	if call, ok := errors.AsType[*cas.CallError](err); ok {
-		e.RetryAfter = call.RetryAfter
+		e.RetryAfter, e.Source = call.RetryAfter, true
 		switch {
 		case call.Denied():
 			e.Class = Denied

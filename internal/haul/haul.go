@@ -151,7 +151,8 @@ func (j *job) bring(ctx context.Context, left work, tags []string) error {
 // refers to.
 func isUnknown(err error) bool {
 	var answer *registry.Error
-	if !errors.As(err, &answer) {
+	var failed *Error
+	if !errors.As(err, &answer) || errors.As(err, &failed) && failed.Source {
 		return false
 	}
 	return slices.ContainsFunc([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"}, answer.Has)

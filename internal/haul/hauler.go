@@ -128,6 +128,9 @@ type Request struct {
 	// LockReferrers, if set, keeps other processes from writing the index of a
 	// subject's referrers until it is unlocked.
 	LockReferrers func(ctx context.Context, repository string, subject v1.Hash) (unlock func(), err error)
+	// Waits, if set, is told when the haul begins to wait for the registry of a base's
+	// layer, and then whether that answered.
+	Waits func(registry string) (over func(answered bool))
 }
 
 // Result is what a haul did.

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"slices"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/registry"
@@ -26,6 +24,54 @@ type content struct {
 	data []byte
 	// gone says that the sources were found not to have it, a moment ago.
 	gone bool
+	// from is the repository that it was last read from, or "" for the cache.
+	from string
+	// opened is a stream that is ready to be read, and cancel ends it.
+	opened io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+// ready opens a blob that may come out of a registry before its upload takes its turn at
+// the destination: what a base's registry makes us wait for, nobody else waits for.
+func (c *content) ready(ctx context.Context) error {
+	if c.blob.Data != nil || !slices.ContainsFunc(c.blob.Sources, func(s pushspec.Source) bool { return s.Repository != "" }) {
+		return nil
+	}
+	ctx, c.cancel = context.WithCancelCause(ctx)
+	var err error
+	c.opened, err = c.openOrWait(ctx, 0)
+	return err
+}
+
+// close lets go of what was opened and not read.
+func (c *content) close() {
+	if c.opened != nil {
+		_ = c.opened.Close()
+	}
+	if c.cancel != nil {
+		c.cancel(nil)
+	}
+}
+
+// takeOpened gives the stream that is ready, if it is the one that is asked for. It ends
+// with the context of who asks.
+func (c *content) takeOpened(ctx context.Context, offset int64) io.ReadCloser {
+	r := c.opened
+	if r == nil || offset != 0 {
+		return nil
+	}
+	c.opened = nil
+	context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
+	return r
+}
+
+// mismatched says whose bytes are wrong, where they were not the cache's.
+func (c *content) mismatched(err error) error {
+	wrong, ok := errors.AsType[*registry.MismatchError](err)
+	if !ok || c.from == "" {
+		return err
+	}
+	return &baseError{c.from, wrong}
 }
 
 // Open implements [registry.Content].
@@ -36,6 +82,15 @@ func (c *content) Open(ctx context.Context, offset int64) (io.ReadCloser, error)
 	if c.data != nil {
 		return io.NopCloser(bytes.NewReader(c.data[min(offset, int64(len(c.data))):])), nil
 	}
+	if r := c.takeOpened(ctx, offset); r != nil {
+		return r, nil
+	}
+	return c.openOrWait(ctx, offset)
+}
+
+// openOrWait opens one of the sources, and waits for a blob that may be on its way to the
+// cache.
+func (c *content) openOrWait(ctx context.Context, offset int64) (io.ReadCloser, error) {
 	h := c.job.hauler
 	deadline := h.opts.Now().Add(h.opts.Grace)
 	if c.gone {
@@ -46,7 +101,6 @@ func (c *content) Open(ctx context.Context, offset int64) (io.ReadCloser, error)
 		if _, ok := errors.AsType[*cas.NotFoundError](err); !ok {
 			return r, err
 		}
-		// It may be on its way to the cache.
 		if !h.opts.Now().Add(delay).Before(deadline) {
 			return nil, err
 		}
@@ -56,21 +110,22 @@ func (c *content) Open(ctx context.Context, offset int64) (io.ReadCloser, error)
 	}
 }
 
-// openAny tries the sources in their order. Of several failures the cache's
-// counts: it may pass.
+// openAny tries the sources in their order.
 func (c *content) openAny(ctx context.Context, offset int64) (io.ReadCloser, error) {
-	var failed error
+	var failed sourcesError
 	for _, source := range c.blob.Sources {
 		r, err := c.open(ctx, source, offset)
 		if err == nil {
+			c.from = source.Repository
 			return r, nil
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if failed == nil || source.CAS != "" {
-			failed = err
-		}
+		failed = append(failed, err)
+	}
+	if len(failed) == 1 {
+		return nil, failed[0]
 	}
 	return nil, failed
 }
@@ -81,7 +136,7 @@ func (c *content) open(ctx context.Context, source pushspec.Source, offset int64
 	}
 	h := c.job.hauler
 	if h.opts.CAS == nil {
-		return nil, &Error{Class: Rejected, Text: "no remote cache is configured to read " + c.job.what(c.blob) + " from"}
+		return nil, &Error{Class: Rejected, Source: true, Text: "no remote cache is configured to read " + c.job.what(c.blob) + " from"}
 	}
 	blob, err := c.job.casBlob(source, c.blob.Size)
 	if err != nil {
@@ -105,31 +160,4 @@ func (j *job) casBlob(source pushspec.Source, size int64) (cas.Blob, error) {
 	}
 	digest.Size = size
 	return cas.Blob{Instance: j.req.Instance, Digest: digest}, nil
-}
-
-// openRegistry streams a base layer out of another repository.
-func (c *content) openRegistry(ctx context.Context, from string, offset int64) (io.ReadCloser, error) {
-	repo, err := name.NewRepository(from, name.StrictValidation)
-	if err != nil {
-		return nil, &Error{Class: Malformed, Text: fmt.Sprintf("push spec: source %q: %v", from, err), Err: err}
-	}
-	r, err := c.job.hauler.opts.Registries.Repository(repo.RegistryStr(), repo.RepositoryStr(),
-		registry.Caller{Invocation: c.job.req.Invocation})
-	if err != nil {
-		return nil, err
-	}
-	return r.ReadBlob(ctx, c.blob.Digest, offset)
-}
-
-// sameRegistry is the repository of a source that is in the destination's
-// registry.
-func (j *job) sameRegistry(source pushspec.Source) (string, bool) {
-	if source.Repository == "" {
-		return "", false
-	}
-	repo, err := name.NewRepository(source.Repository, name.StrictValidation)
-	if err != nil || repo.RegistryStr() != j.to.Registry() {
-		return "", false
-	}
-	return repo.RepositoryStr(), true
 }

@@ -29,6 +29,10 @@ func (w *watchdog) progress(last bool) {
 	w.timer.Reset(w.idle)
 }
 
+// pause is for the time in which the bytes' source makes us wait: that is not the
+// registry's, and the source is watched by whoever reads it.
+func (w *watchdog) pause() { w.timer.Stop() }
+
 func (w *watchdog) stop() { w.timer.Stop() }
 
 // watchedBody is a request's body. It tells the watchdog of progress, remembers
@@ -52,6 +56,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	if b.source == nil {
 		return 0, errBodyClosed
 	}
+	b.watch.pause()
 	n, err := b.source.Read(p)
 	b.left -= int64(n)
 	b.watch.progress(b.left <= 0)

@@ -156,6 +156,14 @@ func (r *Registry) PutBlob(repository string, data []byte) string {
 	return r.putBlob(repository, data)
 }
 
+// PutBlobAs stores bytes under a digest that is not theirs.
+func (r *Registry) PutBlobAs(repository, digest string, data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.putBlob(repository, nil)
+	r.blobs[repository][digest] = data
+}
+
 func (r *Registry) putBlob(repository string, data []byte) string {
 	if r.blobs[repository] == nil {
 		r.blobs[repository] = map[string][]byte{}

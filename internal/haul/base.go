@@ -1,0 +1,114 @@
+package haul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// baseError is of a repository that a base's layer is read from. What that one refuses,
+// or says of itself, is not the destination's.
+type baseError struct {
+	// repository is HOST/NAME.
+	repository string
+	err        error
+}
+
+func (e *baseError) Error() string { return fmt.Sprintf("read it from %s: %v", e.repository, e.err) }
+func (e *baseError) Unwrap() error { return e.err }
+
+// baseBody is a stream out of such a repository.
+type baseBody struct {
+	io.ReadCloser
+	repository string
+}
+
+func (b *baseBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &baseError{b.repository, err}
+	}
+	return n, err
+}
+
+// openRegistry streams a base layer out of another repository.
+func (c *content) openRegistry(ctx context.Context, from string, offset int64) (io.ReadCloser, error) {
+	repo, err := name.NewRepository(from, name.StrictValidation)
+	if err != nil {
+		return nil, &Error{Class: Malformed, Text: fmt.Sprintf("push spec: source %q: %v", from, err), Err: err, Source: true}
+	}
+	r, err := c.job.hauler.opts.Registries.Repository(repo.RegistryStr(), repo.RepositoryStr(),
+		registry.Caller{Invocation: c.job.req.Invocation})
+	if err != nil {
+		return nil, &baseError{from, err}
+	}
+	over := func(bool) {}
+	if c.job.req.Waits != nil && r.Registry() != c.job.to.Registry() {
+		over = c.job.req.Waits(r.Registry())
+	}
+	body, err := r.ReadBlob(ctx, c.blob.Digest, offset)
+	over(err == nil)
+	if err != nil {
+		return nil, &baseError{from, err}
+	}
+	return &baseBody{body, from}, nil
+}
+
+// sameRegistry is the repository of a source that is in the destination's
+// registry.
+func (j *job) sameRegistry(source pushspec.Source) (string, bool) {
+	if source.Repository == "" {
+		return "", false
+	}
+	repo, err := name.NewRepository(source.Repository, name.StrictValidation)
+	if err != nil || repo.RegistryStr() != j.to.Registry() {
+		return "", false
+	}
+	return repo.RepositoryStr(), true
+}
+
+// baseFailure makes the error of a haul out of what went wrong with a base's repository.
+func baseFailure(subject string, err *baseError) *Error {
+	text := err.err.Error()
+	var answer *registry.Error
+	if errors.As(err.err, &answer) {
+		text = strings.TrimPrefix(text, answer.Op+": ")
+	}
+	e := &Error{Class: Unavailable, Source: true, Err: err, Text: fmt.Sprintf("read base %s from %s: %s", subject, err.repository, text)}
+	var (
+		wrong     *registry.MismatchError
+		elsewhere *registry.ElsewhereError
+		realm     *registry.RealmError
+	)
+	switch {
+	case errors.As(err.err, &wrong):
+		e.Class = Malformed
+		e.Text += fmt.Sprintf("; nothing was written under that digest: look at what %s serves", err.repository)
+	case errors.As(err.err, &elsewhere):
+		e.Class = Rejected
+		e.Text += "; name the base by the registry that has it"
+	case errors.As(err.err, &realm):
+		e.Class = Rejected
+		e.Text += adviceRealm
+	case answer == nil:
+	case answer.Denied():
+		e.Class, e.RetryAfter = Denied, answer.RetryAfter
+		e.Text += "; check that these credentials may read " + err.repository
+	case answer.Throttled():
+		e.Class, e.RetryAfter = Throttled, answer.RetryAfter
+	case answer.Status == http.StatusNotFound || answer.Status == http.StatusGone:
+		e.Class = Evicted
+		e.Text += fmt.Sprintf("; the base is no longer in %s: take one that is, and build again", err.repository)
+	case !answer.Passing():
+		e.Class = Rejected
+	}
+	return e
+}
