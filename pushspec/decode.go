@@ -28,7 +28,7 @@ func Decode(data []byte) (*Spec, error) {
 		return nil, syntaxError("", err)
 	}
 	target := clip(head.Target)
-	if head.SchemaVersion != SchemaVersion || head.MediaType != MediaType {
+	if !knownVersion(head.SchemaVersion, head.MediaType) {
 		return nil, &VersionError{Target: target, Version: head.SchemaVersion, MediaType: clip(head.MediaType)}
 	}
 

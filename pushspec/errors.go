@@ -38,6 +38,6 @@ func (e *VersionError) Error() string {
 	if e.Target != "" {
 		of = " of " + e.Target
 	}
-	return fmt.Sprintf("push spec%s has schema version %d and media type %q; this program understands version %d, %q: "+
-		"use rules and a daemon of the same release", of, e.Version, e.MediaType, SchemaVersion, MediaType)
+	return fmt.Sprintf("push spec%s has schema version %d and media type %q; this program understands version %d, %q, and version %d, %q: "+
+		"use rules and a daemon of the same release", of, e.Version, e.MediaType, SchemaVersion, MediaType, SchemaVersionV2, MediaTypeV2)
 }

@@ -13,12 +13,19 @@ import (
 )
 
 const (
-	// MediaType is the media type of a version 1 push spec.
+	// MediaType is the media type of a version 1 push spec, which is what is written
+	// for readers of any release where it says all.
 	MediaType = "application/vnd.drayage.pushspec.v1+json"
 
-	// SchemaVersion is the only version of the document that this package reads
-	// and writes.
+	// SchemaVersion is that version.
 	SchemaVersion = 1
+
+	// MediaTypeV2 is the media type of a version 2 push spec: one that may say
+	// whether tags are written over.
+	MediaTypeV2 = "application/vnd.drayage.pushspec.v2+json"
+
+	// SchemaVersionV2 is that version.
+	SchemaVersionV2 = 2
 
 	// OutputGroup is the Bazel output group in which image_push lists its push
 	// spec.
@@ -65,6 +72,40 @@ type Destination struct {
 	// Tags may hold stamp variables. With no tag the image is pushed by digest
 	// alone.
 	Tags []string `json:"tags,omitempty"`
+	// Overwrite says whether a tag that points to another image is made to point to
+	// this one. Empty is as OverwriteAlways. It is of version 2.
+	Overwrite Overwrite `json:"overwrite,omitempty"`
+}
+
+// Overwrite says what happens to a tag that points to another image.
+type Overwrite string
+
+const (
+	// OverwriteAlways moves the tag.
+	OverwriteAlways Overwrite = "always"
+	// OverwriteNever leaves it, and fails the push.
+	OverwriteNever Overwrite = "never"
+)
+
+// KeepTags are the tags that must not be written over.
+func (d Destination) KeepTags() []string {
+	if d.Overwrite == OverwriteNever {
+		return d.Tags
+	}
+	return nil
+}
+
+// Version makes the spec one of the oldest version that has all that it says.
+func (s *Spec) Version() {
+	s.SchemaVersion, s.MediaType = SchemaVersion, MediaType
+	if s.Destination.Overwrite != "" {
+		s.SchemaVersion, s.MediaType = SchemaVersionV2, MediaTypeV2
+	}
+}
+
+// knownVersion tells whether this package reads a version.
+func knownVersion(version int, mediaType string) bool {
+	return version == SchemaVersion && mediaType == MediaType || version == SchemaVersionV2 && mediaType == MediaTypeV2
 }
 
 // Blob is a config or a layer: its descriptor, and where its bytes are. Either

@@ -135,6 +135,12 @@ func TestInvalidSpecIsRefusedByField(t *testing.T) {
 		{"no target", func(s *pushspec.Spec) { s.Target = "" }, "target: is missing"},
 		{"no registry", func(s *pushspec.Spec) { s.Destination.Registry = "" }, "destination.registry: is missing"},
 		{"a registry with a path", func(s *pushspec.Spec) { s.Destination.Registry = "ghcr.io/acme" }, "destination.registry: "},
+		{"a registry without a dot", func(s *pushspec.Spec) { s.Destination.Registry = "registry" }, "destination.registry: \"registry\" must be a host"},
+		{"overwrite in version 1", func(s *pushspec.Spec) { s.Destination.Overwrite = pushspec.OverwriteNever }, "destination.overwrite: is of version 2"},
+		{"overwrite that is neither", func(s *pushspec.Spec) {
+			s.Destination.Overwrite = "sometimes"
+			s.Version()
+		}, "destination.overwrite: \"sometimes\" is neither"},
 		{"no repository", func(s *pushspec.Spec) { s.Destination.Repository = "" }, "destination.repository: is missing"},
 		{"upper case repository", func(s *pushspec.Spec) { s.Destination.Repository = "Acme" }, "destination.repository: \"Acme\" is not"},
 		{"a tag with a slash", func(s *pushspec.Spec) { s.Destination.Tags[1] = "a/b" }, "destination.tags[1]: \"a/b\" is not a tag"},
@@ -235,14 +241,48 @@ func TestDocumentOverTheSizeLimitIsRefusedUnread(t *testing.T) {
 }
 
 func TestUnknownVersionNamesTheTargetAndWhatIsUnderstood(t *testing.T) {
-	_, err := pushspec.Decode([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.drayage.pushspec.v2+json","target":"@@//app:push","later":{}}`))
+	_, err := pushspec.Decode([]byte(`{"schemaVersion":3,"mediaType":"application/vnd.drayage.pushspec.v3+json","target":"@@//app:push","later":{}}`))
 	if _, ok := errors.AsType[*pushspec.VersionError](err); !ok {
 		t.Fatalf("error is %v, want a *VersionError", err)
 	}
-	want := `push spec of @@//app:push has schema version 2 and media type "application/vnd.drayage.pushspec.v2+json"; ` +
-		`this program understands version 1, "application/vnd.drayage.pushspec.v1+json": use rules and a daemon of the same release`
+	want := `push spec of @@//app:push has schema version 3 and media type "application/vnd.drayage.pushspec.v3+json"; ` +
+		`this program understands version 1, "application/vnd.drayage.pushspec.v1+json", and version 2, "application/vnd.drayage.pushspec.v2+json": use rules and a daemon of the same release`
 	if err.Error() != want {
 		t.Errorf("error is\n%s\nwant\n%s", err, want)
+	}
+}
+
+// A spec that says nothing new is of version 1, for daemons that know no other.
+func TestASpecIsOfTheOldestVersionThatSaysItAll(t *testing.T) {
+	for overwrite, want := range map[pushspec.Overwrite]string{"": "v1", pushspec.OverwriteAlways: "v2", pushspec.OverwriteNever: "v2"} {
+		spec := valid(t)
+		spec.Destination.Overwrite = overwrite
+		spec.Version()
+		data, err := spec.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(data), "pushspec."+want+"+json") {
+			t.Errorf("overwrite %q: the spec is %s, want %s", overwrite, data, want)
+		}
+		again, err := pushspec.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stamped, err := again.Destination.Stamp(map[string]string{"STABLE_VERSION": "v1"}); err != nil || stamped.Overwrite != overwrite {
+			t.Errorf("overwrite is %q when stamped (%v), want %q", stamped.Overwrite, err, overwrite)
+		}
+	}
+}
+
+// The version and the media type are one.
+func TestAVersionWithTheMediaTypeOfAnotherIsRefused(t *testing.T) {
+	spec := valid(t)
+	spec.MediaType = pushspec.MediaTypeV2
+	_, err := spec.Encode()
+	var version *pushspec.VersionError
+	if !errors.As(err, &version) {
+		t.Errorf("error is %v, want a *VersionError", err)
 	}
 }
 

@@ -52,7 +52,7 @@ func Stamp(template string, vars map[string]string) (string, error) {
 // Stamp fills in the stamp variables of the destination and checks what comes
 // of it. Tags that become equal are one.
 func (d Destination) Stamp(vars map[string]string) (Destination, error) {
-	stamped := Destination{Registry: d.Registry}
+	stamped := Destination{Registry: d.Registry, Overwrite: d.Overwrite}
 	var err error
 	if stamped.Repository, err = stampChecked(d.Repository, vars, CheckRepository); err != nil {
 		return Destination{}, fmt.Errorf("stamp repository: %w", err)

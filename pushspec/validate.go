@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -15,7 +14,7 @@ import (
 // descriptor says, and that manifests and blobs are just those that the root
 // (and its referrers) reach. The error is an [*Error] or a [*VersionError].
 func (s *Spec) Validate() error {
-	if s.SchemaVersion != SchemaVersion || s.MediaType != MediaType {
+	if !knownVersion(s.SchemaVersion, s.MediaType) {
 		return &VersionError{Target: clip(s.Target), Version: s.SchemaVersion, MediaType: clip(s.MediaType)}
 	}
 	v := validator{spec: s}
@@ -56,8 +55,8 @@ func (v *validator) destination() error {
 	if len(d.Registry) > maxText {
 		return v.fail("destination.registry", "%d bytes are over the limit of %d", len(d.Registry), maxText)
 	}
-	if _, err := name.NewRegistry(d.Registry, name.StrictValidation); err != nil {
-		return v.fail("destination.registry", "%q is not a registry host such as ghcr.io or localhost:5000", d.Registry)
+	if err := CheckRegistry(d.Registry); err != nil {
+		return v.fail("destination.registry", "%v", err)
 	}
 	if d.Repository == "" {
 		return v.fail("destination.repository", "is missing")
@@ -75,6 +74,13 @@ func (v *validator) destination() error {
 			return v.fail(field, "%q is there twice", tag)
 		}
 		seen[tag] = true
+	}
+	switch {
+	case d.Overwrite == "":
+	case v.spec.SchemaVersion == SchemaVersion:
+		return v.fail("destination.overwrite", "is of version %d, and this is a spec of version %d", SchemaVersionV2, SchemaVersion)
+	case d.Overwrite != OverwriteAlways && d.Overwrite != OverwriteNever:
+		return v.fail("destination.overwrite", "%q is neither always nor never", clip(string(d.Overwrite)))
 	}
 	return nil
 }

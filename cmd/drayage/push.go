@@ -114,7 +114,7 @@ func (p *pushes) one(ctx context.Context, spec *pushspec.Spec) error {
 	}
 	where := destination.Registry + "/" + destination.Repository
 	result, err := p.hauler.Haul(ctx, haul.Request{
-		Spec: spec, Repository: destination.Repository, Tags: destination.Tags, Instance: p.flags.instance, Invocation: "drayage push",
+		Spec: spec, Repository: destination.Repository, Tags: destination.Tags, KeepTags: destination.KeepTags(), Instance: p.flags.instance, Invocation: "drayage push",
 		LayersInPlace: p.flags.casRegistry,
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 func newPushSpecCommand() *cobra.Command {
-	var out, index, tagFile string
+	var out, index, tagFile, overwrite string
 	var manifests, configs, layers, uncached, referrers []string
 	var push image.Push
 
@@ -30,9 +30,10 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 			if push.Uncached, err = tagsByLabel(uncached); err != nil {
 				return err
 			}
+			push.Destination.Overwrite = overwriting(overwrite)
 			data, err := makePushSpec(push, index, tagFile, manifests, configs, layers, referrers)
-			if _, ok := errors.AsType[*pushspec.Error](err); ok {
-				return err // it names the target itself
+			if invalid, ok := errors.AsType[*pushspec.Error](err); ok {
+				return inAttributes(invalid) // it names the target itself
 			}
 			if err != nil {
 				return fmt.Errorf("push spec of %s: %w", push.Target, err)
@@ -58,8 +59,36 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 	flags.StringVar(&push.Destination.Repository, "repository", "", "name of the repository")
 	flags.StringArrayVar(&push.Destination.Tags, "tag", nil, "a tag")
 	flags.StringVar(&tagFile, "tag-file", "", "file with more tags, one a line")
+	flags.StringVar(&overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether a tag that points to another image is written over: always or never")
 	require(command, "out", "target", "manifest", "config", "registry", "repository")
 	return command
+}
+
+// overwriting leaves out what goes without saying, for daemons that know version 1 of
+// the spec alone.
+func overwriting(text string) pushspec.Overwrite {
+	if text == string(pushspec.OverwriteAlways) {
+		return ""
+	}
+	return pushspec.Overwrite(text)
+}
+
+// attributes are those of the rules that end up in the fields of a spec.
+var attributes = []struct{ field, names string }{
+	{"destination.registry", "registry, also_to or push_specs, or the setting registry"},
+	{"destination.repository", "repository, also_to or push_specs"},
+	{"destination.tags", "tag, tag_list, tag_file or push_specs"},
+	{"destination.overwrite", "overwrite"},
+}
+
+// inAttributes says in which attributes what is wrong with a field may be.
+func inAttributes(invalid *pushspec.Error) error {
+	for _, a := range attributes {
+		if strings.HasPrefix(invalid.Field, a.field) {
+			return fmt.Errorf("%w (of the attribute %s)", invalid, a.names)
+		}
+	}
+	return invalid
 }
 
 // tagsByLabel reads TAG=LABEL. A label may hold an equals sign, and a tag that

@@ -54,6 +54,9 @@ type Rule struct {
 	// Sources are patterns of the REGISTRY/REPOSITORY that layers may be read from
 	// besides the remote cache, with the daemon's credentials.
 	Sources []string
+	// NeverOverwrite are patterns of tags that the pushes which this rule allows must not
+	// write over. It allows and denies nothing.
+	NeverOverwrite []string
 }
 
 // Admission decides. It is safe for concurrent use.
@@ -92,6 +95,7 @@ func New(policy Policy) (*Admission, error) {
 			{"repositories", rule.Repositories, checkGlob},
 			{"tags", rule.Tags, checkGlob},
 			{"sources", rule.Sources, checkGlob},
+			{"never_overwrite", rule.NeverOverwrite, checkGlob},
 		} {
 			if err := checkAll(field.patterns, field.check); err != nil {
 				return nil, fmt.Errorf("rules[%d].%s: %w", i, field.name, err)
@@ -154,23 +158,45 @@ type DeniedError struct{ text string }
 
 func (e *DeniedError) Error() string { return e.text }
 
-// Admit tells whether a push may be: if not, the error is a [*DeniedError] that says
-// what the rule that came nearest to allowing it has against it.
-func (a *Admission) Admit(push Push) error {
+// Terms are under what conditions a push may be.
+type Terms struct {
+	// KeepTags are those of its tags that must not be written over.
+	KeepTags []string
+}
+
+// Admit tells whether a push may be, and under which terms: of several rules that allow
+// it those of the one that asks least. If none does, the error is a [*DeniedError] that
+// says what the rule that came nearest to allowing it has against it.
+func (a *Admission) Admit(push Push) (Terms, error) {
 	if a.policy.Rules == nil {
-		return nil
+		return Terms{}, nil
 	}
+	var best *Terms
 	nearest, distance := "there is no rule", -1
 	for _, rule := range a.policy.Rules {
 		passed, reason := rule.admit(push)
 		if reason == "" {
-			return nil
-		}
-		if passed > distance {
+			if terms := rule.terms(push); best == nil || len(terms.KeepTags) < len(best.KeepTags) {
+				best = &terms
+			}
+		} else if passed > distance {
 			nearest, distance = fmt.Sprintf("rule %s %s", rule.Name, reason), passed
 		}
 	}
-	return &DeniedError{text: fmt.Sprintf("the daemon's policy does not let %s push this: %s", push.Client, nearest)}
+	if best != nil {
+		return *best, nil
+	}
+	return Terms{}, &DeniedError{text: fmt.Sprintf("the daemon's policy does not let %s push this: %s", push.Client, nearest)}
+}
+
+func (r Rule) terms(push Push) Terms {
+	var terms Terms
+	for _, tag := range push.Tags {
+		if matchesAny(r.NeverOverwrite, tag, matchGlob) {
+			terms.KeepTags = append(terms.KeepTags, tag)
+		}
+	}
+	return terms
 }
 
 // admit checks field by field, and tells how many passed and what the next one has

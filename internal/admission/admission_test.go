@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,7 +84,7 @@ func TestARuleAllowsWhatAllItsFieldsAllow(t *testing.T) {
 	} {
 		push := release
 		c.change(&push)
-		err := a.Admit(push)
+		_, err := a.Admit(push)
 		var denied *admission.DeniedError
 		if c.denied == "" && err != nil || c.denied != "" && (!errors.As(err, &denied) || !strings.Contains(err.Error(), c.denied)) {
 			t.Errorf("%s: %v, want %q", name, err, c.denied)
@@ -94,11 +95,11 @@ func TestARuleAllowsWhatAllItsFieldsAllow(t *testing.T) {
 func TestNoPolicyAllowsAllAndAnEmptyOneNothing(t *testing.T) {
 	push := admission.Push{Client: "address:10.0.0.7", Repository: "ghcr.io/acme/app"}
 	open := policy(t, admission.Policy{})
-	if err := open.Admit(push); err != nil || !open.MayRead(push.Client) || !open.MayOperate(push.Client) {
+	if _, err := open.Admit(push); err != nil || !open.MayRead(push.Client) || !open.MayOperate(push.Client) {
 		t.Errorf("without a policy: %v", err)
 	}
 	shut := policy(t, admission.Policy{Rules: []admission.Rule{}, Read: []string{}, Operate: []string{"address:127.0.0.1"}})
-	if err := shut.Admit(push); err == nil || shut.MayRead(push.Client) || shut.MayOperate(push.Client) {
+	if _, err := shut.Admit(push); err == nil || shut.MayRead(push.Client) || shut.MayOperate(push.Client) {
 		t.Errorf("with an empty policy: %v", err)
 	}
 	if !shut.MayOperate("address:127.0.0.1") {
@@ -130,5 +131,33 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 		if _, err := admission.New(p); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+func TestTagsThatAreNeverWrittenOverAreTermsOfARule(t *testing.T) {
+	a := policy(t, admission.Policy{Rules: []admission.Rule{
+		{Name: "release", Clients: []string{"token:ci"}, Repositories: []string{"ghcr.io/acme/*"}, NeverOverwrite: []string{"v*", "[0-9]*"}},
+		{Name: "development", Clients: []string{"token:ci"}, Repositories: []string{"ghcr.io/acme/dev"}, NeverOverwrite: []string{"v1"}},
+		{Name: "robots", Clients: []string{"token:robot"}, Repositories: []string{"ghcr.io/acme/*"}},
+	}})
+	for _, row := range []struct {
+		client, repository string
+		tags, want         []string
+	}{
+		{"token:ci", "ghcr.io/acme/app", []string{"v1", "latest", "1.2"}, []string{"v1", "1.2"}},
+		{"token:ci", "ghcr.io/acme/app", []string{"latest"}, nil},
+		{"token:ci", "ghcr.io/acme/app", nil, nil},
+		// Of two rules that allow it the one that asks less.
+		{"token:ci", "ghcr.io/acme/dev", []string{"v1", "v2"}, []string{"v1"}},
+		{"token:ci", "ghcr.io/acme/dev", []string{"v2"}, nil},
+		{"token:robot", "ghcr.io/acme/app", []string{"v1"}, nil},
+	} {
+		terms, err := a.Admit(admission.Push{Client: row.client, Target: "//app:push", Repository: row.repository, Tags: row.tags})
+		if err != nil || !slices.Equal(terms.KeepTags, row.want) {
+			t.Errorf("%s to %s with %q: %q (%v), want %q", row.client, row.repository, row.tags, terms.KeepTags, err, row.want)
+		}
+	}
+	if _, err := admission.New(admission.Policy{Rules: []admission.Rule{{Name: "r", NeverOverwrite: []string{"["}}}}); err == nil || !strings.Contains(err.Error(), "rules[0].never_overwrite") {
+		t.Errorf("a pattern that is none: error is %v", err)
 	}
 }

@@ -145,7 +145,8 @@ func TestABlobIsMountedFromWhereTheClientMayReadOrWrite(t *testing.T) {
 	}
 	w.admit = func(push admission.Push) error {
 		push.Client = "token:ci"
-		return policy.Admit(push)
+		_, err := policy.Admit(push)
+		return err
 	}
 	for repository, want := range map[string]bool{"acme/other": true, "base/debian": true, "secret/app": false} {
 		if got := w.request.MayMount(repository); got != want {

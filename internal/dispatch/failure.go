@@ -40,7 +40,7 @@ type failure struct {
 func classify(err error) failure {
 	if hauled, ok := errors.AsType[*haul.Error](err); ok {
 		f := failure{class: string(hauled.Class), outcome: ledger.Failed, final: hauled.Class.Final(), after: hauled.RetryAfter}
-		if hauled.Class == haul.Denied {
+		if hauled.Class == haul.Denied || hauled.Class == haul.Taken {
 			f.outcome = ledger.Denied
 		}
 		return f

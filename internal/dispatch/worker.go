@@ -38,7 +38,7 @@ type Invocations interface {
 
 // Policy says what may be pushed. [admission.Admission] is one.
 type Policy interface {
-	Admit(push admission.Push) error
+	Admit(push admission.Push) (admission.Terms, error)
 }
 
 // WorkerOptions are what a [Worker] works with.
@@ -171,16 +171,17 @@ func (w *Worker) push(ctx context.Context, job store.Job, attempt store.Attempt,
 		entry.Tags = append(entry.Tags, ledger.Tag{Name: tag})
 	}
 
-	if err := w.policy.Admit(admission.Push{
+	terms, err := w.policy.Admit(admission.Push{
 		Client: job.Client, Target: job.Target, Repository: destination.Registry + "/" + destination.Repository, Tags: destination.Tags, Sources: sources(spec),
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	hauling, stay, ok := w.lanes.enter(ctx, spec.Destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: w.lanes.pause()}
 	}
-	err = name(spec, w.haul(hauling, stay, spec, destination, job, attempt, invocation, entry))
+	err = name(spec, w.haul(hauling, stay, spec, destination, terms, job, attempt, invocation, entry))
 	madeRoom := errors.Is(context.Cause(hauling), errMakeRoom)
 	stay.left(err == nil || classify(err).final || aboutSource(err))
 	if err != nil && madeRoom {
@@ -212,6 +213,15 @@ func sources(spec *pushspec.Spec) []string {
 	return repositories
 }
 
+// keepTags are the tags that must not be written over: what the build asks for, or the
+// policy.
+func keepTags(destination pushspec.Destination, terms admission.Terms) []string {
+	if kept := destination.KeepTags(); kept != nil {
+		return kept // all of them
+	}
+	return terms.KeepTags
+}
+
 // mayMount tells from which repositories of the destination's registry this push may
 // take what its cache is not known to have: those that it may read or write.
 func (w *Worker) mayMount(job store.Job, destination pushspec.Destination) func(repository string) bool {
@@ -220,16 +230,17 @@ func (w *Worker) mayMount(job store.Job, destination pushspec.Destination) func(
 			Client: job.Client, Target: job.Target, Tags: destination.Tags,
 			Repository: destination.Registry + "/" + destination.Repository, Sources: []string{destination.Registry + "/" + repository},
 		}
-		if w.policy.Admit(push) == nil {
+		if _, err := w.policy.Admit(push); err == nil {
 			return true
 		}
 		push.Repository, push.Sources = push.Sources[0], nil
-		return w.policy.Admit(push) == nil
+		_, err := w.policy.Admit(push)
+		return err == nil
 	}
 }
 
 // haul hauls what the spec says to a destination whose variables are filled in.
-func (w *Worker) haul(ctx context.Context, stay *stay, spec *pushspec.Spec, destination pushspec.Destination, job store.Job, attempt store.Attempt, invocation store.Invocation, entry *ledger.Entry) error {
+func (w *Worker) haul(ctx context.Context, stay *stay, spec *pushspec.Spec, destination pushspec.Destination, terms admission.Terms, job store.Job, attempt store.Attempt, invocation store.Invocation, entry *ledger.Entry) error {
 	claim, err := w.claimBlobs(ctx, spec, destination.Repository)
 	if err != nil {
 		return err
@@ -239,6 +250,7 @@ func (w *Worker) haul(ctx context.Context, stay *stay, spec *pushspec.Spec, dest
 		Spec:          spec,
 		Repository:    destination.Repository,
 		Tags:          destination.Tags,
+		KeepTags:      keepTags(destination, terms),
 		Instance:      job.Spec.Instance,
 		Invocation:    job.Invocation,
 		ClaimTags:     fence.claim,

@@ -55,6 +55,7 @@ type world struct {
 	push   admission.Push
 	denied error
 	admit  func(admission.Push) error
+	terms  admission.Terms
 }
 
 func (w *world) ClaimBlobs(_ context.Context, _ string, digests []string) (store.BlobGrant, error) {
@@ -73,12 +74,12 @@ func (w *world) ReleaseBlobs(_ context.Context, _, repository string, _ []string
 
 func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
 
-func (w *world) Admit(push admission.Push) error {
+func (w *world) Admit(push admission.Push) (admission.Terms, error) {
 	if w.admit != nil {
-		return w.admit(push)
+		return w.terms, w.admit(push)
 	}
 	w.push = push
-	return w.denied
+	return w.terms, w.denied
 }
 
 func (w *world) Moved(string) time.Time { return time.Time{} }
@@ -309,7 +310,7 @@ func TestFinalFailureIsARowAndSaysWhatToDo(t *testing.T) {
 				if err != nil {
 					panic(err)
 				}
-				w.denied = shut.Admit(admission.Push{Client: "token:ci"})
+				_, w.denied = shut.Admit(admission.Push{Client: "token:ci"})
 			},
 			ledger.Denied, "policy", "push //app:push to ghcr.io/acme/app: the daemon's policy does not let token:ci push this: there is no rule",
 		},
@@ -405,5 +406,48 @@ func TestStopOfTheDaemonIsNoFailure(t *testing.T) {
 	_, err := worker.Work(ctx, store.Job{Spec: store.SpecRef{Inline: w.spec}}, store.Attempt{Number: 10, Max: 10})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTagsThatAreNotToBeWrittenOverAreTheBuildsOrThePolicys(t *testing.T) {
+	for _, row := range []struct {
+		overwrite pushspec.Overwrite
+		terms     admission.Terms
+		want      []string
+	}{
+		{"", admission.Terms{}, nil},
+		{pushspec.OverwriteAlways, admission.Terms{}, nil},
+		{pushspec.OverwriteAlways, admission.Terms{KeepTags: []string{"v1"}}, []string{"v1"}},
+		{pushspec.OverwriteNever, admission.Terms{KeepTags: []string{"v1"}}, []string{"latest", "v1"}},
+	} {
+		w, _ := newWorld(t, "latest", "v1")
+		decoded, err := pushspec.Decode(w.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded.Destination.Overwrite = row.overwrite
+		decoded.Version()
+		if w.spec, err = decoded.Encode(); err != nil {
+			t.Fatal(err)
+		}
+		w.terms = row.terms
+		if _, err := w.work(t, 1); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(w.request.KeepTags, row.want) {
+			t.Errorf("overwrite %q, policy %q: %q are kept, want %q", row.overwrite, row.terms.KeepTags, w.request.KeepTags, row.want)
+		}
+	}
+}
+
+func TestATagThatIsTakenIsDenied(t *testing.T) {
+	w, _ := newWorld(t, "v1")
+	w.haulErr = &haul.Error{Class: haul.Taken, Text: "tag v1 points to another image"}
+	got, err := w.work(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Outcome != ledger.Denied || got.ErrorClass != "taken" {
+		t.Errorf("the row is %s, %s", got.Outcome, got.ErrorClass)
 	}
 }

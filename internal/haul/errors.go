@@ -26,6 +26,8 @@ const (
 	Malformed Class = "malformed"
 	// Rejected means that the registry does not take the image. Final.
 	Rejected Class = "rejected"
+	// Taken means that a tag points to another image and must not be written over. Final.
+	Taken Class = "taken"
 	// Unavailable means that the registry or the cache could not be reached, or was in
 	// trouble. To be tried again.
 	Unavailable Class = "unavailable"

@@ -174,15 +174,21 @@ func (j *job) forget() {
 func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
 	j.result.Tags = make([]Tag, len(j.req.Tags))
 	right := make([]bool, len(j.req.Tags))
+	others := make([]v1.Hash, len(j.req.Tags)) // what else they point to
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(j.hauler.opts.BlobsAtOnce)
 	for i, tag := range j.req.Tags {
 		j.result.Tags[i].Name = tag
 		g.Go(func() error {
-			if j.hauler.tagged.lacks(gctx, j.to, tag) {
+			// A list that is a few seconds old is no leave to write.
+			if !j.keeps(tag) && j.hauler.tagged.lacks(gctx, j.to, tag) {
 				return nil
 			}
-			digest, found, err := j.to.Head(gctx, tag)
+			look := j.to.Head
+			if j.keeps(tag) {
+				look = j.digestOf
+			}
+			digest, found, err := look(gctx, tag)
 			if err != nil {
 				return failure(ctx, fmt.Sprintf("tag %s", tag), err)
 			}
@@ -191,16 +197,27 @@ func (j *job) lookUpTags(ctx context.Context) (pending []string, err error) {
 				j.result.Tags[i].Previous = digest.String()
 			}
 			right[i] = found && digest == j.req.Spec.Root
+			if found && !right[i] {
+				others[i] = digest
+			}
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	taken := takenTags{}
 	for i, tag := range j.req.Tags {
-		if !right[i] {
-			pending = append(pending, tag)
+		if right[i] {
+			continue
 		}
+		pending = append(pending, tag)
+		if j.keeps(tag) && others[i] != (v1.Hash{}) {
+			taken[tag] = others[i]
+		}
+	}
+	if err := taken.err(j.req.Spec.Root, ""); err != nil {
+		return nil, err
 	}
 	if len(pending) < len(j.req.Tags) {
 		j.markRoot()

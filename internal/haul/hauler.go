@@ -107,6 +107,9 @@ type Request struct {
 	// Repository and Tags are the spec's, with their variables filled in.
 	Repository string
 	Tags       []string
+	// KeepTags are those of the tags that must not be written over: if one points to
+	// another image none of the tags is written.
+	KeepTags []string
 	// Instance is that of the CAS that the build used.
 	Instance string
 	// Invocation is the build's; hauls of several builds take turns.

@@ -61,6 +61,10 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 		}
 		ctx = leased
 	}
+	tags, err := j.checkFree(ctx, tags)
+	if err != nil {
+		return err
+	}
 	put := func(reference string, more ...string) (registry.Written, error) {
 		written, err := j.to.PutManifest(ctx, reference, string(root.MediaType), root.Data, more...)
 		if err != nil {
@@ -100,7 +104,7 @@ func (j *job) tagRoot(ctx context.Context, tags []string) error {
 		}
 		j.hauler.tagged.wrote(j.to, tag)
 	}
-	return nil
+	return j.checkOurs(ctx, tags)
 }
 
 // claim asks for all tags of the request, takes those out of pending that are not

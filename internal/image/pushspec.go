@@ -38,11 +38,10 @@ type Push struct {
 // PushSpec makes a push spec.
 func PushSpec(push Push) (*pushspec.Spec, error) {
 	spec := &pushspec.Spec{
-		SchemaVersion: pushspec.SchemaVersion,
-		MediaType:     pushspec.MediaType,
-		Target:        push.Target,
-		Destination:   push.Destination,
+		Target:      push.Target,
+		Destination: push.Destination,
 	}
+	spec.Version()
 	known, err := push.known()
 	if err != nil {
 		return nil, err

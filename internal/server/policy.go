@@ -46,6 +46,9 @@ type PolicyRule struct {
 	Tags []string `yaml:"tags"`
 	// Sources are patterns of REGISTRY/REPOSITORY from which base layers may be read.
 	Sources []string `yaml:"sources"`
+	// NeverOverwrite are patterns of tags that point to one image for ever, once they are
+	// pushed under this rule.
+	NeverOverwrite []string `yaml:"never_overwrite"`
 }
 
 // admission makes what decides. With secrets, the tokens' files are read.

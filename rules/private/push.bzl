@@ -34,6 +34,7 @@ def _image_push_impl(ctx):
             ctx.file.tag_file,
             referrers,
             untaken,
+            overwrite = ctx.attr.overwrite,
         )
         for i, (registry, repository) in enumerate(destinations)
     ]
@@ -88,6 +89,12 @@ new commit does not run a cached action again.""",
             doc = "The image, or the index.",
             mandatory = True,
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
+        ),
+        "overwrite": attr.string(
+            default = "always",
+            doc = """Whether a tag that points to another image is made to point to this one. With `never` such a tag fails the push, which writes none of its tags then; one that
+points to the same image is fine. See [Tags that are never written over](../haul.md#tags-that-are-never-written-over).""",
+            values = ["always", "never"],
         ),
         "referrers": attr.label_list(
             aspects = [uncached],

@@ -57,7 +57,7 @@ def write_referrers(ctx, artifacts, subject):
 def _made_by(metadata):
     return str(metadata.owner)
 
-def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = None, referrers = None, uncached = None, suffix = ".pushspec.json"):
+def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = None, referrers = None, uncached = None, suffix = ".pushspec.json", overwrite = "always"):
     """Declares the action that writes one push spec.
 
     Args:
@@ -72,6 +72,7 @@ def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = 
       referrers: what write_referrers returned, or None.
       uncached: depset of string, `TAG=LABEL` of the layers that tags keep out of the remote cache, or None.
       suffix: the end of the file's name. The daemon pushes what ends as push specs do.
+      overwrite: `always` or `never`, whether a tag that points to another image is written over.
 
     Returns:
       The push spec.
@@ -102,6 +103,8 @@ def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = 
     args.add(registry, format = "--registry=%s")
     args.add(repository, format = "--repository=%s")
     args.add_all(tags, format_each = "--tag=%s", uniquify = True)
+    if overwrite != "always":
+        args.add(overwrite, format = "--overwrite=%s")
     if tag_file:
         args.add("--tag-file", tag_file)
         inputs.append(tag_file)

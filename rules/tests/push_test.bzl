@@ -23,6 +23,7 @@ def _push_impl(ctx):
         asserts.equals(env, [repository], flags(action, "--repository"))
         asserts.equals(env, ["latest", "git-{BUILD_SCM_REVISION}"], flags(action, "--tag"))
         asserts.equals(env, ["tags.txt"], flags(action, "--tag-file"))
+        asserts.equals(env, [], flags(action, "--overwrite"), "older daemons do not know it")
         asserts.equals(env, [str(Label("//rules/tests:push"))], flags(action, "--target"))
 
         # Every layer is described, and none is read.
@@ -37,6 +38,13 @@ def _push_impl(ctx):
     return analysistest.end(env)
 
 push_test = analysistest.make(_push_impl)
+
+def _push_once_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.equals(env, ["never"], flags(spec_actions(env)[0], "--overwrite"))
+    return analysistest.end(env)
+
+push_once_test = analysistest.make(_push_once_impl)
 
 def _push_index_impl(ctx):
     env = analysistest.begin(ctx)
@@ -178,6 +186,16 @@ def push_tests(name):
         target_under_test = ":push",
     )
     _push(
+        name = "push_once",
+        image = ":image",
+        overwrite = "never",
+        tag = "v1",
+    )
+    push_once_test(
+        name = "push_once_test",
+        target_under_test = ":push_once",
+    )
+    _push(
         name = "push_index",
         image = ":index",
     )
@@ -232,6 +250,7 @@ def push_tests(name):
             ":multi_test",
             ":push_index_test",
             ":push_nowhere_test",
+            ":push_once_test",
             ":push_test",
             ":quoting_test",
             ":registry_setting_test",

@@ -1,0 +1,68 @@
+package pushspec
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var hostLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$`)
+
+// CheckRegistry says whether text is the host of a registry, as references of images
+// have it: a name with a dot, an address, or localhost; with a port it may be any name.
+// Without a dot or a port it would be read as a part of the repository's name.
+func CheckRegistry(text string) error {
+	const want = "must be a host such as ghcr.io, localhost:5000 or registry:5000"
+	fail := func(reason string) error { return fmt.Errorf("%q %s: it %s", clip(text), want, reason) }
+	switch {
+	case strings.Contains(text, "://"):
+		return fail("begins with a scheme")
+	case strings.Contains(text, "/"):
+		return fail("has a slash; what follows that is a part of the repository's name")
+	case strings.Contains(text, "@"):
+		return fail("has an at sign; credentials are the daemon's, and no part of the name")
+	case text != strings.ToLower(text):
+		return fail("has upper case letters")
+	}
+	host, port, err := splitHost(text)
+	if err != nil {
+		return fail(err.Error())
+	}
+	if strings.HasPrefix(text, "[") {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return fail("has something in brackets that is no address")
+		}
+		return nil
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if !hostLabel.MatchString(label) {
+			return fail("is no host name")
+		}
+	}
+	if port == "" && host != "localhost" && !strings.Contains(host, ".") {
+		return fail("has neither a dot nor a port, and would be taken for a part of the repository's name")
+	}
+	return nil
+}
+
+// splitHost parts the port off, which is "" if there is none.
+func splitHost(text string) (host, port string, err error) {
+	if bare, found := strings.CutSuffix(text, "]"); found && strings.HasPrefix(bare, "[") {
+		return bare[1:], "", nil
+	}
+	if !strings.Contains(text, ":") {
+		return text, "", nil
+	}
+	host, port, err = net.SplitHostPort(text)
+	if err != nil {
+		return "", "", errors.New("is no host with a port; IPv6 addresses are in brackets")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
+		return "", "", fmt.Errorf("has the port %q", clip(port))
+	}
+	return host, port, nil
+}
