@@ -58,10 +58,11 @@ e2e: ## the end-to-end tests alone: real Bazel, cache and registries
 	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
 
 .PHONY: soak
-soak: ## kill the daemon, and the store's owner, a hundred times on each database
+soak: ## kill the daemon, and the store's owner, a hundred times on each database; push through a registry that fails
 	@$(SETUP) $(TEST_TOOLS)
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 60m -run Kill ./internal/store -kills 100
 	go test -timeout 120m -run TestKills ./e2e -v -kills 100
+	go test -timeout 120m -run TestSoak ./e2e -v -soak 300
 
 .PHONY: lint
 lint: ## golangci-lint, and buildifier over the Starlark files

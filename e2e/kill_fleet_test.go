@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ type fleet struct {
 // fleetImage is one image of a fleet.
 type fleetImage struct {
 	target, repository, digest string
+	// spec is what is pushed.
+	spec *pushspec.Spec
 }
 
 // fleetPlan says what a fleet is like.
@@ -47,6 +50,8 @@ type fleetPlan struct {
 	// shared and own are the bytes of the layer that all images begin with, and of
 	// that which every ownEvery'th ends with.
 	shared, own, ownEvery int
+	// referrers are the types of the artifacts that each image comes with.
+	referrers []string
 }
 
 // fleetRevision is the commit that a fleet is built from. The tags hold it, so
@@ -70,9 +75,12 @@ func newFleet(t *testing.T, cache *rig.BazelRemote, plan fleetPlan) *fleet {
 		spec := imageSpec(t, target, pushspec.Destination{
 			Registry: plan.registry, Repository: repository, Tags: []string{fmt.Sprintf("app%d-{BUILD_SCM_REVISION}", i)},
 		}, layers...)
+		for _, artifactType := range plan.referrers {
+			addReferrer(t, spec, artifactType, blobs.put(artifactType+" of "+target+" in "+plan.invocation, 200))
+		}
 		data, err := spec.Encode()
 		check(t, err)
-		f.images = append(f.images, fleetImage{target: target, repository: repository, digest: spec.Root.String()})
+		f.images = append(f.images, fleetImage{target: target, repository: repository, digest: spec.Root.String(), spec: spec})
 		f.pushed(t, target, blobs.add(types.MediaType(pushspec.MediaType), data), cache.Address)
 	}
 	f.end(t)
@@ -106,6 +114,27 @@ func imageSpec(t *testing.T, target string, destination pushspec.Destination, la
 		spec.Blobs = append(spec.Blobs, pushspec.Blob{Descriptor: layer, Sources: []pushspec.Source{{CAS: layer.Digest.String()}}})
 	}
 	return spec
+}
+
+// addReferrer adds an artifact of one file whose subject is the spec's root.
+func addReferrer(t *testing.T, spec *pushspec.Spec, artifactType string, file v1.Descriptor) {
+	t.Helper()
+	empty := describe("application/vnd.oci.empty.v1+json", []byte("{}"))
+	subject := spec.Manifests[0]
+	subject.Data = nil
+	manifest, err := json.Marshal(v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: artifactType,
+		Config: empty, Layers: []v1.Descriptor{file}, Subject: &subject,
+	})
+	check(t, err)
+	referrer := describe(types.OCIManifestSchema1, manifest)
+	referrer.Data = manifest
+	if !slices.ContainsFunc(spec.Blobs, func(b pushspec.Blob) bool { return b.Digest == empty.Digest }) {
+		empty.Data = []byte("{}")
+		spec.Blobs = append(spec.Blobs, pushspec.Blob{Descriptor: empty})
+	}
+	spec.Manifests = append(spec.Manifests, referrer)
+	spec.Blobs = append(spec.Blobs, pushspec.Blob{Descriptor: file, Sources: []pushspec.Source{{CAS: file.Digest.String()}}})
 }
 
 func describe(mediaType types.MediaType, data []byte) v1.Descriptor {

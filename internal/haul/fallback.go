@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -68,22 +69,33 @@ func (f *fallback) encode() ([]byte, error) {
 	return data, nil
 }
 
+// fallbackReads is how often an index is read that cannot be one: what is between us and
+// the registry may have answered in its place.
+const fallbackReads = 3
+
 // readFallback reads the index of a subject's referrers. One that is not there is
 // empty.
 func (j *job) readFallback(ctx context.Context, subject v1.Hash) (*fallback, error) {
-	index := &fallback{}
-	data, mediaType, found, err := j.to.Manifest(ctx, fallbackTag(subject), maxFallback)
-	if err != nil {
-		return nil, failure(ctx, "referrers of "+subject.String(), err)
+	for read := 1; ; read++ {
+		data, mediaType, found, err := j.to.Manifest(ctx, fallbackTag(subject), maxFallback)
+		if err != nil {
+			return nil, failure(ctx, "referrers of "+subject.String(), err)
+		}
+		index := &fallback{}
+		if !found {
+			return index, nil
+		}
+		if err = index.decode(data, mediaType); err == nil {
+			return index, nil
+		}
+		if read == fallbackReads {
+			return nil, &Error{Class: Rejected, Err: err, Text: fmt.Sprintf(
+				"referrers of %s: tag %s, under which registries without a list of referrers have an index of them, holds something else: %v; remove that tag", subject, fallbackTag(subject), err)}
+		}
+		if err := j.hauler.opts.Wait(ctx, time.Second); err != nil {
+			return nil, failure(ctx, "referrers of "+subject.String(), err)
+		}
 	}
-	if !found {
-		return index, nil
-	}
-	if err := index.decode(data, mediaType); err != nil {
-		return nil, &Error{Class: Rejected, Err: err, Text: fmt.Sprintf(
-			"referrers of %s: tag %s, under which registries without a list of referrers have an index of them, holds something else: %v; remove that tag", subject, fallbackTag(subject), err)}
-	}
-	return index, nil
 }
 
 func (f *fallback) decode(data []byte, mediaType string) error {
