@@ -120,15 +120,19 @@ func (p *pushes) one(ctx context.Context, spec *pushspec.Spec) error {
 	if err != nil {
 		return fmt.Errorf("push %s to %s: %w", spec.Target, where, p.flags.advise(err))
 	}
-	did := fmt.Sprintf("%d blobs sent (%d bytes), %d mounted, %d there", result.Uploaded.Blobs, result.Uploaded.Bytes, result.Mounted.Blobs, result.Present.Blobs)
-	if result.AlreadyThere {
-		did = "there already"
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done++
-	_, err = fmt.Fprintf(p.out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), did)
+	_, err = fmt.Fprintf(p.out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), moved(result))
 	return err
+}
+
+// moved says what became of an image's blobs.
+func moved(result haul.Result) string {
+	if result.AlreadyThere {
+		return "there already"
+	}
+	return fmt.Sprintf("%d blobs sent (%d bytes), %d mounted, %d there", result.Uploaded.Blobs, result.Uploaded.Bytes, result.Mounted.Blobs, result.Present.Blobs)
 }
 
 func orNone(tags []string) string {

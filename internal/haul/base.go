@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -19,7 +20,9 @@ import (
 type baseError struct {
 	// repository is HOST/NAME.
 	repository string
-	err        error
+	// copied says that it is where an image is copied from, and no base's.
+	copied bool
+	err    error
 }
 
 func (e *baseError) Error() string { return fmt.Sprintf("read it from %s: %v", e.repository, e.err) }
@@ -28,13 +31,17 @@ func (e *baseError) Unwrap() error { return e.err }
 // baseBody is a stream out of such a repository.
 type baseBody struct {
 	io.ReadCloser
-	repository string
+	failed func(error) error
+	read   *atomic.Int64 // may be nil
 }
 
 func (b *baseBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if b.read != nil {
+		b.read.Add(int64(n))
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = &baseError{b.repository, err}
+		err = b.failed(err)
 	}
 	return n, err
 }
@@ -45,10 +52,11 @@ func (c *content) openRegistry(ctx context.Context, from string, offset int64) (
 	if err != nil {
 		return nil, &Error{Class: Malformed, Text: fmt.Sprintf("push spec: source %q: %v", from, err), Err: err, Source: true}
 	}
+	failed := func(err error) error { return &baseError{from, c.job.req.Copied, err} }
 	r, err := c.job.hauler.opts.Registries.Repository(repo.RegistryStr(), repo.RepositoryStr(),
 		registry.Caller{Invocation: c.job.req.Invocation})
 	if err != nil {
-		return nil, &baseError{from, err}
+		return nil, failed(err)
 	}
 	over := func(bool) {}
 	if c.job.req.Waits != nil && r.Registry() != c.job.to.Registry() {
@@ -57,9 +65,9 @@ func (c *content) openRegistry(ctx context.Context, from string, offset int64) (
 	body, err := r.ReadBlob(ctx, c.blob.Digest, offset)
 	over(err == nil)
 	if err != nil {
-		return nil, &baseError{from, err}
+		return nil, failed(err)
 	}
-	return &baseBody{body, from}, nil
+	return &baseBody{body, failed, c.job.hauler.opts.Streamed}, nil
 }
 
 // sameRegistry is the repository of a source that is in the destination's
@@ -82,7 +90,11 @@ func baseFailure(subject string, err *baseError) *Error {
 	if errors.As(err.err, &answer) {
 		text = strings.TrimPrefix(text, answer.Op+": ")
 	}
-	e := &Error{Class: Unavailable, Source: true, Err: err, Text: fmt.Sprintf("read base %s from %s: %s", subject, err.repository, text)}
+	whose, advice := "base ", fmt.Sprintf("; the base is no longer in %s: take one that is, and build again", err.repository)
+	if err.copied {
+		whose, advice = "", fmt.Sprintf("; it is no longer in %s", err.repository)
+	}
+	e := &Error{Class: Unavailable, Source: true, Err: err, Text: fmt.Sprintf("read %s%s from %s: %s", whose, subject, err.repository, text)}
 	var (
 		wrong     *registry.MismatchError
 		elsewhere *registry.ElsewhereError
@@ -106,7 +118,7 @@ func baseFailure(subject string, err *baseError) *Error {
 		e.Class, e.RetryAfter = Throttled, answer.RetryAfter
 	case answer.Status == http.StatusNotFound || answer.Status == http.StatusGone:
 		e.Class = Evicted
-		e.Text += fmt.Sprintf("; the base is no longer in %s: take one that is, and build again", err.repository)
+		e.Text += advice
 	case !answer.Passing():
 		e.Class = Rejected
 	}

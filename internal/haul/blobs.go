@@ -34,7 +34,7 @@ func (j *job) copyBlobs(ctx context.Context, left work) error {
 		switch {
 		case !needed[blob.Digest] || !pushspec.Distributable(blob.MediaType):
 		case j.inPlace(blob):
-			j.count(&j.result.Present, blob.Size)
+			j.count(&j.result.Present, blob)
 		default:
 			blobs = append(blobs, blob)
 		}
@@ -102,7 +102,7 @@ func (j *job) tryCopy(ctx context.Context, blob pushspec.Blob) (over bool, err e
 	defer t.leave()
 	for {
 		if k.has(host, name, blob.Digest) {
-			j.count(&j.result.Present, blob.Size)
+			j.count(&j.result.Present, blob)
 			return true, nil
 		}
 		if from == "" && j.knownSource(blob) != "" {
@@ -150,16 +150,27 @@ func (j *job) origin(blob pushspec.Blob) origin {
 // mountable is the repository to ask for a blob first: one that the spec names,
 // or the destination itself, which tells whether it is there already.
 func (j *job) mountable(blob pushspec.Blob) string {
-	for _, source := range blob.Sources {
-		if from, ok := j.sameRegistry(source); ok && j.to.Mounts() {
-			return from
-		}
-	}
-	if from := j.req.MountFrom[blob.Digest.String()]; from != "" && from != j.to.Name() && j.to.Mounts() && j.mayMount(from, blob) {
+	if from := j.elsewhere(blob); from != "" {
 		return from
 	}
 	if j.to.MountsItself(blob.Size <= smallBlob) {
 		return j.to.Name()
+	}
+	return ""
+}
+
+// elsewhere is another repository of the registry that is said to have a blob, or "".
+func (j *job) elsewhere(blob pushspec.Blob) string {
+	if !j.to.Mounts() {
+		return ""
+	}
+	for _, source := range blob.Sources {
+		if from, ok := j.sameRegistry(source); ok && from != j.to.Name() {
+			return from
+		}
+	}
+	if from := j.req.MountFrom[blob.Digest.String()]; from != "" && from != j.to.Name() && j.mayMount(from, blob) {
+		return from
 	}
 	return ""
 }
@@ -190,8 +201,9 @@ func (j *job) transfer(ctx context.Context, blob pushspec.Blob, from string, t *
 func (j *job) finish(ctx context.Context, blob pushspec.Blob, from string, upload *registry.Upload, t *ticket) error {
 	subject := j.what(blob)
 	if upload != nil && (from == "" || from == j.to.Name()) {
-		// Where several fly at once another may have been faster.
-		if source := j.knownSource(blob); source != "" && source != j.to.Name() {
+		// Where several fly at once another may have been faster; and who only asked whether
+		// it is there has not asked elsewhere.
+		if source := cmp.Or(j.knownSource(blob), j.elsewhere(blob)); source != "" && source != j.to.Name() {
 			var err error
 			if upload, err = j.to.Start(ctx, blob.Digest, blob.Size, source); err != nil {
 				return failure(ctx, subject, err)
@@ -222,13 +234,21 @@ func (j *job) finish(ctx context.Context, blob pushspec.Blob, from string, uploa
 
 func (j *job) landed(blob pushspec.Blob, as *Count) {
 	j.hauler.known.add(j.to.Registry(), j.to.Name(), blob.Digest)
-	j.count(as, blob.Size)
+	j.count(as, blob)
 }
 
-func (j *job) count(c *Count, bytes int64) {
+// count counts a blob, once.
+func (j *job) count(c *Count, blob pushspec.Blob) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	c.add(bytes)
+	if j.counted[blob.Digest] {
+		return
+	}
+	if j.counted == nil {
+		j.counted = map[v1.Hash]bool{}
+	}
+	j.counted[blob.Digest] = true
+	c.add(blob.Size)
 }
 
 func (j *job) role(blob pushspec.Blob) string {

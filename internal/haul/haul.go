@@ -42,8 +42,9 @@ type job struct {
 	parts []*part
 	early *early
 
-	mu     sync.Mutex // of result's counts
-	result Result
+	mu      sync.Mutex // of result's counts
+	result  Result
+	counted map[v1.Hash]bool
 }
 
 // lostPauses are the waits before another try with a registry that has been given all,
@@ -167,6 +168,7 @@ func (j *job) forget() {
 		j.hauler.known.forget(j.to.Registry(), j.to.Name(), b.Digest)
 	}
 	j.result.Uploaded, j.result.Mounted, j.result.Present = Count{}, Count{}, Count{}
+	j.counted = nil
 }
 
 // lookUpTags notes what the tags point to, and gives those that do not point to

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -50,6 +51,9 @@ type Options struct {
 	// BlobsAtOnce is how many blobs of one image are copied at once. Defaults to
 	// DefaultBlobsAtOnce.
 	BlobsAtOnce int
+
+	// Streamed, if set, counts the bytes that are read out of registries.
+	Streamed *atomic.Int64
 
 	// Now and Wait are the clock. They default to the real one.
 	Now  func() time.Time
@@ -114,6 +118,9 @@ type Request struct {
 	Instance string
 	// Invocation is the build's; hauls of several builds take turns.
 	Invocation string
+	// Copied says that the image is copied from the repository that its blobs are in,
+	// and that this is no base's. It is for messages.
+	Copied bool
 	// LayersInPlace says that the registry reads the CAS itself: layers that are in
 	// the CAS are not sent.
 	LayersInPlace bool

@@ -71,7 +71,7 @@ func (c *content) mismatched(err error) error {
 	if !ok || c.from == "" {
 		return err
 	}
-	return &baseError{c.from, wrong}
+	return &baseError{c.from, c.job.req.Copied, wrong}
 }
 
 // Open implements [registry.Content].

@@ -23,10 +23,14 @@ const (
 // registry keeps no such list, or does not say: then the index under the manifest's
 // fallback tag is all there is (distribution spec, "Listing Referrers").
 func (r *Repository) Referrers(ctx context.Context, subject v1.Hash) (listed []v1.Hash, kept bool, err error) {
+	return r.referrers(ctx, subject, pushScopes(r.name))
+}
+
+func (r *Repository) referrers(ctx context.Context, subject v1.Hash, scopes []string) (listed []v1.Hash, kept bool, err error) {
 	next := r.host.base + "/v2/" + r.name + "/referrers/" + subject.String()
 	for range maxReferrerPages {
 		var page []v1.Hash
-		page, next, kept, err = r.referrerPage(ctx, subject, next)
+		page, next, kept, err = r.referrerPage(ctx, subject, next, scopes)
 		if err != nil || !kept {
 			return nil, false, err
 		}
@@ -39,14 +43,14 @@ func (r *Repository) Referrers(ctx context.Context, subject v1.Hash) (listed []v
 }
 
 // referrerPage reads one page. next is the address of the one after it, or "".
-func (r *Repository) referrerPage(ctx context.Context, subject v1.Hash, address string) (page []v1.Hash, next string, kept bool, err error) {
+func (r *Repository) referrerPage(ctx context.Context, subject v1.Hash, address string, scopes []string) (page []v1.Hash, next string, kept bool, err error) {
 	op := "list referrers of " + r.name + at(subject.String())
 	resp, err := r.host.do(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    address,
 		header: http.Header{"Accept": {string(types.OCIImageIndex)}},
-		scopes: pushScopes(r.name),
+		scopes: scopes,
 		ok:     []int{http.StatusOK},
 	})
 	if unanswered(err) {

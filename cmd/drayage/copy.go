@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drayage/drayage/internal/copies"
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/internal/version"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// copyFlags say how images are copied from here.
+type copyFlags struct {
+	referrers bool
+	tags      []string
+	overwrite string
+	verbose   bool
+}
+
+func newCopyCommand() *cobra.Command {
+	var flags copyFlags
+	command := &cobra.Command{
+		Use:   "copy SOURCE DESTINATION...",
+		Short: "Copy an image between repositories, by digest",
+		Long: `Copy an image or an index from one repository to others, byte for byte, with the
+signatures and other artifacts that refer to it. SOURCE is HOST/REPOSITORY:TAG,
+HOST/REPOSITORY@DIGEST or both, of which the digest counts; a DESTINATION is
+HOST/REPOSITORY, with a tag or without. Without any tag the image is copied by its
+digest alone.
+
+Within one registry layers are mounted; else they are streamed from one to the other,
+and nothing is written to disk. A tag moves only when all that the image comes with is
+there. Exits with 1 if a copy failed; the others are made all the same.`,
+		Example: `  drayage copy ghcr.io/acme/staging/app@sha256:9f2c… ghcr.io/acme/app:v1.2.0 --overwrite never
+  drayage copy staging.example/acme/app:candidate eu.example/acme/app us.example/acme/app --tag v1.2.0 --tag latest`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(command *cobra.Command, args []string) error {
+			return flags.copy(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), args[0], args[1:])
+		},
+	}
+	f := command.Flags()
+	f.SortFlags = false
+	f.StringArrayVar(&flags.tags, "tag", nil, "a tag, in every destination")
+	f.BoolVar(&flags.referrers, "referrers", true, "copy what refers to the image as well: signatures, bills of materials")
+	f.StringVar(&flags.overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether a tag that points to another image is written over: always or never")
+	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log each request")
+	return command
+}
+
+func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source string, to []string) error {
+	from, err := copies.ParsePlace(source)
+	if err != nil {
+		return fmt.Errorf("the source: %w", err)
+	}
+	destinations, err := f.destinations(to)
+	if err != nil {
+		return err
+	}
+	level := zerolog.WarnLevel
+	if f.verbose {
+		level = zerolog.DebugLevel
+	}
+	logger := zerolog.New(zerolog.ConsoleWriter{Out: progress}).Level(level).With().Timestamp().Logger()
+	registries := registry.New(registry.Options{UserAgent: "drayage/" + version.String(), Logger: logger})
+	defer registries.Close()
+	var streamed atomic.Int64
+	hauler, err := haul.New(haul.Options{Registries: registries, Logger: logger, Streamed: &streamed, Grace: -1})
+	if err != nil {
+		return err
+	}
+	image, err := copies.Read(ctx, from, copies.Options{Registries: registries, Referrers: f.referrers, Invocation: copyInvocation})
+	if err != nil {
+		return err
+	}
+	for _, gone := range image.Gone {
+		logger.Warn().Str("digest", gone.String()).Msg("a referrer is listed, and the registry does not have it; it is left out")
+	}
+	c := &copying{image: image, hauler: hauler, out: out}
+	stop := report(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		fmt.Fprintf(progress, "drayage: %d of %d copies made, %d MiB of layers read so far\n", c.done, len(destinations), streamed.Load()>>20)
+	})
+	defer stop()
+	return c.all(ctx, destinations)
+}
+
+const copyInvocation = "drayage copy"
+
+// destinations are where to copy to. One that is named twice is one, with the tags of
+// both.
+func (f copyFlags) destinations(texts []string) ([]pushspec.Destination, error) {
+	for _, tag := range f.tags {
+		if err := pushspec.CheckTag(tag); err != nil {
+			return nil, fmt.Errorf("--tag: %w", err)
+		}
+	}
+	if f.overwrite != string(pushspec.OverwriteAlways) && f.overwrite != string(pushspec.OverwriteNever) {
+		return nil, fmt.Errorf("--overwrite must be always or never, not %q", f.overwrite)
+	}
+	var all []pushspec.Destination
+	for _, text := range texts {
+		place, err := copies.ParsePlace(text)
+		if err == nil && place.Digest != (v1.Hash{}) {
+			err = fmt.Errorf("%q has a digest, which is the source's to say", text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the destination: %w", err)
+		}
+		i := slices.IndexFunc(all, func(d pushspec.Destination) bool {
+			return d.Registry == place.Registry && d.Repository == place.Repository
+		})
+		if i < 0 {
+			i = len(all)
+			all = append(all, pushspec.Destination{Registry: place.Registry, Repository: place.Repository, Overwrite: overwriting(f.overwrite)})
+		}
+		for _, tag := range append([]string{place.Tag}, f.tags...) {
+			if tag != "" && !slices.Contains(all[i].Tags, tag) {
+				all[i].Tags = append(all[i].Tags, tag)
+			}
+		}
+	}
+	return all, nil
+}
+
+// copying is one image on its way to several places.
+type copying struct {
+	image  *copies.Image
+	hauler *haul.Hauler
+
+	mu   sync.Mutex // of out and done
+	out  io.Writer
+	done int
+}
+
+// all copies to every destination, whatever comes of the others.
+func (c *copying) all(ctx context.Context, destinations []pushspec.Destination) error {
+	failures := make([]error, len(destinations))
+	var g errgroup.Group
+	g.SetLimit(pushesAtOnce)
+	for i, destination := range destinations {
+		g.Go(func() error {
+			failures[i] = c.one(ctx, destination)
+			return nil
+		})
+	}
+	_ = g.Wait() // the failures are in their order
+	return errors.Join(failures...)
+}
+
+func (c *copying) one(ctx context.Context, to pushspec.Destination) error {
+	where := to.Registry + "/" + to.Repository
+	spec, err := c.image.Spec(to)
+	if err != nil {
+		return fmt.Errorf("copy to %s: %w", where, err)
+	}
+	result, err := c.hauler.Haul(ctx, haul.Request{
+		Spec: spec, Repository: to.Repository, Tags: to.Tags, KeepTags: to.KeepTags(), Invocation: copyInvocation, Copied: true,
+	})
+	if err != nil {
+		return fmt.Errorf("copy to %s: %w", where, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done++
+	_, err = fmt.Fprintf(c.out, "%s@%s  tags: %s  referrers: %d  %s\n", where, spec.Root, orNone(to.Tags), c.image.Referrers, moved(result))
+	return err
+}

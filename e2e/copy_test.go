@@ -1,0 +1,51 @@
+package e2e_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/drayage/drayage/e2e/rig"
+	"github.com/drayage/drayage/internal/haul"
+)
+
+// From staging to production: by digest, with what refers to the image, between
+// registries of two ages and within one.
+func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
+	cache, staging, production := rig.StartBazelRemote(t), rig.StartRegistry(t), rig.StartOldRegistry(t)
+	spec := faultyImage(t, cache, staging.Host, "staging/app", "candidate", faultyNoise(1, 12<<20), faultyNoise(2, 1000))
+	for i, artifact := range []string{"application/spdx+json", "application/x.signature"} {
+		file := cacheWriter{t: t, cache: cache}
+		addReferrer(t, spec, artifact, file.put(artifact, 100+i))
+		file.flush()
+	}
+	check(t, spec.Validate())
+	_, err := faultyHauler(t, cache.GRPC).Haul(t.Context(), haul.Request{
+		Spec: spec, Repository: "staging/app", Tags: spec.Destination.Tags, Invocation: "e2e"})
+	check(t, err)
+
+	program, source := rig.Drayage(t), staging.Host+"/staging/app@"+spec.Root.String()
+	for _, to := range []string{production.Host, staging.Host} {
+		out, err := exec.CommandContext(t.Context(), program, "copy", source, to+"/release/app:v1", "--overwrite", "never").CombinedOutput()
+		if err != nil {
+			t.Fatalf("drayage copy: %v\n%s", err, out)
+		}
+		want := "6 blobs sent" // two layers, two files, a config and the empty one of the artifacts
+		if to == staging.Host {
+			want = "0 blobs sent (0 bytes), 6 mounted"
+		}
+		if !strings.Contains(string(out), "referrers: 2") || !strings.Contains(string(out), want) {
+			t.Errorf("to %s: %s", to, out)
+		}
+		copied := *spec
+		copied.Destination.Repository, copied.Destination.Tags = "release/app", []string{"v1"}
+		wantThere(t, to, &copied)
+		if err := whole(t.Context(), to, fleetImage{repository: "release/app", digest: spec.Root.String(), spec: spec}); err != nil {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), program, "copy", source, production.Host+"/release/app:v1").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "there already") {
+		t.Errorf("again: %v\n%s", err, out)
+	}
+}
