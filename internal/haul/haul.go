@@ -27,7 +27,7 @@ func (h *Hauler) Haul(ctx context.Context, req Request) (Result, error) {
 		return Result{}, &Error{Class: Malformed, Text: err.Error(), Err: err}
 	}
 	j := &job{hauler: h, req: req, to: repository}
-	err = j.mindLeftAlone(j.run(ctx))
+	err = j.absent(j.mindLeftAlone(j.run(ctx)))
 	j.result.Requests = int(requests.Load())
 	return j.result, err
 }
@@ -151,12 +151,25 @@ func (j *job) bring(ctx context.Context, left work, tags []string) error {
 // isUnknown tells whether a registry refused a manifest because it lacks what it
 // refers to.
 func isUnknown(err error) bool {
-	var answer *registry.Error
-	var failed *Error
-	if !errors.As(err, &answer) || errors.As(err, &failed) && failed.Source {
+	_, answer := destinationError(err)
+	if answer == nil {
 		return false
 	}
 	return slices.ContainsFunc([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"}, answer.Has)
+}
+
+// destinationError is what the destination's registry answered, or nil where an error is
+// about something else.
+func destinationError(err error) (*Error, *registry.Error) {
+	failed, ok := errors.AsType[*Error](err)
+	if !ok || failed.Source {
+		return nil, nil
+	}
+	answer, ok := errors.AsType[*registry.Error](failed)
+	if !ok {
+		return nil, nil
+	}
+	return failed, answer
 }
 
 func (j *job) forget() {
