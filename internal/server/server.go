@@ -120,7 +120,8 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.dialCache(); err != nil {
 		return err
 	}
-	hauler, err := d.hauler()
+	registries := d.registries()
+	hauler, err := d.hauler(registries)
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,8 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.relay.RegisterHealth(d.grpc)
 	d.http = &http.Server{
 		Handler: web.NewHandler(web.Options{
-			Source: d.store, Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
+			Source: d.store, Copier: &dispatch.Copier{Registries: registries, Queue: d.store, Policy: d.access, Logger: d.logger},
+			Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         security.http(),
@@ -201,7 +203,7 @@ func (d *Daemon) dialCache() error {
 	return nil
 }
 
-func (d *Daemon) hauler() (*haul.Hauler, error) {
+func (d *Daemon) registries() *registry.Client {
 	var plain []string
 	for _, r := range d.config.Registries {
 		if r.PlainHTTP {
@@ -212,10 +214,13 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	if path := d.config.RegistryCredentialHelper; path != "" {
 		helper = append(helper, credhelper.Keychain{Helper: credhelper.New(path, nil)})
 	}
-	registries := registry.New(registry.Options{
+	return registry.New(registry.Options{
 		Keychain: keychain.New(helper...),
 		Insecure: plain, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
+}
+
+func (d *Daemon) hauler(registries *registry.Client) (*haul.Hauler, error) {
 	return haul.New(haul.Options{
 		CAS: d.cas, Registries: registries, Logger: d.logger,
 		Grace: cmp.Or(d.config.CAS.Grace, -1), // zero is a wish here, and the default there
