@@ -444,35 +444,6 @@ func TestARootWithASubjectIsListed(t *testing.T) {
 	}
 }
 
-// A registry that has been sent everything, and says that it lacks some, may be slow.
-func TestARegistryThatIsSlowToSeeWhatItWasSentIsAskedAgain(t *testing.T) {
-	for _, c := range []struct {
-		misses int32
-		want   haul.Class
-	}{{3, ""}, {1 << 20, haul.Unavailable}} {
-		server, c2 := castest.Start(t), newClock()
-		var refusals atomic.Int32
-		fake := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
-			if r.Method == http.MethodPut && path.Base(r.URL.Path) == "v1" && refusals.Add(1) <= c.misses {
-				return &registrytest.Fault{Status: http.StatusNotFound, Code: "MANIFEST_BLOB_UNKNOWN"}
-			}
-			return nil
-		}})
-		spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, noise(1, 100))
-		began := c2.now()
-		_, err := impatient(t, server.Dial(t, cas.Options{}), registry.Options{Now: c2.now, Wait: c2.wait}).Haul(t.Context(), request(spec))
-		if c.want == "" && err != nil {
-			t.Error(err)
-		}
-		if c.want != "" {
-			wantClass(t, err, c.want)
-		}
-		if waited := c2.now().Sub(began); waited < 3e9 {
-			t.Errorf("it was tried for %s", waited)
-		}
-	}
-}
-
 func TestDaemonsThatShareALockLoseNoReferrer(t *testing.T) {
 	server, fake := castest.Start(t), registrytest.Start(t, registrytest.Rules{})
 	client := server.Dial(t, cas.Options{})

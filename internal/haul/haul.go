@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -47,10 +46,6 @@ type job struct {
 	counted map[v1.Hash]bool
 }
 
-// lostPauses are the waits before another try with a registry that has been given all,
-// and says that it lacks some: it may be slow to see what it was sent.
-var lostPauses = []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second}
-
 func (j *job) run(ctx context.Context) (err error) {
 	// What the cache has evicted is better known now than after the first
 	// gigabyte.
@@ -76,30 +71,29 @@ func (j *job) run(ctx context.Context) (err error) {
 		j.result.AlreadyThere = left.none() && len(pending) == 0
 	}
 	err = j.bring(ctx, left, pending)
-	for again, whole := 0, !there; isUnknown(err); again, whole = again+1, true {
-		if whole && j.req.LayersInPlace {
-			return &Error{
-				Class: Rejected, Err: err,
-				Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
-			}
+	if isUnknown(err) && there {
+		// What was known from earlier is gone since.
+		err = j.anew(ctx, err, pending)
+	}
+	if isUnknown(err) && j.req.LayersInPlace {
+		return &Error{
+			Class: Rejected, Err: err,
+			Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
 		}
-		if again > 0 && j.leavesAlone() != nil {
-			return err
-		}
-		if again == len(lostPauses) {
-			return &Error{Class: Unavailable, Err: err, Text: err.Error() + "; it was sent all of that several times"}
-		}
-		if err := j.hauler.opts.Wait(ctx, lostPauses[again]); err != nil {
-			return failure(ctx, "image "+j.req.Spec.Root.String(), err)
-		}
-		// The registry has lost what it was known to have: once more, with nothing
-		// taken for granted.
-		j.hauler.opts.Logger.Warn().Err(err).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
-			Msg("registry no longer has what it had; the image is copied anew")
-		j.forget()
-		err = j.bring(ctx, j.everything(), pending)
+	}
+	if isUnknown(err) && !there {
+		err = j.anew(ctx, err, pending)
 	}
 	return err
+}
+
+// anew brings all to a registry that has lost what it was known to have, with nothing
+// taken for granted.
+func (j *job) anew(ctx context.Context, lost error, pending []string) error {
+	j.hauler.opts.Logger.Warn().Err(lost).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
+		Msg("registry no longer has what it had; the image is copied anew")
+	j.forget()
+	return j.bring(ctx, j.everything(), pending)
 }
 
 // mindLeftAlone tells of the layers that were not sent where a registry does not take
