@@ -50,6 +50,8 @@ type Daemon struct {
 	store    *store.Store
 	access   access
 	cas      *cas.Client
+	// registries speaks to all registries.
+	registries *registry.Client
 
 	// Listen, HTTP and CASRegistry are the addresses that are listened on; the last is
 	// empty where there is no such registry.
@@ -120,8 +122,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.dialCache(); err != nil {
 		return err
 	}
-	registries := d.registries()
-	hauler, err := d.hauler(registries)
+	hauler, err := d.hauler()
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.relay.RegisterHealth(d.grpc)
 	d.http = &http.Server{
 		Handler: web.NewHandler(web.Options{
-			Source: d.store, Copier: &dispatch.Copier{Registries: registries, Queue: d.store, Policy: d.access, Logger: d.logger},
+			Source: d.store, Copier: &dispatch.Copier{Registries: d.registries, Queue: d.store, Policy: d.access, Logger: d.logger},
 			Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
 		}),
 		ReadHeaderTimeout: headerTimeout,
@@ -203,7 +204,7 @@ func (d *Daemon) dialCache() error {
 	return nil
 }
 
-func (d *Daemon) registries() *registry.Client {
+func (d *Daemon) hauler() (*haul.Hauler, error) {
 	var plain []string
 	for _, r := range d.config.Registries {
 		if r.PlainHTTP {
@@ -214,13 +215,11 @@ func (d *Daemon) registries() *registry.Client {
 	if path := d.config.RegistryCredentialHelper; path != "" {
 		helper = append(helper, credhelper.Keychain{Helper: credhelper.New(path, nil)})
 	}
-	return registry.New(registry.Options{
+	registries := registry.New(registry.Options{
 		Keychain: keychain.New(helper...),
 		Insecure: plain, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
-}
-
-func (d *Daemon) hauler(registries *registry.Client) (*haul.Hauler, error) {
+	d.registries = registries
 	return haul.New(haul.Options{
 		CAS: d.cas, Registries: registries, Logger: d.logger,
 		Grace: cmp.Or(d.config.CAS.Grace, -1), // zero is a wish here, and the default there
