@@ -51,7 +51,7 @@ func (c *Copier) Copy(ctx context.Context, request copies.Request) (copies.Queue
 		}
 	}
 	invocation := store.Invocation{
-		ID: "copy-" + strings.ToLower(rand.Text()), Command: copies.Command, Owner: request.Client, Started: time.Now(), ExitCode: "SUCCESS", Finished: true,
+		ID: "copy-" + strings.ToLower(rand.Text()), Command: copies.Command, Owner: request.Client, Started: time.Now(),
 	}
 	reading, cancel := context.WithTimeout(ctx, copyTime)
 	defer cancel()
@@ -69,10 +69,15 @@ func (c *Copier) Copy(ctx context.Context, request copies.Request) (copies.Queue
 			Invocation: invocation.ID, Target: copyTarget(request.From), Client: request.Client, Spec: store.SpecRef{Inline: data},
 		})
 	}
+	// Before the jobs, whose rows say what it is; and after them, since one that is
+	// finished has all of its jobs.
+	if err := c.Queue.SaveInvocation(ctx, invocation); err != nil {
+		return copies.Queued{}, err
+	}
 	if err := c.Queue.Enqueue(ctx, jobs); err != nil {
 		return copies.Queued{}, err
 	}
-	// After the jobs: an invocation that is finished has all of them.
+	invocation.Finished, invocation.ExitCode = true, "SUCCESS"
 	if err := c.Queue.SaveInvocation(ctx, invocation); err != nil {
 		return copies.Queued{}, err
 	}

@@ -26,8 +26,8 @@ type copyQueue struct {
 }
 
 func (q *copyQueue) Enqueue(_ context.Context, jobs []store.Job) error {
-	if q.invocation.ID != "" {
-		return errors.New("the invocation is finished before its jobs are there")
+	if q.invocation.ID == "" || q.invocation.Finished {
+		return errors.New("the invocation is not known before its jobs, or finished before they are there")
 	}
 	q.jobs = append(q.jobs, jobs...)
 	return nil
