@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
 	"github.com/drayage/drayage/e2e/rig"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/ledger"
 )
 
 // From staging to production: by digest, with what refers to the image, between
@@ -47,5 +50,37 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), program, "copy", source, production.Host+"/release/app:v1").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "there already") {
 		t.Errorf("again: %v\n%s", err, out)
+	}
+}
+
+// The daemon copies for operators, and its ledger says what it did.
+func TestTheDaemonCopiesAndKeepsARecord(t *testing.T) {
+	s := newScene(t)
+	pushed := wantPushed(t, s.push(t, "//:push_prod"), "//:push_prod")
+	out, err := s.drayage(t, "copy", reference(pushed), s.registry.Host+"/release/server:v1", s.registry.Host+"/release/mirror", "--tag", "stable", "--by-daemon")
+	check(t, err)
+	_, invocation, found := strings.Cut(strings.TrimSpace(out), "invocation: ")
+	if !found || !strings.Contains(out, pushed.Digest) || !strings.Contains(out, "copies: 2") {
+		t.Fatalf("drayage copy: %s", out)
+	}
+	if out, err := s.drayage(t, "wait", invocation); err != nil {
+		t.Fatalf("drayage wait: %v\n%s", err, out)
+	}
+	rows := s.daemon.Ledger(t, ledger.Query{Invocation: invocation})
+	if len(rows) != 2 {
+		t.Fatalf("the ledger has %d rows of the copies", len(rows))
+	}
+	for _, row := range rows {
+		if row.Outcome != ledger.Pushed || row.Digest != pushed.Digest || row.Command != "copy" || row.Uploaded.Blobs != 0 || row.Mounted.Blobs == 0 {
+			t.Errorf("a row is %+v", row)
+		}
+		found, err := remote.Head(taggedAs(t, s.registry.Host+"/"+row.Repository+":stable"))
+		check(t, err)
+		if found.Digest.String() != pushed.Digest {
+			t.Errorf("%s:stable is %s", row.Repository, found.Digest)
+		}
+	}
+	if _, err := s.drayage(t, "copy", s.registry.Host+"/acme/server:none", s.registry.Host+"/release/server", "--by-daemon"); err == nil || !strings.Contains(err.Error(), "the registry does not have it") {
+		t.Errorf("of what is not there: %v", err)
 	}
 }

@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drayage/drayage/internal/copies"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/version"
 	"github.com/drayage/drayage/pushspec"
@@ -26,6 +25,8 @@ type copyFlags struct {
 	referrers bool
 	tags      []string
 	overwrite string
+	byDaemon  bool
+	daemon    string
 	verbose   bool
 }
 
@@ -44,7 +45,8 @@ Within one registry layers are mounted; else they are streamed from one to the o
 and nothing is written to disk. A tag moves only when all that the image comes with is
 there. Exits with 1 if a copy failed; the others are made all the same.`,
 		Example: `  drayage copy ghcr.io/acme/staging/app@sha256:9f2c… ghcr.io/acme/app:v1.2.0 --overwrite never
-  drayage copy staging.example/acme/app:candidate eu.example/acme/app us.example/acme/app --tag v1.2.0 --tag latest`,
+  drayage copy staging.example/acme/app:candidate eu.example/acme/app us.example/acme/app --tag v1.2.0 --tag latest
+  drayage copy staging.example/acme/app:candidate ghcr.io/acme/app:v1.2.0 --by-daemon`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
 			return flags.copy(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), args[0], args[1:])
@@ -55,6 +57,8 @@ there. Exits with 1 if a copy failed; the others are made all the same.`,
 	f.StringArrayVar(&flags.tags, "tag", nil, "a tag, in every destination")
 	f.BoolVar(&flags.referrers, "referrers", true, "copy what refers to the image as well: signatures, bills of materials")
 	f.StringVar(&flags.overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether a tag that points to another image is written over: always or never")
+	f.BoolVar(&flags.byDaemon, "by-daemon", false, "have the daemon make the copies, with its credentials, and rows in its ledger: drayage wait waits for them")
+	addDaemonFlag(command, &flags.daemon)
 	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log each request")
 	return command
 }
@@ -64,9 +68,12 @@ func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source str
 	if err != nil {
 		return fmt.Errorf("the source: %w", err)
 	}
-	destinations, err := f.destinations(to)
+	destinations, err := copies.Destinations(to, f.tags, pushspec.Overwrite(f.overwrite))
 	if err != nil {
 		return err
+	}
+	if f.byDaemon {
+		return f.ask(ctx, out, from, to)
 	}
 	level := zerolog.WarnLevel
 	if f.verbose {
@@ -99,40 +106,20 @@ func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source str
 
 const copyInvocation = "drayage copy"
 
-// destinations are where to copy to. One that is named twice is one, with the tags of
-// both.
-func (f copyFlags) destinations(texts []string) ([]pushspec.Destination, error) {
-	for _, tag := range f.tags {
-		if err := pushspec.CheckTag(tag); err != nil {
-			return nil, fmt.Errorf("--tag: %w", err)
-		}
+// ask has the daemon make the copies.
+func (f copyFlags) ask(ctx context.Context, out io.Writer, from copies.Place, to []string) error {
+	client, err := dial(f.daemon)
+	if err != nil {
+		return err
 	}
-	if f.overwrite != string(pushspec.OverwriteAlways) && f.overwrite != string(pushspec.OverwriteNever) {
-		return nil, fmt.Errorf("--overwrite must be always or never, not %q", f.overwrite)
+	copied, err := client.Copy(ctx, operator.Copy{
+		Source: from.String(), Destinations: to, Tags: f.tags, WithoutReferrers: !f.referrers, Overwrite: f.overwrite,
+	})
+	if err != nil {
+		return err
 	}
-	var all []pushspec.Destination
-	for _, text := range texts {
-		place, err := copies.ParsePlace(text)
-		if err == nil && place.Digest != (v1.Hash{}) {
-			err = fmt.Errorf("%q has a digest, which is the source's to say", text)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("the destination: %w", err)
-		}
-		i := slices.IndexFunc(all, func(d pushspec.Destination) bool {
-			return d.Registry == place.Registry && d.Repository == place.Repository
-		})
-		if i < 0 {
-			i = len(all)
-			all = append(all, pushspec.Destination{Registry: place.Registry, Repository: place.Repository, Overwrite: overwriting(f.overwrite)})
-		}
-		for _, tag := range append([]string{place.Tag}, f.tags...) {
-			if tag != "" && !slices.Contains(all[i].Tags, tag) {
-				all[i].Tags = append(all[i].Tags, tag)
-			}
-		}
-	}
-	return all, nil
+	_, err = fmt.Fprintf(out, "%s@%s  copies: %d  referrers: %d  invocation: %s\n", from.Registry+"/"+from.Repository, copied.Digest, copied.Copies, copied.Referrers, copied.InvocationID)
+	return err
 }
 
 // copying is one image on its way to several places.

@@ -68,13 +68,13 @@ func TestCopyLeavesATagThatIsNeverWrittenOver(t *testing.T) {
 func TestCopySaysWhatIsWrongWithItsArguments(t *testing.T) {
 	const digest = "@sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	for want, args := range map[string][]string{
-		"requires at least 2 arg":             {"ghcr.io/acme/app:v1"},
-		"the source: ":                        {"app:v1", "ghcr.io/acme/app"},
-		"neither a tag nor a digest":          {"127.0.0.1:1/acme/app", "ghcr.io/acme/app"},
-		"the destination: ":                   {"ghcr.io/acme/app:v1", "acme/app"},
-		"which is the source's to say":        {"ghcr.io/acme/app:v1", "ghcr.io/acme/app" + digest},
-		"--tag: ":                             {"ghcr.io/acme/app:v1", "ghcr.io/acme/app", "--tag", "a/b"},
-		"--overwrite must be always or never": {"ghcr.io/acme/app:v1", "ghcr.io/acme/app", "--overwrite", "once"},
+		"requires at least 2 arg":           {"ghcr.io/acme/app:v1"},
+		"the source: ":                      {"app:v1", "ghcr.io/acme/app"},
+		"neither a tag nor a digest":        {"127.0.0.1:1/acme/app", "ghcr.io/acme/app"},
+		"the destination: ":                 {"ghcr.io/acme/app:v1", "acme/app"},
+		"which is the source's to say":      {"ghcr.io/acme/app:v1", "ghcr.io/acme/app" + digest},
+		"is not a tag":                      {"ghcr.io/acme/app:v1", "ghcr.io/acme/app", "--tag", "a/b"},
+		"overwrite must be always or never": {"ghcr.io/acme/app:v1", "ghcr.io/acme/app", "--overwrite", "once"},
 	} {
 		if _, err := tool(t, append([]string{"copy"}, args...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error is %v, want it to contain %q", args, err, want)

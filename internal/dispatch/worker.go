@@ -12,6 +12,7 @@ import (
 
 	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/copies"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
@@ -251,6 +252,7 @@ func (w *Worker) haul(ctx context.Context, stay *stay, spec *pushspec.Spec, dest
 		Repository:    destination.Repository,
 		Tags:          destination.Tags,
 		KeepTags:      keepTags(destination, terms),
+		Copied:        invocation.Command == copies.Command,
 		Instance:      job.Spec.Instance,
 		Invocation:    job.Invocation,
 		ClaimTags:     fence.claim,

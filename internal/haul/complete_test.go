@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -442,35 +441,6 @@ func TestARootWithASubjectIsListed(t *testing.T) {
 	}
 	if index, _ := fake.Manifest("acme/app", fallbackOf(about.Root)); !strings.Contains(string(index), signature.String()) {
 		t.Errorf("the index of referrers is %s", index)
-	}
-}
-
-// A registry that has been sent everything, and says that it lacks some, may be slow.
-func TestARegistryThatIsSlowToSeeWhatItWasSentIsAskedAgain(t *testing.T) {
-	for _, c := range []struct {
-		misses int32
-		want   haul.Class
-	}{{3, ""}, {1 << 20, haul.Unavailable}} {
-		server, c2 := castest.Start(t), newClock()
-		var refusals atomic.Int32
-		fake := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
-			if r.Method == http.MethodPut && path.Base(r.URL.Path) == "v1" && refusals.Add(1) <= c.misses {
-				return &registrytest.Fault{Status: http.StatusNotFound, Code: "MANIFEST_BLOB_UNKNOWN"}
-			}
-			return nil
-		}})
-		spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, noise(1, 100))
-		began := c2.now()
-		_, err := impatient(t, server.Dial(t, cas.Options{}), registry.Options{Now: c2.now, Wait: c2.wait}).Haul(t.Context(), request(spec))
-		if c.want == "" && err != nil {
-			t.Error(err)
-		}
-		if c.want != "" {
-			wantClass(t, err, c.want)
-		}
-		if waited := c2.now().Sub(began); waited < 500*time.Millisecond {
-			t.Errorf("it was tried for %s", waited)
-		}
 	}
 }
 

@@ -70,30 +70,29 @@ func (j *job) run(ctx context.Context) (err error) {
 		j.result.AlreadyThere = left.none() && len(pending) == 0
 	}
 	err = j.bring(ctx, left, pending)
-	if isUnknown(err) && !there && j.req.LayersInPlace {
-		return j.notInPlace(err)
+	if isUnknown(err) && there {
+		// What was known from earlier is gone since.
+		err = j.anew(ctx, err, pending)
 	}
-	if !isUnknown(err) {
-		return err
+	if isUnknown(err) && j.req.LayersInPlace {
+		return &Error{
+			Class: Rejected, Err: err,
+			Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
+		}
 	}
-	// The registry has lost what it was known to have: once more, with nothing
-	// taken for granted.
-	j.hauler.opts.Logger.Warn().Err(err).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
-		Msg("registry no longer has what it had; the image is copied anew")
-	j.forget()
-	if err = j.bring(ctx, j.everything(), pending); isUnknown(err) && j.req.LayersInPlace {
-		return j.notInPlace(err)
+	if isUnknown(err) && !there {
+		err = j.anew(ctx, err, pending)
 	}
 	return err
 }
 
-// notInPlace is the failure of an image whose layers the registry does not take out
-// of the remote cache.
-func (j *job) notInPlace(err error) error {
-	return &Error{
-		Class: Rejected, Err: err,
-		Text: j.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
-	}
+// anew brings all to a registry that has lost what it was known to have, with nothing
+// taken for granted.
+func (j *job) anew(ctx context.Context, lost error, pending []string) error {
+	j.hauler.opts.Logger.Warn().Err(lost).Str("registry", j.to.Registry()).Str("repository", j.to.Name()).
+		Msg("registry no longer has what it had; the image is copied anew")
+	j.forget()
+	return j.bring(ctx, j.everything(), pending)
 }
 
 // mindLeftAlone tells of the layers that were not sent where a registry does not take

@@ -15,6 +15,7 @@ const (
 	CancelPath      = JobsPath + "/cancel"
 	RetryPath       = JobsPath + "/retry"
 	RequeuePath     = JobsPath + "/requeue"
+	CopiesPath      = "/api/v1/copies"
 	DeadLettersPath = "/api/v1/webhooks/dead"
 	RedeliverPath   = "/api/v1/webhooks/redeliver"
 	OpenAPIPath     = "/api/v1/openapi.json"

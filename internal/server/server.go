@@ -51,6 +51,8 @@ type Daemon struct {
 	store    *store.Store
 	access   access
 	cas      *cas.Client
+	// registries speaks to all registries.
+	registries *registry.Client
 
 	// Listen, HTTP and CASRegistry are the addresses that are listened on; the last is
 	// empty where there is no such registry.
@@ -136,7 +138,8 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.relay.RegisterHealth(d.grpc)
 	d.http = &http.Server{
 		Handler: web.NewHandler(web.Options{
-			Source: d.store, Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
+			Source: d.store, Copier: &dispatch.Copier{Registries: d.registries, Queue: d.store, Policy: d.access, Logger: d.logger},
+			Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         security.http(),
@@ -215,6 +218,7 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 		Keychain: keychain.New(helper...),
 		Hosts:    hosts, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
 	})
+	d.registries = registries
 	return haul.New(haul.Options{
 		CAS: d.cas, Registries: registries, Logger: d.logger,
 		Grace: cmp.Or(d.config.CAS.Grace, -1), // zero is a wish here, and the default there

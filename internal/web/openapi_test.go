@@ -69,6 +69,7 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"ExpectedSet": operator.ExpectedSet{}, "Comparison": operator.Comparison{}, "VerifyRequest": operator.VerifyRequest{},
 		"LogReport": operator.LogReport{}, "LogProblem": operator.LogProblem{}, "Proofs": operator.Proofs{},
 		"Job": operator.Job{}, "JobPage": operator.JobPage{}, "Selection": operator.Selection{}, "Acted": operator.Acted{},
+		"Copy": operator.Copy{}, "Copied": operator.Copied{},
 		"DeadLetter": operator.DeadLetter{}, "DeadLetterPage": operator.DeadLetterPage{}, "Redelivery": operator.Redelivery{},
 		"Redelivered": operator.Redelivered{},
 		"Problem":     operator.Problem{}, "Invocation": operator.Invocation{},

@@ -31,6 +31,7 @@ func (h *handler) routes() []route {
 		{http.MethodPost, operator.CancelPath, h.act(h.Source.Cancel)},
 		{http.MethodPost, operator.RetryPath, h.act(h.Source.RetryNow)},
 		{http.MethodPost, operator.RequeuePath, h.requeue},
+		{http.MethodPost, operator.CopiesPath, h.copy},
 		{http.MethodGet, operator.DeadLettersPath, h.deadLetters},
 		{http.MethodPost, operator.RedeliverPath, h.redeliver},
 		{http.MethodGet, operator.OpenAPIPath, openAPI},

@@ -11,6 +11,8 @@ import (
 // Options are what the handler is made of.
 type Options struct {
 	Source Source
+	// Copier makes the copies that are asked for.
+	Copier Copier
 	// Access may be nil: everything is for everybody then.
 	Access Access
 	// Ready says why the daemon does not take streams, or nil. It answers /readyz.
