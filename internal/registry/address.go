@@ -47,7 +47,7 @@ func (o origin) same(other origin) bool {
 func (h *host) own(reference string, asked *url.URL) (*url.URL, error) {
 	u, here, err := within(reference, asked)
 	if err == nil && !here {
-		return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(u.Host)}
+		return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: h.client.tell(u.Host, false)}
 	}
 	return u, err
 }

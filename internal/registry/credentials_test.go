@@ -43,7 +43,13 @@ type server struct {
 func serve(t *testing.T, answer func(s *server, w http.ResponseWriter, r *http.Request)) *server {
 	t.Helper()
 	s := &server{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(s, w, r) }))
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			// Without it a tag is asked for once more.
+			w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
+		}
+		answer(s, w, r)
+	}))
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
@@ -91,6 +97,17 @@ func head(t *testing.T, c *registry.Client, host, repository string) error {
 		t.Fatal(err)
 	}
 	_, _, err = repo.Head(t.Context(), "v1")
+	return err
+}
+
+// get reads a manifest.
+func get(t *testing.T, c *registry.Client, host, repository string) error {
+	t.Helper()
+	repo, err := c.Repository(host, repository, registry.Caller{Invocation: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, _, err = repo.Manifest(t.Context(), "v1", 1<<20)
 	return err
 }
 

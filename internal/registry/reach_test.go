@@ -105,7 +105,7 @@ func TestEachRegistryHasItsOwnTLS(t *testing.T) {
 			copied(t, cert, filepath.Join(dirs[1], strict.host, "authority.crt"))
 			copied(t, clientCert, filepath.Join(dirs[0], strict.host, "us.cert"))
 			copied(t, clientKey, filepath.Join(dirs[0], strict.host, "us.key"))
-			err := head(t, client(t, row.opts), row.to.host, "acme/app")
+			err := get(t, client(t, row.opts), row.to.host, "acme/app")
 			if (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
 				t.Fatalf("got error %v, want %q", err, row.want)
 			}

@@ -29,7 +29,7 @@ func (h *host) redirect(c call, resp *http.Response, hops int) (next string, err
 		return "", err
 	}
 	if c.stored && !inAPI(u) {
-		return "", &ElsewhereError{Registry: h.name.RegistryStr(), Host: clip(u.Host)}
+		return "", &ElsewhereError{Registry: h.name.RegistryStr(), Host: h.client.tell(u.Host, false)}
 	}
 	refused := &Error{Op: c.op, Registry: h.name.RegistryStr(), Status: resp.StatusCode}
 	reads := c.method == http.MethodGet || c.method == http.MethodHead

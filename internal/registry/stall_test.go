@@ -64,10 +64,10 @@ func TestAnAnswerWhoseBodyStallsIsGivenUp(t *testing.T) {
 				_, _, err := repo.Tags(ctx, 10)
 				return err
 			}, false, "no progress"},
-			{"an error", "/manifests/", 400, func(ctx context.Context, repo *registry.Repository) error {
+			{"an error", "/manifests/", 500, func(ctx context.Context, repo *registry.Repository) error {
 				_, _, err := repo.Head(ctx, "v1")
 				return err
-			}, false, "answered 400"},
+			}, false, "answered 500"},
 			{"an error with a text", "/manifests/", 400, func(ctx context.Context, repo *registry.Repository) error {
 				_, _, _, err := repo.Manifest(ctx, "v1", 4<<20)
 				return err
