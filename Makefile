@@ -38,7 +38,7 @@ test: ## everything that a change must pass: vet, Starlark style, unit and end-t
 	go vet ./...
 	@$(MAKE) test-unit
 	@$(MAKE) race
-	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
+	go test -timeout 60m -p 1 $(GOTEST) $(E2E)
 
 .PHONY: test-unit
 test-unit: ## the tests without Bazel
@@ -55,7 +55,7 @@ race: ## the haul's shared layers under the race detector
 .PHONY: e2e
 e2e: ## the end-to-end tests alone: real Bazel, cache and registries
 	@$(SETUP) $(TEST_TOOLS)
-	go test -timeout 30m -p 1 $(GOTEST) $(E2E)
+	go test -timeout 60m -p 1 $(GOTEST) $(E2E)
 
 .PHONY: soak
 soak: ## kill the daemon, and the store's owner, a hundred times on each database; push through a registry that fails

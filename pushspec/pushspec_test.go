@@ -280,8 +280,7 @@ func TestAVersionWithTheMediaTypeOfAnotherIsRefused(t *testing.T) {
 	spec := valid(t)
 	spec.MediaType = pushspec.MediaTypeV2
 	_, err := spec.Encode()
-	var version *pushspec.VersionError
-	if !errors.As(err, &version) {
+	if _, ok := errors.AsType[*pushspec.VersionError](err); !ok {
 		t.Errorf("error is %v, want a *VersionError", err)
 	}
 }

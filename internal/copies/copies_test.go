@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -64,9 +65,7 @@ func (s *shelf) image(tag string, more map[string]any) v1.Descriptor {
 		"config": s.blob(types.OCIConfigJSON, 1),
 		"layers": []v1.Descriptor{s.blob(types.OCILayer, 100_000), s.blob(types.OCILayer, 10)},
 	}
-	for k, v := range more {
-		doc[k] = v
-	}
+	maps.Copy(doc, more)
 	return s.put(tag, doc, types.OCIManifestSchema1)
 }
 

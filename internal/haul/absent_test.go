@@ -14,7 +14,7 @@ import (
 )
 
 func TestARepositoryThatDoesNotExistIsNamed(t *testing.T) {
-	absent := func(r *http.Request) *registrytest.Fault {
+	absent := func(_ *http.Request) *registrytest.Fault {
 		return &registrytest.Fault{Status: http.StatusNotFound, Code: "NAME_UNKNOWN"}
 	}
 	fake, server := registrytest.Start(t, registrytest.Rules{Fault: absent}), castest.Start(t)

@@ -52,7 +52,7 @@ func (j *job) look(ctx context.Context) (work, error) {
 	bySubject := map[v1.Hash][]*part{}
 	for _, p := range j.parts {
 		switch {
-		case p.isReferrer() && !(j.isListed(p) && j.isThere(p.Digest)):
+		case p.isReferrer() && (!j.isListed(p) || !j.isThere(p.Digest)):
 			bySubject[p.subject] = append(bySubject[p.subject], p)
 		case p.isReferrer() || p.Digest == j.req.Spec.Root || j.isThere(p.Digest):
 		default:

@@ -193,10 +193,10 @@ func TestARegistryThatGoesBackAndForthIsGivenUp(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		n++
-		switch {
-		case r.Method == http.MethodPut || r.Method == http.MethodPatch:
+		switch r.Method {
+		case http.MethodPut, http.MethodPatch:
 			return &registrytest.Fault{Status: 500, After: 3 << 20}
-		case r.Method == http.MethodGet:
+		case http.MethodGet:
 			return &registrytest.Fault{Amend: func(status int, h http.Header) int {
 				h.Set("Range", fmt.Sprintf("0-%d", 1+n%3*1000))
 				return status

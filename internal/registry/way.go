@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -79,12 +80,7 @@ func refusesMethod(e *Error, offset int64) bool {
 		if offset > 0 {
 			return false
 		}
-		for _, code := range []string{"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID", "NAME_UNKNOWN", "NAME_INVALID", "DENIED"} {
-			if e.Has(code) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc([]string{"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID", "NAME_UNKNOWN", "NAME_INVALID", "DENIED"}, e.Has)
 	case http.StatusMethodNotAllowed, http.StatusLengthRequired, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusNotImplemented:
 		return true
 	}

@@ -233,9 +233,6 @@ type Hold struct {
 // Registry holds the settings of one registry host.
 type Registry = hostsettings.Registry
 
-// minChunk is the least that a chunk of an upload may have: each costs a request.
-const minChunk = 64 << 10
-
 // Log says what is written to standard error.
 type Log struct {
 	// Level is debug, info, warn or error. Defaults to info.

@@ -267,9 +267,7 @@ func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, rules
 	}
 	references := []string{digest, reference}
 	if rules.MultiTag {
-		for _, tag := range req.URL.Query()["tag"] {
-			references = append(references, tag)
-		}
+		references = append(references, req.URL.Query()["tag"]...)
 	}
 	for _, tag := range references[1:] {
 		if _, there := r.manifest[repository][tag]; there && rules.ImmutableTags && tag != digest {
