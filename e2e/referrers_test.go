@@ -8,6 +8,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/drayage/drayage/e2e/rig"
+	"github.com/drayage/drayage/pushspec"
 )
 
 const sbomType = "application/spdx+json"
@@ -88,5 +91,27 @@ image_index(
 	}
 	if _, err := remote.Get(taggedAs(t, s.registry.Host+"/acme/elsewhere@"+own.String())); err != nil {
 		t.Errorf("the image is not where no tag was asked for: %v", err)
+	}
+}
+
+// Builds are reproducible: what is new is often only what comes with an image.
+func TestAnArtifactThatIsNewOnAnImageThatIsNotIsPushed(t *testing.T) {
+	for name, start := range realRegistries {
+		t.Run(name, func(t *testing.T) {
+			cache, target := rig.StartBazelRemote(t), start(t)
+			spec := faultyImage(t, cache, target.Host, "acme/app", "v1", faultyNoise(1, 1000))
+			haulAll(t, faultyHauler(t, cache.GRPC), []*pushspec.Spec{spec})
+			for _, artifact := range []string{sbomType, "application/x.signature"} {
+				file := cacheWriter{t: t, cache: cache}
+				addReferrer(t, spec, artifact, file.put(artifact, 100))
+				file.flush()
+				// Each time it is another process that pushes.
+				haulAll(t, faultyHauler(t, cache.GRPC), []*pushspec.Spec{spec})
+				wantThere(t, target.Host, spec)
+				if err := whole(t.Context(), target.Host, fleetImage{repository: "acme/app", digest: spec.Root.String(), spec: spec}); err != nil {
+					t.Errorf("with %s: %v", artifact, err)
+				}
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package haul
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -13,11 +14,20 @@ var (
 	artifacts  = regexp.MustCompile(`^([a-z0-9-]+)-docker\.pkg\.dev$`)
 )
 
+// AmazonHost takes the host of a private registry of Amazon's apart.
+func AmazonHost(host string) (account, region string, ok bool) {
+	found := privateECR.FindStringSubmatch(host)
+	if found == nil {
+		return "", "", false
+	}
+	return found[1], found[2], true
+}
+
 // create says how a repository that does not exist comes to be.
 func create(host, repository string) string {
 	first, rest, nested := strings.Cut(repository, "/")
-	if found := privateECR.FindStringSubmatch(host); found != nil {
-		return fmt.Sprintf("create it: aws ecr create-repository --registry-id %s --region %s --repository-name %s", found[1], found[2], repository)
+	if account, region, ok := AmazonHost(host); ok {
+		return fmt.Sprintf("create it: aws ecr create-repository --registry-id %s --region %s --repository-name %s, or have the daemon do so (create_repositories)", account, region, repository)
 	}
 	if host == "public.ecr.aws" && nested {
 		return "create it: aws ecr-public create-repository --region us-east-1 --repository-name " + rest
@@ -29,14 +39,37 @@ func create(host, repository string) string {
 	return fmt.Sprintf("create %s there, or have the registry create repositories when they are pushed to", repository)
 }
 
-// absent adds to an error that the destination's repository does not exist, if that is
-// what the registry says.
-func (j *job) absent(err error) error {
+// isAbsent tells whether the destination's registry says that the repository does not
+// exist.
+func isAbsent(err error) bool {
 	failed, answer := destinationError(err)
-	if answer == nil || !answer.Has("NAME_UNKNOWN") || failed.Class != Rejected {
+	return answer != nil && answer.Has("NAME_UNKNOWN") && failed.Class == Rejected
+}
+
+// runOrCreate runs the job, and once more in a repository that did not exist and was
+// created for it.
+func (j *job) runOrCreate(ctx context.Context) error {
+	err := j.run(ctx)
+	if !isAbsent(err) {
 		return err
 	}
+	failed, _ := destinationError(err)
 	told := *failed
-	told.Text += fmt.Sprintf("; the repository %s does not exist in %s: %s", j.to.Name(), j.to.Registry(), create(j.to.Registry(), j.to.Name()))
-	return &told
+	told.Text += fmt.Sprintf("; the repository %s does not exist in %s", j.to.Name(), j.to.Registry())
+	if j.hauler.opts.Create == nil {
+		told.Text += ": " + create(j.to.Registry(), j.to.Name())
+		return &told
+	}
+	created, err := j.hauler.opts.Create(ctx, j.to.Registry(), j.to.Name())
+	switch {
+	case err != nil:
+		told.Text += fmt.Sprintf(", and could not be created: %v", err)
+		return &told
+	case !created:
+		told.Text += ": " + create(j.to.Registry(), j.to.Name())
+		return &told
+	}
+	j.hauler.opts.Logger.Info().Str("registry", j.to.Registry()).Str("repository", j.to.Name()).Msg("repository is created")
+	j.forget()
+	return j.run(ctx)
 }

@@ -1,9 +1,14 @@
 package haul_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/cas/castest"
@@ -14,7 +19,7 @@ import (
 )
 
 func TestARepositoryThatDoesNotExistIsNamed(t *testing.T) {
-	absent := func(_ *http.Request) *registrytest.Fault {
+	absent := func(*http.Request) *registrytest.Fault {
 		return &registrytest.Fault{Status: http.StatusNotFound, Code: "NAME_UNKNOWN"}
 	}
 	fake, server := registrytest.Start(t, registrytest.Rules{Fault: absent}), castest.Start(t)
@@ -33,5 +38,55 @@ func TestARepositoryThatDoesNotExistIsNamed(t *testing.T) {
 	_, err = impatient(t, client, registry.Options{}).Haul(t.Context(), request(spec))
 	if failed := wantClass(t, err, haul.Evicted); strings.Contains(failed.Text, "create") {
 		t.Errorf("the text is %q", failed.Text)
+	}
+}
+
+func TestARepositoryIsCreatedWhereThatIsAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		created bool
+		err     error
+		text    string
+	}{
+		"created":       {created: true},
+		"not for these": {text: "create acme/app there"},
+		"not allowed":   {err: errors.New("not authorized"), text: "and could not be created: not authorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var exists atomic.Bool
+			fake, server := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
+				if !exists.Load() {
+					return &registrytest.Fault{Status: http.StatusNotFound, Code: "NAME_UNKNOWN"}
+				}
+				return nil
+			}}), castest.Start(t)
+			registries := registry.New(registry.Options{Keychain: authn.NewMultiKeychain()})
+			t.Cleanup(registries.Close)
+			calls := 0
+			h, err := haul.New(haul.Options{CAS: server.Dial(t, cas.Options{}), Registries: registries, Grace: -1,
+				Create: func(_ context.Context, host, repository string) (bool, error) {
+					calls++
+					if host != fake.Host || repository != "acme/app" {
+						t.Errorf("created was %s in %s", repository, host)
+					}
+					exists.Store(c.created)
+					return c.created, c.err
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, noise(1, 10))
+			_, err = h.Haul(t.Context(), request(spec))
+			if c.text == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkImage(t, fake.Host, "acme/app", "v1", spec.Root)
+			} else if failed := wantClass(t, err, haul.Rejected); !strings.Contains(failed.Text, c.text) {
+				t.Errorf("the text is %q, without %q", failed.Text, c.text)
+			}
+			if calls != 1 {
+				t.Errorf("it was to be created %d times", calls)
+			}
+		})
 	}
 }

@@ -25,7 +25,7 @@ func (h *Hauler) Haul(ctx context.Context, req Request) (Result, error) {
 		return Result{}, &Error{Class: Malformed, Text: err.Error(), Err: err}
 	}
 	j := &job{hauler: h, req: req, to: repository}
-	err = j.absent(j.mindLeftAlone(j.run(ctx)))
+	err = j.mindLeftAlone(j.runOrCreate(ctx))
 	j.result.Requests = int(requests.Load())
 	return j.result, err
 }

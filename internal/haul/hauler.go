@@ -52,6 +52,10 @@ type Options struct {
 	// DefaultBlobsAtOnce.
 	BlobsAtOnce int
 
+	// Create, if set, makes a repository that does not exist. It says whether it is for
+	// such a registry.
+	Create func(ctx context.Context, registry, repository string) (bool, error)
+
 	// Streamed, if set, counts the bytes that are read out of registries.
 	Streamed *atomic.Int64
 

@@ -80,6 +80,10 @@ type Config struct {
 	// protocol, and is asked for every registry before the docker configuration is.
 	RegistryCredentialHelper string `yaml:"registry_credential_helper"`
 
+	// CreateRepositories are hosts of Amazon's private registries in which a repository
+	// that is pushed to and does not exist is created, with the daemon's AWS identity.
+	CreateRepositories []string `yaml:"create_repositories"`
+
 	// Workers bounds the images that are hauled at the same time. Defaults to 16.
 	Workers int `yaml:"workers"`
 
@@ -364,6 +368,11 @@ func (c *Config) Check() error {
 	for i, w := range c.Webhooks {
 		if w.Name == "" || w.URL == "" || w.SecretFile == "" {
 			return fmt.Errorf("webhooks[%d]: name, url and secret_file go together", i)
+		}
+	}
+	for i, host := range c.CreateRepositories {
+		if _, _, ok := haul.AmazonHost(host); !ok {
+			return fmt.Errorf("create_repositories[%d]: %q is no private registry of Amazon's, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com; others create repositories when they are pushed to, or not at all", i, host)
 		}
 	}
 	if _, err := hostsettings.Options(c.Registries); err != nil {

@@ -44,7 +44,7 @@ tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
 policy:
   tokens: [{name: ci, secret_file: ci.token}]
-  rules: [{name: dev, clients: ["token:ci"], targets: [//...], repositories: [a/b], tags: [c], sources: [d/e]}]
+  rules: [{name: dev, clients: ["token:ci"], targets: [//...], repositories: [a/b], tags: [c], sources: [d/e], never_overwrite: [v1]}]
   read: ["address:10.0.0.0/8"]
   operate: ["token:ops"]
 store: postgres://db/drayage
@@ -62,6 +62,7 @@ hold: {always: true, limit: 9s}
 registries:
 - {host: "r:5000", plain_http: true, tls: {ca: ca.pem, cert: c.pem, key: k.pem, skip_verify: true}, headers: {f: g}, token_service: "http://t:1",
    mounts: false, chunk: 1048576, tags_query: true, referrers_api: false, head: true, denies_unknown: true}
+create_repositories: [123456789012.dkr.ecr.eu-central-1.amazonaws.com]
 workers: 3
 shutdown_grace: 1m30s
 log: {level: debug, format: console}
@@ -81,7 +82,7 @@ log: {level: debug, format: console}
 		Policy: &Policy{
 			Tokens: []PolicyToken{{Name: "ci", SecretFile: "ci.token"}},
 			Rules: []PolicyRule{{
-				Name: "dev", Clients: []string{"token:ci"}, Targets: []string{"//..."}, Repositories: []string{"a/b"}, Tags: []string{"c"}, Sources: []string{"d/e"},
+				Name: "dev", Clients: []string{"token:ci"}, Targets: []string{"//..."}, Repositories: []string{"a/b"}, Tags: []string{"c"}, Sources: []string{"d/e"}, NeverOverwrite: []string{"v1"},
 			}},
 			Read: []string{"address:10.0.0.0/8"}, Operate: []string{"token:ops"},
 		},
@@ -92,6 +93,7 @@ log: {level: debug, format: console}
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
 		RegistryCredentialHelper: "/bin/r",
+		CreateRepositories:       []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com"},
 		Backends: []Backend{{
 			Name: "bes", Address: "grpcs://bes", Mode: ModeRequired, Headers: map[string]string{"c": "d"},
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper", Keepalive: time.Minute,
@@ -166,6 +168,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"registries[0] (r.example): ca: open", func(c *Config) {
 			c.Registries = []Registry{{Host: "r.example", TLS: hostsettings.TLS{CA: "/nowhere/ca.pem"}}}
 		}},
+		{"create_repositories[0]: \"ghcr.io\" is no private registry of Amazon", func(c *Config) { c.CreateRepositories = []string{"ghcr.io"} }},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},
 	} {

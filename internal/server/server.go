@@ -221,7 +221,8 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	d.registries = registries
 	return haul.New(haul.Options{
 		CAS: d.cas, Registries: registries, Logger: d.logger,
-		Grace: cmp.Or(d.config.CAS.Grace, -1), // zero is a wish here, and the default there
+		Create: d.config.creates(),
+		Grace:  cmp.Or(d.config.CAS.Grace, -1), // zero is a wish here, and the default there
 	})
 }
 
