@@ -18,7 +18,7 @@ func mediaType(text string) types.MediaType { return types.MediaType(text) }
 // that.
 func (r *reader) addReferrers(ctx context.Context) error {
 	own := len(r.image.Manifests)
-	for i := range len(r.image.Manifests) {
+	for i := 0; i < len(r.image.Manifests); i++ { //nolint:intrange // what refers to a referrer is appended while this goes on
 		subject := r.image.Manifests[i].Digest
 		listed, err := r.listed(ctx, subject)
 		if err != nil {

@@ -145,10 +145,7 @@ func (j *job) bring(ctx context.Context, left work, tags []string) error {
 // refers to.
 func isUnknown(err error) bool {
 	_, answer := destinationError(err)
-	if answer == nil {
-		return false
-	}
-	return answer.Unknown()
+	return answer != nil && answer.Unknown()
 }
 
 // destinationError is what the destination's registry answered, or nil where an error is
