@@ -27,6 +27,7 @@ type copyFlags struct {
 	overwrite string
 	byDaemon  bool
 	daemon    string
+	reached   registryFlags
 	verbose   bool
 }
 
@@ -59,6 +60,7 @@ there. Exits with 1 if a copy failed; the others are made all the same.`,
 	f.StringVar(&flags.overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether a tag that points to another image is written over: always or never")
 	f.BoolVar(&flags.byDaemon, "by-daemon", false, "have the daemon make the copies, with its credentials, and rows in its ledger: drayage wait waits for them")
 	addDaemonFlag(command, &flags.daemon)
+	flags.reached.add(f)
 	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log each request")
 	return command
 }
@@ -80,7 +82,11 @@ func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source str
 		level = zerolog.DebugLevel
 	}
 	logger := zerolog.New(zerolog.ConsoleWriter{Out: progress}).Level(level).With().Timestamp().Logger()
-	registries := registry.New(registry.Options{UserAgent: "drayage/" + version.String(), Logger: logger})
+	hosts, err := f.reached.hosts()
+	if err != nil {
+		return err
+	}
+	registries := registry.New(registry.Options{Hosts: hosts, UserAgent: "drayage/" + version.String(), Logger: logger})
 	defer registries.Close()
 	var streamed atomic.Int64
 	hauler, err := haul.New(haul.Options{Registries: registries, Logger: logger, Streamed: &streamed, Grace: -1})
