@@ -21,7 +21,7 @@ const (
 	// maxTokenRedirects bounds the hops on a token service's own host.
 	maxTokenRedirects = 3
 	// maxTokenPause bounds what a token service may ask us to wait.
-	maxTokenPause = time.Hour
+	maxTokenPause = 30 * time.Minute
 )
 
 // exchange is a request for a token.
