@@ -38,9 +38,9 @@ What was written is printed as JSON.`,
 			}
 			client := registry.New(registry.Options{Hosts: hosts})
 			defer client.Close()
+			request.Transport = client.RoundTripper()
 			images, err := pull.Pull(command.Context(), request,
-				remote.WithAuthFromKeychain(registry.DefaultKeychain()), remote.WithTransport(client.RoundTripper()),
-				remote.WithUserAgent("drayage/"+version.String()))
+				remote.WithAuthFromKeychain(registry.DefaultKeychain()), remote.WithUserAgent("drayage/"+version.String()))
 			if err != nil {
 				return withoutTokens(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -34,6 +35,8 @@ type Request struct {
 	Platforms []string
 	// Nondistributable has [Write] fetch layers as well that are not to be distributed.
 	Nondistributable bool
+	// Transport carries the requests. Defaults to remote.DefaultTransport.
+	Transport http.RoundTripper
 }
 
 // Image is the metadata of one platform's image.
@@ -55,10 +58,13 @@ type Image struct {
 }
 
 // Pull fetches the metadata of the image, or of each wanted image of an index.
-// Registries are spoken to with the options given: keychain, transport.
+// Registries are spoken to with the options given, a keychain say.
 func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Image, error) {
-	watched := &pages{inner: remote.DefaultTransport}
-	options = append([]remote.Option{remote.WithTransport(watched)}, append(slices.Clip(options), remote.WithContext(ctx))...)
+	watched := &pages{inner: request.Transport}
+	if watched.inner == nil {
+		watched.inner = remote.DefaultTransport
+	}
+	options = append(slices.Clip(options), remote.WithTransport(watched), remote.WithContext(ctx))
 	what := request.Registry + "/" + request.Repository
 	if request.Digest == "" {
 		return nil, fmt.Errorf("pull %s: %w", what, missingDigest(request, options))
