@@ -18,7 +18,7 @@ type Found struct {
 	authn.AuthConfig
 
 	// Source is where the credential comes from: `"ghcr.io/acme" in
-	// /root/.docker/config.json`. Never the credential itself.
+	// ~/.docker/config.json`. Never the credential itself.
 	Source string
 	// Looked are the places that were looked in, in their order, and what was there.
 	Looked []string

@@ -31,7 +31,7 @@ type Error struct {
 	Message string
 	// Credential is the kind of credential that was used, and where it comes from:
 	// "anonymously", "with a user name and password ("ghcr.io" in
-	// /root/.docker/config.json)".
+	// ~/.docker/config.json)".
 	Credential string
 	// Looked are the places where credentials were looked for in vain.
 	Looked []string
