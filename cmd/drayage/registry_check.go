@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/loopback"
 	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/version"
@@ -186,13 +186,8 @@ type guardedTransport struct {
 }
 
 func (g *guardedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "http" && !slices.Contains(g.plain, r.URL.Host) && !loopback(r.URL.Hostname()) {
+	if r.URL.Scheme == "http" && !slices.Contains(g.plain, r.URL.Host) && !loopback.Is(r.URL.Hostname()) {
 		return nil, fmt.Errorf("%s does not speak HTTPS; give --plain-http %s if that is meant", r.URL.Host, r.URL.Host)
 	}
 	return g.next.RoundTrip(r)
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/loopback"
 )
 
 // ReadBlob streams a blob from offset on. A stream that breaks or stands still goes
@@ -68,7 +70,7 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 	if next.Scheme != "https" && !r.host.reach.plain {
 		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
-	if !r.host.reach.plain && !isLoopback(hostOf(r.host.name.RegistryStr())) && isLoopback(next.Hostname()) {
+	if !r.host.reach.plain && !loopback.Is(r.host.name.RegistryStr()) && loopback.Is(next.Hostname()) {
 		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil)

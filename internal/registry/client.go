@@ -265,29 +265,6 @@ func (c *Client) otherReach(hostport string) *reach {
 	return &r
 }
 
-func hostOf(hostport string) string {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		return hostport
-	}
-	return host
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(trimBrackets(host))
-	return ip != nil && ip.IsLoopback()
-}
-
-func trimBrackets(host string) string {
-	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
-		return host[1 : len(host)-1]
-	}
-	return host
-}
-
 // hashOf is the digest in a header, or the zero hash.
 func hashOf(header string) v1.Hash {
 	h, err := v1.NewHash(header)

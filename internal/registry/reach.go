@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/drayage/drayage/internal/certpool"
+	"github.com/drayage/drayage/internal/loopback"
 )
 
 // HostOptions say how a registry's host is reached, where that is not the rule: by HTTPS
@@ -156,7 +157,7 @@ func (c *Client) reachOf(hostport string) reach {
 	}
 	r.known = r.known || !folder.empty() || err != nil
 	// Who has settings for TLS means TLS, on loopback too.
-	r.plain = options.PlainHTTP || r.tls == nil && err == nil && isLoopback(hostOf(hostport))
+	r.plain = options.PlainHTTP || r.tls == nil && err == nil && loopback.Is(hostport)
 	if r.tls != nil && !r.plain {
 		r.transport = c.transportWith(r.tls, hostport)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/drayage/drayage/internal/loopback"
 )
 
 // realm is the address of the token service that a registry names. One that must not be
@@ -44,7 +46,7 @@ func (a *auth) mayAsk(u *url.URL) error {
 	if isInternal(u.Hostname()) {
 		return fmt.Errorf("%s is an address of a private network", where)
 	}
-	if isLocalName(u.Hostname()) && !isLoopback(hostOf(a.registry)) {
+	if loopback.Is(u.Hostname()) && !loopback.Is(a.registry) {
 		return fmt.Errorf("%s is this machine", where)
 	}
 	return nil
@@ -79,9 +81,4 @@ func isInternal(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	last := strings.ToLower(host[strings.LastIndex(host, ".")+1:])
 	return last == "" || strings.HasPrefix(last, "0x") || strings.Trim(last, "0123456789") == ""
-}
-
-func isLocalName(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/hostsettings"
+	"github.com/drayage/drayage/internal/loopback"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/internal/strictyaml"
 )
@@ -304,11 +305,11 @@ func (c *Config) Check() error {
 		if err != nil {
 			return fmt.Errorf("%s: %q is not HOST:PORT", listener.key, listener.address)
 		}
-		if !isLoopback(host) && c.TLS.Cert == "" && !c.AllowPlaintext {
+		if !loopback.Is(host) && c.TLS.Cert == "" && !c.AllowPlaintext {
 			return fmt.Errorf("%s: %s is not a loopback address, and whoever reaches it can have images pushed: "+
 				"set tls.cert and tls.key, or allow_plaintext: true if something in front of it does TLS", listener.key, listener.address)
 		}
-		if !isLoopback(host) && c.Policy == nil && listener.key != "cas_registry.listen" {
+		if !loopback.Is(host) && c.Policy == nil && listener.key != "cas_registry.listen" {
 			return fmt.Errorf("%s: %s is not a loopback address, and whoever reaches it can have images pushed with the daemon's credentials: "+
 				"say in policy who may", listener.key, listener.address)
 		}
@@ -385,12 +386,4 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log.format: %q is neither json nor console", c.Log.Format)
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
