@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,8 +60,8 @@ type probe struct {
 	repo, second *Repository
 	// tag is one that nobody has.
 	tag string
-	// way is one in which blobs are taken.
-	way      way
+	// mode is one in which blobs are taken.
+	mode     uploadMode
 	findings []Finding
 	written  []written
 }
@@ -137,11 +135,6 @@ func noisy(size int) ([]byte, v1.Hash) {
 	// Read never fails (crypto/rand).
 	_, _ = rand.Read(data)
 	return data, hashOfBytes(data)
-}
-
-func hashOfBytes(data []byte) v1.Hash {
-	sum := sha256.Sum256(data)
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
 // bytesContent is an upload's content in memory.

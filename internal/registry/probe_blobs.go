@@ -22,33 +22,33 @@ func (p *probe) start(ctx context.Context, digest v1.Hash, size int) (*Upload, e
 	return upload, err
 }
 
-// sendOnce sends a blob in one way, and in no other if that is refused.
-func (p *probe) sendOnce(ctx context.Context, data []byte, how way) (v1.Descriptor, error) {
+// sendOnce sends a blob in one mode, and in no other if that is refused.
+func (p *probe) sendOnce(ctx context.Context, data []byte, mode uploadMode) (v1.Descriptor, error) {
 	d := v1.Descriptor{MediaType: "application/octet-stream", Digest: hashOfBytes(data), Size: int64(len(data))}
 	upload, err := p.start(ctx, d.Digest, len(data))
 	if err != nil {
 		return d, err
 	}
-	s := &sending{Upload: upload, content: bytesContent(data), hash: newCheckpoints(d.Digest, d.Size), way: how}
+	s := &sending{Upload: upload, content: bytesContent(data), hash: newCheckpoints(d.Digest, d.Size), mode: mode}
 	return d, s.send(ctx)
 }
 
-// upload finds out in which way blobs are taken.
+// upload finds out in which mode blobs are taken.
 func (p *probe) upload(ctx context.Context) (v1.Descriptor, error) {
 	data, _ := noisy(64 << 10)
-	blob, err := p.sendOnce(ctx, data, p.way)
+	blob, err := p.sendOnce(ctx, data, p.mode)
 	p.note("upload", err == nil, err, "a blob is taken as POST and one PUT", "a blob is not taken as POST and one PUT")
 	refused := asError(err)
 	if refused != nil && !refused.Passing() && !refused.Denied() {
-		p.way.patchLast = true
-		blob, err = p.sendOnce(ctx, data, p.way)
+		p.mode.patchLast = true
+		blob, err = p.sendOnce(ctx, data, p.mode)
 	}
 	return blob, err
 }
 
 func (p *probe) patched(ctx context.Context) {
 	data, _ := noisy(64 << 10)
-	_, err := p.sendOnce(ctx, data, way{patchLast: true})
+	_, err := p.sendOnce(ctx, data, uploadMode{patchLast: true})
 	p.note("upload by PATCH", err == nil, err, "a blob is taken as POST, PATCH and PUT", "a blob is not taken as POST, PATCH and PUT")
 }
 

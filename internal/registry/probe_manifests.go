@@ -13,7 +13,7 @@ import (
 // manifests finds out what the registry makes of manifests, and of their tags. The error
 // is that of a registry which takes none.
 func (p *probe) manifests(ctx context.Context) error {
-	config, err := p.sendOnce(ctx, []byte("{}"), p.way)
+	config, err := p.sendOnce(ctx, []byte("{}"), p.mode)
 	if err != nil {
 		p.note("manifest", false, err, "", "")
 		return err

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -44,4 +46,30 @@ func differs(got, want v1.Hash) bool {
 func (r *Repository) otherDigest(op string, status int, want, got v1.Hash) error {
 	return &Error{Op: op, Registry: r.Registry(), Status: status,
 		Message: fmt.Sprintf("it has %s there, and not %s: something between changes what is sent, or the registry keeps it in another form", got, want)}
+}
+
+// hashOf is the digest in a header, or the zero hash.
+func hashOf(header string) v1.Hash {
+	h, err := v1.NewHash(header)
+	if err != nil {
+		return v1.Hash{}
+	}
+	return h
+}
+
+func hashOfBytes(data []byte) v1.Hash {
+	sum := sha256.Sum256(data)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
+}
+
+// MismatchError says that the bytes of a blob are not those that its digest
+// names. The upload was not finished.
+type MismatchError struct {
+	Want v1.Hash
+	// Got is the digest of the bytes, or says how many there were.
+	Got string
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("bytes of %s have the wrong digest: they are %s", e.Want, e.Got)
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -92,4 +93,15 @@ func (h *host) location(op string, resp *http.Response) (*url.URL, error) {
 		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: resp.StatusCode, Message: errNoLocation.Error()}
 	}
 	return u, err
+}
+
+// ElsewhereError says that a registry sends an upload to another host, where
+// nothing was sent.
+type ElsewhereError struct {
+	Registry string
+	Host     string
+}
+
+func (e *ElsewhereError) Error() string {
+	return fmt.Sprintf("registry %s sends uploads on to %s, which was not followed", e.Registry, e.Host)
 }

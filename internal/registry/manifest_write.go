@@ -3,40 +3,16 @@ package registry
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
-
-// Manifest reads a manifest of at most limit bytes.
-func (r *Repository) Manifest(ctx context.Context, reference string, limit int64) (data []byte, mediaType string, found bool, err error) {
-	op := "read manifest " + r.name + at(reference)
-	resp, data, err := r.host.read(ctx, r.caller, call{
-		op:     op,
-		method: http.MethodGet,
-		url:    r.manifestURL(reference),
-		header: http.Header{"Accept": {manifestTypes}},
-		scopes: pushScopes(r.name),
-		ok:     []int{http.StatusOK, http.StatusNotFound},
-		// What is read here is written back: what a registry refuses to show must not be
-		// taken for nothing, unless this one is known to say so.
-		fine: func(status int) bool { return status == http.StatusForbidden && r.host.quirks().DeniesUnknown },
-	}, limit)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return nil, "", false, err
-	}
-	if want, got := hashOf(reference), hashOfBytes(data); differs(got, want) {
-		return nil, "", false, r.otherDigest(op, resp.StatusCode, want, got)
-	}
-	return data, resp.Header.Get("Content-Type"), true, nil
-}
 
 // Written is how a registry answered to a manifest.
 type Written struct {
@@ -47,10 +23,6 @@ type Written struct {
 	// (distribution spec, "OCI-Subject").
 	Subject bool
 }
-
-// manyTagsLife is for how long a registry that did not take several tags at once is
-// not offered them again.
-const manyTagsLife = time.Hour
 
 // PutManifest writes a manifest under a reference: its digest, or a tag. Further
 // tags are offered in the same request; see [Written.Tags] for those that were
@@ -72,35 +44,6 @@ func (r *Repository) PutManifest(ctx context.Context, reference string, mediaTyp
 		}
 	}
 	return written, err
-}
-
-// refusesTags tells whether a manifest may be taken that was refused with several tags.
-func (e *Error) refusesTags() bool {
-	if e == nil || e.Throttled() || e.Status >= 200 && e.Status < 300 || e.Status == http.StatusUnauthorized || e.unknown() {
-		return false
-	}
-	return !e.Has("MANIFEST_INVALID") && !e.Has("SIZE_INVALID") && !e.Has("NAME_INVALID")
-}
-
-// learnTags notes that several tags were refused, and the manifest without them was
-// not.
-func (r *Repository) learnTags(failed *Error, offered int) {
-	switch {
-	case failed.Passing():
-		// That was no answer to the tags.
-	case (failed.Status == http.StatusRequestURITooLong || failed.Status == http.StatusRequestHeaderFieldsTooLarge) && offered > 2:
-		r.host.learned.tagLimit.Store(int64(offered / 2))
-	case failed.Has("TAG_INVALID") || failed.Status == http.StatusConflict:
-		// One of these tags cannot be written. Others can.
-	default:
-		r.host.learned.noManyTags.set(r.host.now(), manyTagsLife)
-	}
-}
-
-// SetsManyTags tells whether the registry may set several tags in one request:
-// it is not known that it does not.
-func (r *Repository) SetsManyTags() bool {
-	return !r.host.quirks().NoManyTags && !r.host.learned.noManyTags.holds(r.host.now())
 }
 
 // manifestWrite is one manifest on its way to one reference.
@@ -125,8 +68,8 @@ func (w *manifestWrite) patiently(ctx context.Context, tags []string) (Written, 
 			return written, err
 		}
 		failed.lost = true
-		r.host.learned.movedBlobs.set(r.host.now(), refusalLife)
-		if !r.host.learned.landed.has(r.name, r.host.now()) {
+		r.host.learned.redirectsTellNothing.set(r.host.now(), refusalLife)
+		if !r.host.learned.justWritten.has(r.name, r.host.now()) {
 			return written, err
 		}
 		if attempt >= r.host.client.opts.Attempts {
@@ -162,7 +105,7 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 	}
 	resp, err := r.host.do(ctx, r.caller, c)
 	if errors.Is(err, errCarriedOut) {
-		r.landed()
+		r.noteWritten()
 		return Written{}, nil
 	}
 	if err != nil {
@@ -172,7 +115,7 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 	if err := w.check(ctx, resp); err != nil {
 		return Written{}, err
 	}
-	r.landed()
+	r.noteWritten()
 	written := Written{Subject: resp.Header.Get("OCI-Subject") != ""}
 	if said := r.host.quirks().Referrers; said != nil {
 		written.Subject = *said
@@ -190,33 +133,6 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 	return written, nil
 }
 
-// bytesBody is a request's body in memory.
-func bytesBody(data []byte) func(context.Context) (io.ReadCloser, error) {
-	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-}
-
-// check tells whether what was written is what was sent. An answer that is good, but
-// not the one that a manifest gets, is looked behind.
-func (w *manifestWrite) check(ctx context.Context, resp *http.Response) error {
-	r, want := w.repository, hashOfBytes(w.data)
-	if err := r.createdSame(w.op(), resp, want); err != nil {
-		return err
-	}
-	if resp.StatusCode == http.StatusCreated || hashOf(resp.Header.Get("Docker-Content-Digest")) == want {
-		return nil
-	}
-	if r.host.ask(ctx, resp.StatusCode == http.StatusAccepted, w.isThere) {
-		return nil
-	}
-	return r.notThere(w.op(), resp.StatusCode)
-}
-
-// isThere asks for what the reference leads to.
-func (w *manifestWrite) isThere(ctx context.Context) (bool, error) {
-	digest, found, err := w.repository.lookUp(ctx, w.reference, 1)
-	return found && digest == hashOfBytes(w.data), err
-}
-
 func (w *manifestWrite) hasSubject() bool {
 	var doc struct {
 		Subject *v1.Descriptor `json:"subject"`
@@ -224,5 +140,10 @@ func (w *manifestWrite) hasSubject() bool {
 	return json.Unmarshal(w.data, &doc) != nil || doc.Subject != nil
 }
 
-// landed notes that the repository has just been given something.
-func (r *Repository) landed() { r.host.learned.landed.note(r.name, r.host.now()) }
+// bytesBody is a request's body in memory.
+func bytesBody(data []byte) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+}
+
+// noteWritten notes that the repository has just been given something.
+func (r *Repository) noteWritten() { r.host.learned.justWritten.note(r.name, r.host.now()) }
