@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"net/url"
 	"path"
 
@@ -13,10 +12,10 @@ import (
 
 // sameDigest compares what the registry calls a manifest or a blob with what it is.
 // A registry that tells nothing, or nothing that can be read or compared, is believed.
-func (r *Repository) sameDigest(op string, resp *http.Response, want v1.Hash) error {
-	for _, value := range resp.Header.Values("Docker-Content-Digest") {
+func (r *Repository) sameDigest(op string, a *answer, want v1.Hash) error {
+	for _, value := range a.header.Values("Docker-Content-Digest") {
 		if got := hashOf(value); differs(got, want) {
-			return r.otherDigest(op, resp.StatusCode, want, got)
+			return r.otherDigest(op, a.status, want, got)
 		}
 	}
 	return nil
@@ -24,13 +23,13 @@ func (r *Repository) sameDigest(op string, resp *http.Response, want v1.Hash) er
 
 // createdSame is sameDigest for what was written: its address too may have a digest in
 // it (distribution spec, "Pushing Manifests").
-func (r *Repository) createdSame(op string, resp *http.Response, want v1.Hash) error {
-	if err := r.sameDigest(op, resp, want); err != nil {
+func (r *Repository) createdSame(op string, a *answer, want v1.Hash) error {
+	if err := r.sameDigest(op, a, want); err != nil {
 		return err
 	}
-	if location, err := url.Parse(resp.Header.Get("Location")); err == nil {
+	if location, err := url.Parse(a.header.Get("Location")); err == nil {
 		if got := hashOf(path.Base(location.Path)); differs(got, want) {
-			return r.otherDigest(op, resp.StatusCode, want, got)
+			return r.otherDigest(op, a.status, want, got)
 		}
 	}
 	return nil

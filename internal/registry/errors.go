@@ -139,6 +139,10 @@ func (e *Error) unknown() bool {
 // lasts tells whether an error, or what it wraps, says that another try would fail in
 // the same way.
 func lasts(err error) bool {
-	var l interface{ Lasting() bool }
-	return errors.As(err, &l) && l.Lasting()
+	type lasting interface {
+		error
+		Lasting() bool
+	}
+	l, ok := errors.AsType[lasting](err)
+	return ok && l.Lasting()
 }

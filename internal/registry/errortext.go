@@ -1,12 +1,13 @@
 package registry
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"html"
 	"regexp"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -40,19 +41,19 @@ func errorText(contentType string, body []byte) (codes []string, text string) {
 
 // oneError is an error of the distribution spec, or what comes near it.
 type oneError struct {
-	Code    any             `json:"code"`
-	Message any             `json:"message"`
-	Detail  json.RawMessage `json:"detail"`
+	Code    any            `json:"code"`
+	Message any            `json:"message"`
+	Detail  jsontext.Value `json:"detail"`
 }
 
 // jsonError reads errors as the distribution spec has them, and as others do.
 func jsonError(body []byte) (codes []string, text string, ok bool) {
 	var line string
-	if json.Unmarshal(body, &line) == nil {
+	if unmarshalLoosely(body, &line) == nil {
 		return nil, line, true
 	}
-	var doc map[string]json.RawMessage
-	if json.Unmarshal(body, &doc) != nil {
+	var doc map[string]jsontext.Value
+	if unmarshalLoosely(body, &doc) != nil {
 		return nil, "", false
 	}
 	var texts []string
@@ -61,7 +62,7 @@ func jsonError(body []byte) (codes []string, text string, ok bool) {
 			break
 		}
 		var one oneError
-		if json.Unmarshal(raw, &one) != nil {
+		if unmarshalLoosely(raw, &one) != nil {
 			texts = append(texts, plainJSON(raw))
 			continue
 		}
@@ -87,15 +88,15 @@ func jsonError(body []byte) (codes []string, text string, ok bool) {
 }
 
 // several are the elements of an array, or what is in its place.
-func several(raw json.RawMessage) []json.RawMessage {
+func several(raw jsontext.Value) []jsontext.Value {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil {
+	var list []jsontext.Value
+	if unmarshalLoosely(raw, &list) == nil {
 		return list
 	}
-	return []json.RawMessage{raw}
+	return []jsontext.Value{raw}
 }
 
 func textOf(value any) string {
@@ -112,7 +113,7 @@ func textOf(value any) string {
 
 // plainJSON is a JSON value for people: a string as it is, the message in an object,
 // anything else as JSON.
-func plainJSON(raw json.RawMessage) string {
+func plainJSON(raw jsontext.Value) string {
 	var text string
 	var object struct {
 		Message string `json:"message"`
@@ -120,9 +121,9 @@ func plainJSON(raw json.RawMessage) string {
 	switch trimmed := strings.TrimSpace(string(raw)); {
 	case trimmed == "" || trimmed == "null" || trimmed == "{}" || trimmed == "[]" || trimmed == `""` || trimmed == "true" || trimmed == "false":
 		return ""
-	case json.Unmarshal(raw, &text) == nil:
+	case unmarshalLoosely(raw, &text) == nil:
 		return text
-	case json.Unmarshal(raw, &object) == nil && object.Message != "":
+	case unmarshalLoosely(raw, &object) == nil && object.Message != "":
 		return object.Message
 	default:
 		return shorten(trimmed, maxDetail)

@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 )
@@ -87,10 +86,10 @@ func withQuery(u *url.URL, more string) string {
 }
 
 // location is the answer's Location, where that is on the registry itself.
-func (h *host) location(op string, resp *http.Response) (*url.URL, error) {
-	u, err := h.own(resp.Header.Get("Location"), resp.Request.URL)
+func (h *host) location(op string, a *answer) (*url.URL, error) {
+	u, err := h.own(a.header.Get("Location"), a.asked)
 	if err == errNoLocation { //nolint:errorlint // it is never wrapped
-		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: resp.StatusCode, Message: errNoLocation.Error()}
+		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: a.status, Message: errNoLocation.Error()}
 	}
 	return u, err
 }

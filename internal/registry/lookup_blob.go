@@ -28,18 +28,17 @@ func (r *Repository) hasBlob(ctx context.Context, digest v1.Hash, tries int) (bo
 	if r.asksByGet() {
 		return r.hasBlobByGet(ctx, c, digest)
 	}
-	resp, err := r.host.do(ctx, r.caller, c)
+	a, err := r.host.request(ctx, r.caller, c)
 	if untold(err) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	drain(resp)
-	if refusesHead(resp.StatusCode) {
+	if refusesHead(a.status) {
 		return r.hasBlobByGet(ctx, c, digest)
 	}
-	return r.foundBlob(c.op, resp, digest)
+	return r.foundBlob(c.op, a, digest)
 }
 
 // hasBlobByGet asks for a blob's first byte, and reads nothing.
@@ -58,12 +57,12 @@ func (r *Repository) hasBlobByGet(ctx context.Context, c call, digest v1.Hash) (
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		return true, nil
 	}
-	return r.foundBlob(c.op, resp, digest)
+	return r.foundBlob(c.op, answerOf(resp), digest)
 }
 
-func (r *Repository) foundBlob(op string, resp *http.Response, digest v1.Hash) (bool, error) {
-	if resp.StatusCode >= http.StatusBadRequest || isRedirect(resp.StatusCode) && r.host.learned.redirectsTellNothing.holds(r.host.now()) {
+func (r *Repository) foundBlob(op string, a *answer, digest v1.Hash) (bool, error) {
+	if a.status >= http.StatusBadRequest || isRedirect(a.status) && r.host.learned.redirectsTellNothing.holds(r.host.now()) {
 		return false, nil
 	}
-	return true, r.sameDigest(op, resp, digest)
+	return true, r.sameDigest(op, a, digest)
 }

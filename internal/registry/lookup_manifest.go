@@ -37,7 +37,7 @@ func (r *Repository) lookUp(ctx context.Context, reference string, tries int) (d
 		digest, found, _, err = r.lookUpByGet(ctx, reference, tries)
 		return digest, found, err
 	}
-	resp, err := r.host.do(ctx, r.caller, call{
+	a, err := r.host.request(ctx, r.caller, call{
 		op:     "look up manifest " + r.name + at(reference),
 		method: http.MethodHead,
 		url:    r.manifestURL(reference),
@@ -53,16 +53,15 @@ func (r *Repository) lookUp(ctx context.Context, reference string, tries int) (d
 	if err != nil {
 		return v1.Hash{}, false, err
 	}
-	drain(resp)
-	if resp.StatusCode == http.StatusOK {
-		if err := r.sameDigest("look up manifest "+r.name+at(reference), resp, hashOf(reference)); err != nil {
+	if a.status == http.StatusOK {
+		if err := r.sameDigest("look up manifest "+r.name+at(reference), a, hashOf(reference)); err != nil {
 			return v1.Hash{}, false, err
 		}
-		digest = hashOf(resp.Header.Get("Docker-Content-Digest"))
+		digest = hashOf(a.header.Get("Docker-Content-Digest"))
 		if digest != (v1.Hash{}) {
 			return digest, true, nil
 		}
-	} else if !refusesHead(resp.StatusCode) {
+	} else if !refusesHead(a.status) {
 		return v1.Hash{}, false, nil
 	}
 	digest, found, known, err := r.lookUpByGet(ctx, reference, tries)
@@ -76,7 +75,7 @@ func (r *Repository) lookUp(ctx context.Context, reference string, tries int) (d
 // know.
 func (r *Repository) lookUpByGet(ctx context.Context, reference string, tries int) (digest v1.Hash, found, known bool, err error) {
 	op := "look up manifest " + r.name + at(reference)
-	resp, data, err := r.host.read(ctx, r.caller, call{
+	a, err := r.host.read(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    r.manifestURL(reference),
@@ -97,12 +96,12 @@ func (r *Repository) lookUpByGet(ctx context.Context, reference string, tries in
 	if err != nil {
 		return v1.Hash{}, false, false, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return v1.Hash{}, false, resp.StatusCode == http.StatusNotFound, nil
+	if a.status != http.StatusOK {
+		return v1.Hash{}, false, a.status == http.StatusNotFound, nil
 	}
-	digest = hashOfBytes(data)
+	digest = hashOfBytes(a.body)
 	if differs(digest, want) {
-		return v1.Hash{}, false, false, r.otherDigest(op, resp.StatusCode, want, digest)
+		return v1.Hash{}, false, false, r.otherDigest(op, a.status, want, digest)
 	}
 	return digest, true, true, nil
 }

@@ -8,18 +8,18 @@ import (
 
 // check tells whether what was written is what was sent. An answer that is good, but
 // not the one that a manifest gets, is looked behind.
-func (w *manifestWrite) check(ctx context.Context, resp *http.Response) error {
+func (w *manifestWrite) check(ctx context.Context, a *answer) error {
 	r, want := w.repository, hashOfBytes(w.data)
-	if err := r.createdSame(w.op(), resp, want); err != nil {
+	if err := r.createdSame(w.op(), a, want); err != nil {
 		return err
 	}
-	if resp.StatusCode == http.StatusCreated || hashOf(resp.Header.Get("Docker-Content-Digest")) == want {
+	if a.status == http.StatusCreated || hashOf(a.header.Get("Docker-Content-Digest")) == want {
 		return nil
 	}
-	if r.host.ask(ctx, resp.StatusCode == http.StatusAccepted, w.isThere) {
+	if r.host.ask(ctx, a.status == http.StatusAccepted, w.isThere) {
 		return nil
 	}
-	return r.notThere(w.op(), resp.StatusCode)
+	return r.notThere(w.op(), a.status)
 }
 
 // isThere asks for what the reference leads to.

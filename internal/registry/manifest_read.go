@@ -8,7 +8,7 @@ import (
 // Manifest reads a manifest of at most limit bytes.
 func (r *Repository) Manifest(ctx context.Context, reference string, limit int64) (data []byte, mediaType string, found bool, err error) {
 	op := "read manifest " + r.name + at(reference)
-	resp, data, err := r.host.read(ctx, r.caller, call{
+	a, err := r.host.read(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    r.manifestURL(reference),
@@ -19,11 +19,11 @@ func (r *Repository) Manifest(ctx context.Context, reference string, limit int64
 		// taken for nothing, unless this one is known to say so.
 		fine: func(status int) bool { return status == http.StatusForbidden && r.host.quirks().DeniesUnknown },
 	}, limit)
-	if err != nil || resp.StatusCode != http.StatusOK {
+	if err != nil || a.status != http.StatusOK {
 		return nil, "", false, err
 	}
-	if want, got := hashOf(reference), hashOfBytes(data); differs(got, want) {
-		return nil, "", false, r.otherDigest(op, resp.StatusCode, want, got)
+	if want, got := hashOf(reference), hashOfBytes(a.body); differs(got, want) {
+		return nil, "", false, r.otherDigest(op, a.status, want, got)
 	}
-	return data, resp.Header.Get("Content-Type"), true, nil
+	return a.body, a.header.Get("Content-Type"), true, nil
 }

@@ -103,7 +103,7 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 			return r.host.ask(ctx, w.patience.with(failed), w.isThere)
 		}
 	}
-	resp, err := r.host.do(ctx, r.caller, c)
+	a, err := r.host.request(ctx, r.caller, c)
 	if errors.Is(err, errCarriedOut) {
 		r.noteWritten()
 		return Written{}, nil
@@ -111,16 +111,15 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 	if err != nil {
 		return Written{}, err
 	}
-	drain(resp)
-	if err := w.check(ctx, resp); err != nil {
+	if err := w.check(ctx, a); err != nil {
 		return Written{}, err
 	}
 	r.noteWritten()
-	written := Written{Subject: resp.Header.Get("OCI-Subject") != ""}
+	written := Written{Subject: a.header.Get("OCI-Subject") != ""}
 	if said := r.host.quirks().Referrers; said != nil {
 		written.Subject = *said
 	}
-	for _, value := range resp.Header.Values("OCI-Tag") {
+	for _, value := range a.header.Values("OCI-Tag") {
 		for tag := range strings.SplitSeq(value, ",") {
 			if tag = strings.TrimSpace(tag); slices.Contains(tags, tag) && !slices.Contains(written.Tags, tag) {
 				written.Tags = append(written.Tags, tag)

@@ -119,14 +119,9 @@ func (p *probe) authenticate(ctx context.Context) error {
 }
 
 // answer makes one request, and tells how it was answered, whatever that was.
-func (p *probe) answer(ctx context.Context, c call) (*http.Response, error) {
+func (p *probe) answer(ctx context.Context, c call) (*answer, error) {
 	c.fine, c.tries = func(int) bool { return true }, optionalTries
-	resp, err := p.repo.host.do(ctx, p.repo.caller, c)
-	if err != nil {
-		return nil, err
-	}
-	drain(resp)
-	return resp, nil
+	return p.repo.host.request(ctx, p.repo.caller, c)
 }
 
 // noisy is a blob that no registry has yet.

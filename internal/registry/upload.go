@@ -71,7 +71,7 @@ func (u *Upload) begin(ctx context.Context) (there bool, err error) {
 func (u *Upload) open(ctx context.Context) error {
 	r := u.repository
 	op := "begin upload to " + r.name
-	resp, err := r.host.do(ctx, r.caller, call{
+	a, err := r.host.request(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodPost,
 		url:    r.uploadsURL(),
@@ -82,8 +82,7 @@ func (u *Upload) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	drain(resp)
-	return u.moveTo(op, resp)
+	return u.moveTo(op, a)
 }
 
 // noBody makes a request say that it is empty: some registries insist.
@@ -91,13 +90,13 @@ func noBody(context.Context) (io.ReadCloser, error) { return http.NoBody, nil }
 
 // moveTo takes the session's next address from an answer. It has to be on the
 // registry itself: an image is not sent to wherever an answer points.
-func (u *Upload) moveTo(op string, resp *http.Response) error {
-	location, err := u.repository.host.location(op, resp)
+func (u *Upload) moveTo(op string, a *answer) error {
+	location, err := u.repository.host.location(op, a)
 	if err != nil {
 		return err
 	}
 	u.location = location
-	if least, err := strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil && least > 0 {
+	if least, err := strconv.ParseInt(a.header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil && least > 0 {
 		u.minChunk = least
 	}
 	return nil

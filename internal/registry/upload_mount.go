@@ -30,7 +30,7 @@ func (u *Upload) mount(ctx context.Context) (outcome, error) {
 		return failed, nil
 	}
 	op := "mount blob into " + r.name
-	resp, err := r.host.do(ctx, r.caller, call{
+	a, err := r.host.request(ctx, r.caller, call{
 		op:       op,
 		method:   http.MethodPost,
 		url:      r.uploadsURL() + "?" + url.Values{"mount": {u.digest.String()}, "from": {u.from}}.Encode(),
@@ -43,15 +43,14 @@ func (u *Upload) mount(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return u.mountFailed(ctx, err)
 	}
-	drain(resp)
-	if resp.StatusCode == http.StatusAccepted || isSession(resp) {
+	if a.status == http.StatusAccepted || isSession(a) {
 		// A session that leads nowhere is begun once more, without a mount.
-		if u.moveTo(op, resp) != nil {
-			return failed, nil
+		if u.moveTo(op, a) != nil {
+			return failed, nil //nolint:nilerr // a mount that failed is done without
 		}
 		return begun, nil
 	}
-	if err := r.createdSame(op, resp, u.digest); err != nil {
+	if err := r.createdSame(op, a, u.digest); err != nil {
 		return failed, err
 	}
 	if u.from == r.name {
@@ -88,8 +87,8 @@ func (r *Repository) mountRefused(from string) {
 }
 
 // isSession tells whether an answer leads to an upload, and not to a blob.
-func isSession(resp *http.Response) bool {
-	location, err := url.Parse(resp.Header.Get("Location"))
+func isSession(a *answer) bool {
+	location, err := url.Parse(a.header.Get("Location"))
 	return err == nil && strings.Contains(location.Path, "/blobs/uploads/") && hashOf(path.Base(location.Path)) == (v1.Hash{})
 }
 

@@ -101,7 +101,7 @@ func (s *sending) resume(ctx context.Context, restart bool) (there bool, err err
 func (u *Upload) progress(ctx context.Context) (int64, error) {
 	r := u.repository
 	op := "resume upload to " + r.name
-	resp, err := r.host.do(ctx, r.caller, call{
+	a, err := r.host.request(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    u.location.String(),
@@ -111,11 +111,10 @@ func (u *Upload) progress(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	drain(resp)
-	if resp.Header.Get("Location") != "" {
-		err = u.moveTo(op, resp)
+	if a.header.Get("Location") != "" {
+		err = u.moveTo(op, a)
 	}
-	return rangeEnd(resp.Header.Get("Range")), err
+	return rangeEnd(a.header.Get("Range")), err
 }
 
 // rangeEnd is the number of bytes that a Range header of an upload tells, or 0 where it

@@ -75,24 +75,24 @@ func (s *sending) send(ctx context.Context) error {
 		if !s.mode.patchLast && chunk == s.size-s.offset {
 			break
 		}
-		resp, err := s.request(ctx, http.MethodPatch, chunk) //nolint:bodyclose // request has drained it
+		a, err := s.request(ctx, http.MethodPatch, chunk)
 		if err != nil {
 			return err
 		}
-		if resp.Header.Get("Location") != "" {
-			if err := s.moveTo("upload blob", resp); err != nil {
+		if a.header.Get("Location") != "" {
+			if err := s.moveTo("upload blob", a); err != nil {
 				return err
 			}
 		}
 		s.offset += chunk
 		s.advance()
 	}
-	resp, err := s.request(ctx, http.MethodPut, s.size-s.offset) //nolint:bodyclose // request has drained it
+	a, err := s.request(ctx, http.MethodPut, s.size-s.offset)
 	if err != nil {
 		return err
 	}
 	s.finished = true
-	return s.repository.createdSame("upload blob "+s.digest.String(), resp, s.digest)
+	return s.repository.createdSame("upload blob "+s.digest.String(), a, s.digest)
 }
 
 // advance notes how far the registry has got.
@@ -105,7 +105,7 @@ func (s *sending) advance() {
 	}
 }
 
-func (s *sending) request(ctx context.Context, method string, size int64) (*http.Response, error) {
+func (s *sending) request(ctx context.Context, method string, size int64) (*answer, error) {
 	s.method, s.packed = method, size
 	r, offset := s.repository, s.offset
 	c := call{
@@ -138,12 +138,7 @@ func (s *sending) request(ctx context.Context, method string, size int64) (*http
 	if size > 0 && (offset > 0 || method == http.MethodPatch && size < s.size) {
 		c.header.Set("Content-Range", fmt.Sprintf("%d-%d", offset, offset+size-1))
 	}
-	resp, err := r.host.do(ctx, r.caller, c)
-	if err != nil {
-		return nil, err
-	}
-	drain(resp)
-	return resp, nil
+	return r.host.request(ctx, r.caller, c)
 }
 
 // countedBody counts the bytes that leave.
