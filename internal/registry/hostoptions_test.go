@@ -109,8 +109,7 @@ func TestEachRegistryHasItsOwnTLS(t *testing.T) {
 			if (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
 				t.Fatalf("got error %v, want %q", err, row.want)
 			}
-			var failed *registry.Error
-			if err != nil && (!errors.As(err, &failed) || failed.Passing()) {
+			if failed, ok := errors.AsType[*registry.Error](err); err != nil && (!ok || failed.Passing()) {
 				t.Errorf("got error %v, want a final one", err)
 			}
 		})
@@ -129,8 +128,8 @@ func TestHalfACertificateInCertsDNamesWhatIsMissing(t *testing.T) {
 		dir := t.TempDir()
 		copied(t, os.Args[0], filepath.Join(dir, "registry.example:5000", name))
 		err := head(t, client(t, registry.Options{CertDirs: []string{dir}}), "registry.example:5000", "acme/app")
-		var failed *registry.Error
-		if !errors.As(err, &failed) || failed.Passing() || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), want) {
+		failed, ok := errors.AsType[*registry.Error](err)
+		if !ok || failed.Passing() || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 	}
@@ -213,8 +212,8 @@ func TestWhatARegistryPointsToIsTrustedByItsAuthorities(t *testing.T) {
 	}
 	_, digest := noise(1, 0)
 	_, err = repo.ReadBlob(t.Context(), digest, 0)
-	var failed *registry.Error
-	if !errors.As(err, &failed) || failed.Status != http.StatusNotFound {
+	failed, ok := errors.AsType[*registry.Error](err)
+	if !ok || failed.Status != http.StatusNotFound {
 		t.Errorf("got error %v, want what the storage answers", err)
 	}
 }

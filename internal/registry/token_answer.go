@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"math"
 	"mime"
 	"net/http"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -31,13 +32,13 @@ type tokenAnswer struct {
 // parseToken reads a token service's answer. The problem, if there is one, says nothing
 // of what is in it.
 func parseToken(header http.Header, body []byte, now time.Time) (answer *tokenAnswer, problem string) {
-	var doc map[string]json.RawMessage
-	if json.Unmarshal(body, &doc) != nil {
+	var doc map[string]jsontext.Value
+	if unmarshalLoosely(body, &doc) != nil {
 		return nil, notJSON(header.Get("Content-Type"), body)
 	}
 	str := func(key string) string {
 		var text string
-		_ = json.Unmarshal(doc[key], &text) // what is no text is not there
+		_ = unmarshalLoosely(doc[key], &text) // what is no text is not there
 		return text
 	}
 	a := &tokenAnswer{token: str("access_token"), refresh: str("refresh_token")}
@@ -60,7 +61,7 @@ func parseToken(header http.Header, body []byte, now time.Time) (answer *tokenAn
 // lifeOf is for how long a token can be used from now on. A service that keeps its tokens
 // for a while says when it made one, by its own clock: its Date header says what that is
 // now.
-func lifeOf(expiresIn json.RawMessage, issuedAt string, header http.Header, now time.Time) time.Duration {
+func lifeOf(expiresIn jsontext.Value, issuedAt string, header http.Header, now time.Time) time.Duration {
 	seconds, err := strconv.ParseFloat(strings.Trim(strings.TrimSpace(string(expiresIn)), `"`), 64)
 	if err != nil || math.IsNaN(seconds) || seconds <= 0 {
 		return tokenLife
@@ -108,7 +109,7 @@ func knownCodes(codes []string, body []byte) []string {
 	var doc struct {
 		Error string `json:"error"`
 	}
-	if json.Unmarshal(body, &doc) == nil && doc.Error != "" {
+	if unmarshalLoosely(body, &doc) == nil && doc.Error != "" {
 		codes = append(slices.Clone(codes), doc.Error)
 	}
 	var known []string

@@ -33,14 +33,14 @@ func (a *auth) mayAsk(u *url.URL) error {
 	if u.User != nil {
 		return fmt.Errorf("%s comes with a user of its own", where)
 	}
-	if allowed := a.host.reach.tokenService; allowed != nil && allowed.Scheme == u.Scheme && sameHost(allowed, u) {
+	if allowed := a.host.endpoint.tokenService; allowed != nil && allowed.Scheme == u.Scheme && sameHost(allowed, u) {
 		return nil
 	}
-	plain := a.host.reach.plain
+	plain := a.host.endpoint.plain
 	if u.Scheme == "http" && !plain {
 		return fmt.Errorf("%s is plain HTTP, and the registry is not", where)
 	}
-	if itself := (&url.URL{Scheme: a.host.reach.scheme(), Host: a.registry}); sameHost(itself, u) {
+	if itself := (&url.URL{Scheme: a.host.endpoint.scheme(), Host: a.registry}); sameHost(itself, u) {
 		return nil
 	}
 	if isInternal(u.Hostname()) {
@@ -82,3 +82,18 @@ func isInternal(host string) bool {
 	last := strings.ToLower(host[strings.LastIndex(host, ".")+1:])
 	return last == "" || strings.HasPrefix(last, "0x") || strings.Trim(last, "0123456789") == ""
 }
+
+// RealmError says that a registry sends its clients for tokens to where credentials are
+// not taken: to an address of a private network, or from HTTPS to plain HTTP.
+type RealmError struct {
+	Registry string
+	Err      error
+}
+
+func (e *RealmError) Error() string {
+	return fmt.Sprintf("get a token: registry %s names a token service that is not asked: %v; if it is meant, say so with token_service in the settings of the registry",
+		e.Registry, e.Err)
+}
+
+// Unwrap returns what is wrong with the service.
+func (e *RealmError) Unwrap() error { return e.Err }

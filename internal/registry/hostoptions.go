@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/drayage/drayage/internal/certpool"
-	"github.com/drayage/drayage/internal/loopback"
 )
 
 // HostOptions say how a registry's host is reached, where that is not the rule: by HTTPS
@@ -113,113 +111,4 @@ func (o HostOptions) tls(folder *certFolder) (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
-}
-
-// reach is how one host is reached.
-type reach struct {
-	host  string
-	plain bool
-	// tls is nil where the system's configuration is all.
-	tls          *tls.Config
-	headers      http.Header
-	tokenService *url.URL
-	// known tells that there are settings for this very host.
-	known bool
-	// broken is set where the settings are of no use: nothing is sent then.
-	broken error
-
-	transport http.RoundTripper
-}
-
-func (r *reach) scheme() string {
-	if r.plain {
-		return "http"
-	}
-	return "https"
-}
-
-// reachOf finds out how a host is reached.
-func (c *Client) reachOf(hostport string) reach {
-	options, known := c.opts.Hosts[hostport]
-	r := reach{host: hostport, headers: http.Header{}, known: known, transport: c.opts.Transport}
-	for name, value := range options.Headers {
-		r.headers.Set(name, value)
-	}
-	folder, err := findCerts(c.opts.CertDirs, hostport)
-	if err == nil {
-		r.tokenService, err = options.tokenService()
-	}
-	if err == nil {
-		r.tls, err = options.tls(&folder)
-	}
-	if err != nil {
-		r.broken = &trouble{text: "is not asked: its settings are of no use: " + err.Error(), lasts: true, err: err}
-	}
-	r.known = r.known || !folder.empty() || err != nil
-	// Who has settings for TLS means TLS, on loopback too.
-	r.plain = options.PlainHTTP || r.tls == nil && err == nil && loopback.Is(hostport)
-	if r.tls != nil && !r.plain {
-		r.transport = c.transportWith(r.tls, hostport)
-	}
-	return r
-}
-
-// transportWith is a transport with a TLS configuration of its own.
-func (c *Client) transportWith(config *tls.Config, hostport string) http.RoundTripper {
-	config = config.Clone()
-	if config.InsecureSkipVerify {
-		config.VerifyConnection = func(tls.ConnectionState) error {
-			c.opts.Logger.Warn().Str("registry", hostport).Msg("the certificate of a registry is not verified, as its settings say")
-			return nil
-		}
-	}
-	transport := newTransport()
-	if given, ok := c.opts.Transport.(*http.Transport); ok {
-		transport = given.Clone()
-	}
-	transport.TLSClientConfig = config
-	return transport
-}
-
-// clientOf makes the client by which a registry is reached, and whoever it points to.
-func (c *Client) clientOf(home *reach) *http.Client {
-	return &http.Client{
-		Transport: &route{client: c, home: home},
-		// A redirect is never followed unseen: it would take credentials, or an
-		// image, to another place.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// route sends each request as its host wants it.
-type route struct {
-	client *Client
-	home   *reach
-}
-
-// RoundTrip implements [http.RoundTripper]. A host without settings of its own to which a
-// registry points (its token service, its storage) is reached with the registry's
-// authorities and certificate, as docker does, and without its headers.
-func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
-	to := r.home
-	if req.URL.Host != r.home.host {
-		if other := r.client.otherReach(req.URL.Host); other.known {
-			to = other
-		}
-	}
-	if to.broken != nil {
-		return nil, to.broken
-	}
-	if len(to.headers) > 0 && req.URL.Host == to.host {
-		req = req.Clone(req.Context())
-		maps.Copy(req.Header, to.headers)
-	}
-	return to.transport.RoundTrip(req)
-}
-
-// CloseIdleConnections lets connections go that nobody uses.
-func (r *route) CloseIdleConnections() {
-	if closer, ok := r.home.transport.(interface{ CloseIdleConnections() }); ok {
-		closer.CloseIdleConnections()
-	}
 }

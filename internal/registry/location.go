@@ -2,7 +2,7 @@ package registry
 
 import (
 	"errors"
-	"net/http"
+	"fmt"
 	"net/url"
 	"strings"
 )
@@ -86,10 +86,21 @@ func withQuery(u *url.URL, more string) string {
 }
 
 // location is the answer's Location, where that is on the registry itself.
-func (h *host) location(op string, resp *http.Response) (*url.URL, error) {
-	u, err := h.own(resp.Header.Get("Location"), resp.Request.URL)
+func (h *host) location(op string, a *answer) (*url.URL, error) {
+	u, err := h.own(a.header.Get("Location"), a.asked)
 	if err == errNoLocation { //nolint:errorlint // it is never wrapped
-		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: resp.StatusCode, Message: errNoLocation.Error()}
+		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: a.status, Message: errNoLocation.Error()}
 	}
 	return u, err
+}
+
+// ElsewhereError says that a registry sends an upload to another host, where
+// nothing was sent.
+type ElsewhereError struct {
+	Registry string
+	Host     string
+}
+
+func (e *ElsewhereError) Error() string {
+	return fmt.Sprintf("registry %s sends uploads on to %s, which was not followed", e.Registry, e.Host)
 }

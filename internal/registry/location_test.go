@@ -59,14 +59,13 @@ func TestALocationIsOfTheSameRegistryHoweverItIsWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		u, err := h.own(c.location, asked)
-		var elsewhere *ElsewhereError
 		switch {
 		case c.want != "":
 			if err != nil || u.String() != c.want {
 				t.Errorf("%s: %s leads to %v (%v), want %s", c.registry, c.location, u, err, c.want)
 			}
 		case c.elsewhere != "":
-			if !errors.As(err, &elsewhere) || elsewhere.Host != c.elsewhere {
+			if elsewhere, ok := errors.AsType[*ElsewhereError](err); !ok || elsewhere.Host != c.elsewhere {
 				t.Errorf("%s: %s leads to %v (%v), want it to be elsewhere", c.registry, c.location, u, err)
 			}
 		default:

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// wayLife is for how long a registry that refused one way of uploading is given the
+// modeLife is for how long a registry that refused one mode of uploading is given the
 // other at once.
-const wayLife = time.Hour
+const modeLife = time.Hour
 
 // fallbackChunks are the sizes in bytes that are tried where a request was too large:
 // 16 MiB is under what proxies allow that think of uploads, 1 MiB is nginx's default.
 var fallbackChunks = []int64{16 << 20, 1 << 20}
 
-// way is how the bytes of a blob come: in one PUT, or in chunks, the last of them in
+// uploadMode is how the bytes of a blob come: in one PUT, or in chunks, the last of them in
 // the PUT or each in a PATCH.
-type way struct {
+type uploadMode struct {
 	// chunk is the most that comes in one request, or 0 for any size.
 	chunk int64
 	// patchLast means that no bytes come in the PUT.
@@ -24,45 +24,45 @@ type way struct {
 }
 
 // size is how much of the rest comes in the next request.
-func (w way) size(least, rest int64) int64 {
-	if w.chunk <= 0 {
+func (m uploadMode) size(least, rest int64) int64 {
+	if m.chunk <= 0 {
 		return rest
 	}
-	return min(rest, max(w.chunk, least))
+	return min(rest, max(m.chunk, least))
 }
 
-// way is the one that the registry is known to take.
-func (h *host) way() way {
-	w, now := way{chunk: h.quirks().Chunk}, h.now()
-	if h.learned.small.holds(now) {
-		w.chunk = h.learned.chunk.Load()
+// uploadMode is the one that the registry is known to take.
+func (h *host) uploadMode() uploadMode {
+	m, now := uploadMode{chunk: h.quirks().Chunk}, h.now()
+	if h.learned.chunked.holds(now) {
+		m.chunk = h.learned.chunk.Load()
 	}
-	w.patchLast = h.learned.patches.holds(now)
-	return w
+	m.patchLast = h.learned.patchLast.holds(now)
+	return m
 }
 
-// changeWay changes the way if that was what the registry refused, or a proxy before
+// changeMode changes the mode if that was what the registry refused, or a proxy before
 // it, and there is another.
-func (s *sending) changeWay(e *Error) bool {
+func (s *sending) changeMode(e *Error) bool {
 	switch {
 	case tooLarge(e, s.offset):
 		for _, chunk := range fallbackChunks {
 			if chunk < s.packed && chunk >= s.minChunk {
-				s.way.chunk, s.changed = chunk, true
+				s.mode.chunk, s.changed = chunk, true
 				return true
 			}
 		}
 	case s.turned || !refusesMethod(e, s.offset):
 		return false
 	case s.method == http.MethodPatch:
-		s.repository.host.learned.patches.clear()
-		s.way, s.changed, s.turned, s.restarts = way{}, true, true, maxRestarts-1
+		s.repository.host.learned.patchLast.clear()
+		s.mode, s.changed, s.turned, s.restarts = uploadMode{}, true, true, maxRestarts-1
 		return true
 	}
-	if s.turned || s.method != http.MethodPut || s.way.patchLast || s.packed == 0 {
+	if s.turned || s.method != http.MethodPut || s.mode.patchLast || s.packed == 0 {
 		return false
 	}
-	s.way.patchLast, s.changed, s.turned, s.restarts = true, true, true, maxRestarts-1
+	s.mode.patchLast, s.changed, s.turned, s.restarts = true, true, true, maxRestarts-1
 	return true
 }
 
@@ -87,17 +87,17 @@ func refusesMethod(e *Error, offset int64) bool {
 	return false
 }
 
-// learn remembers the way that went well.
-func (s *sending) learn() {
+// learnMode remembers the mode that went well.
+func (s *sending) learnMode() {
 	if !s.changed {
 		return
 	}
 	h := s.repository.host
-	if s.way.chunk != h.quirks().Chunk {
-		h.learned.chunk.Store(s.way.chunk)
-		h.learned.small.set(h.now(), wayLife)
+	if s.mode.chunk != h.quirks().Chunk {
+		h.learned.chunk.Store(s.mode.chunk)
+		h.learned.chunked.set(h.now(), modeLife)
 	}
-	if s.way.patchLast {
-		h.learned.patches.set(h.now(), wayLife)
+	if s.mode.patchLast {
+		h.learned.patchLast.set(h.now(), modeLife)
 	}
 }

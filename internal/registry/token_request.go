@@ -24,8 +24,8 @@ const (
 	maxTokenPause = 30 * time.Minute
 )
 
-// exchange is a request for a token.
-type exchange struct {
+// tokenRequest is a request for a token.
+type tokenRequest struct {
 	auth    *auth
 	realm   *url.URL
 	service string
@@ -36,7 +36,7 @@ type exchange struct {
 // run asks the token service: with the form of OAuth 2 for a refresh token, else with a
 // name and a password (distribution's token specification). Where a service has but the
 // other way, it is asked in that.
-func (x *exchange) run(ctx context.Context) (*tokenAnswer, error) {
+func (x *tokenRequest) run(ctx context.Context) (*tokenAnswer, error) {
 	cred := x.cred.AuthConfig
 	named := cred.Username != "" && cred.Password != "" || cred.Auth != ""
 	if cred.IdentityToken != "" {
@@ -64,28 +64,7 @@ func unknownWay(err error) bool {
 	return failed != nil && (failed.Status == http.StatusNotFound || failed.Status == http.StatusMethodNotAllowed)
 }
 
-// refresh trades a refresh token. A service may give another one in its place, and take
-// the old one no more.
-func (x *exchange) refresh(ctx context.Context, configured string) (*tokenAnswer, error) {
-	current := x.auth.rotated(configured)
-	answer, err := x.trade(ctx, configured, current)
-	if failed := asError(err); current != configured && failed != nil && (failed.Denied() || failed.Status == http.StatusBadRequest) {
-		return x.trade(ctx, configured, configured)
-	}
-	return answer, err
-}
-
-func (x *exchange) trade(ctx context.Context, configured, current string) (*tokenAnswer, error) {
-	form := x.form("refresh_token")
-	form.Set("refresh_token", current)
-	answer, err := x.post(ctx, form)
-	if err == nil && answer.refresh != "" {
-		x.auth.rotate(configured, answer.refresh)
-	}
-	return answer, err
-}
-
-func (x *exchange) form(grant string) url.Values {
+func (x *tokenRequest) form(grant string) url.Values {
 	form := url.Values{"grant_type": {grant}, "client_id": {"drayage"}, "scope": {strings.Join(x.scopes, " ")}}
 	if x.service != "" {
 		form.Set("service", x.service)
@@ -93,7 +72,7 @@ func (x *exchange) form(grant string) url.Values {
 	return form
 }
 
-func (x *exchange) get(ctx context.Context) (*tokenAnswer, error) {
+func (x *tokenRequest) get(ctx context.Context) (*tokenAnswer, error) {
 	u := *x.realm
 	query := u.Query()
 	query["scope"] = x.scopes
@@ -106,12 +85,12 @@ func (x *exchange) get(ctx context.Context) (*tokenAnswer, error) {
 	return x.send(ctx, http.MethodGet, &u, header, "")
 }
 
-func (x *exchange) post(ctx context.Context, form url.Values) (*tokenAnswer, error) {
+func (x *tokenRequest) post(ctx context.Context, form url.Values) (*tokenAnswer, error) {
 	return x.send(ctx, http.MethodPost, x.realm, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
 }
 
 // send makes a request, and follows it where the service moves it on its own host.
-func (x *exchange) send(ctx context.Context, method string, to *url.URL, header http.Header, body string) (*tokenAnswer, error) {
+func (x *tokenRequest) send(ctx context.Context, method string, to *url.URL, header http.Header, body string) (*tokenAnswer, error) {
 	h := x.auth.host
 	for range maxTokenRedirects + 1 {
 		req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
@@ -152,7 +131,7 @@ func (x *exchange) send(ctx context.Context, method string, to *url.URL, header 
 }
 
 // failed is the error of a request that got no answer.
-func (x *exchange) failed(ctx context.Context, err error) error {
+func (x *tokenRequest) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -163,11 +142,11 @@ func (x *exchange) failed(ctx context.Context, err error) error {
 }
 
 // odd is the error of an answer that is not what it should be.
-func (x *exchange) odd(text string, lasts bool) error {
+func (x *tokenRequest) odd(text string, lasts bool) error {
 	return x.fail(&Error{Err: &trouble{text: text, lasts: lasts}})
 }
 
-func (x *exchange) fail(e *Error) *Error {
+func (x *tokenRequest) fail(e *Error) *Error {
 	e.Op, e.Registry, e.Service = "get a token", x.auth.registry, x.auth.host.client.tell(x.realm.Host, false)
 	kind := tokenKind(x.cred.AuthConfig)
 	e.asked(authorization{kind: kind, source: x.cred.Source, looked: x.cred.Looked, header: sentWith(kind)})
@@ -184,7 +163,7 @@ func sentWith(kind string) string {
 
 // answer reads a token, or why there is none. Nothing of the body is told but codes that
 // are known: there may be tokens in it, whatever the status.
-func (x *exchange) answer(ctx context.Context, resp *http.Response) (*tokenAnswer, error) {
+func (x *tokenRequest) answer(ctx context.Context, resp *http.Response) (*tokenAnswer, error) {
 	defer resp.Body.Close()
 	now := x.auth.host.client.opts.Now()
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
