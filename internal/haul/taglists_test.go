@@ -25,7 +25,7 @@ func (f *fakeLister) Tags(context.Context, int) ([]string, bool, error) {
 
 func TestARepositoryIsListedOnceItHasLackedSeveralTags(t *testing.T) {
 	now := time.Unix(0, 0)
-	known := newTagged(func() time.Time { return now })
+	known := newTagLists(func() time.Time { return now })
 	repository := &fakeLister{tags: []string{"old"}, complete: true}
 	for range missesBefore {
 		if known.lacks(t.Context(), repository, "new") {
@@ -36,7 +36,7 @@ func TestARepositoryIsListedOnceItHasLackedSeveralTags(t *testing.T) {
 	if !known.lacks(t.Context(), repository, "new") || known.lacks(t.Context(), repository, "old") || repository.asked != 1 {
 		t.Errorf("asked %d times", repository.asked)
 	}
-	known.wrote(repository, "new")
+	known.add(repository, "new")
 	if known.lacks(t.Context(), repository, "new") {
 		t.Error("a tag that was written is said to lack")
 	}
@@ -59,7 +59,7 @@ func TestARepositoryThatCannotBeListedIsNotAskedAgainSoon(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Unix(0, 0)
-			known := newTagged(func() time.Time { return now })
+			known := newTagLists(func() time.Time { return now })
 			for range missesBefore {
 				known.looked(repository, false)
 			}
@@ -78,7 +78,7 @@ func TestARepositoryThatCannotBeListedIsNotAskedAgainSoon(t *testing.T) {
 }
 
 func TestWhatIsKnownOfTagsIsBounded(t *testing.T) {
-	known := newTagged(time.Now)
+	known := newTagLists(time.Now)
 	for n := range 3 * maxRepositories {
 		known.looked(named{fmt.Sprint(n)}, false)
 	}
@@ -91,9 +91,9 @@ func TestWhatIsKnownOfTagsIsBounded(t *testing.T) {
 	}
 	known.lacks(t.Context(), repository, "new")
 	for n := range 2 * maxListed {
-		known.wrote(repository, fmt.Sprint(n))
+		known.add(repository, fmt.Sprint(n))
 	}
-	list := known.repositories[place{registry: "r.test", repository: "acme/app"}]
+	list := known.repositories[address{"r.test", "acme/app"}]
 	if len(list.tags) > maxListed || known.lacks(t.Context(), repository, fmt.Sprint(2*maxListed-1)) {
 		t.Errorf("%d tags are remembered, and a tag that was written is said to lack", len(list.tags))
 	}

@@ -12,18 +12,18 @@ import (
 // The sleeps below are within synctest's bubbles, whose clock is their own: they take
 // no time, and end when all else waits.
 
-// never is a registry with which nothing moves.
+// never is a registry that makes no progress.
 func never(string) time.Time { return time.Time{} }
 
 func TestARegistryThatIsStuckLeavesWorkersToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lanes := newLanes(4, func(string) time.Time { return time.Now() }) // slow, and not silent
+		shares := newShares(4, func(string) time.Time { return time.Now() }) // slow, and not silent
 		enter := func(host string) func(bool) {
-			_, stay, ok := lanes.enter(t.Context(), host)
+			_, stay, ok := shares.enter(t.Context(), host)
 			if !ok {
 				return nil
 			}
-			return stay.left
+			return stay.leave
 		}
 		var under []func(bool)
 		for range 4 {
@@ -61,14 +61,14 @@ func TestASilentRegistryGivesUpWorkersThatItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		heard := began
-		lanes := newLanes(8, func(string) time.Time { return heard })
+		shares := newShares(8, func(string) time.Time { return heard })
 		var hauls []context.Context
 		for range 8 {
-			hauling, stay, ok := lanes.enter(t.Context(), "silent.test")
+			hauling, stay, ok := shares.enter(t.Context(), "silent.test")
 			if !ok {
 				t.Fatal("a registry is limited before it is known to be stuck")
 			}
-			defer stay.left(false)
+			defer stay.leave(false)
 			hauls = append(hauls, hauling)
 		}
 		ended := func() (n int) {
@@ -86,7 +86,7 @@ func TestASilentRegistryGivesUpWorkersThatItHas(t *testing.T) {
 		heard = time.Now() // a few bytes
 		time.Sleep(29 * time.Second)
 		if n := ended(); n != 0 {
-			t.Errorf("%d hauls ended after %s, %s after something moved", n, time.Since(began), time.Since(heard))
+			t.Errorf("%d hauls ended after %s, %s after it took bytes", n, time.Since(began), time.Since(heard))
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
@@ -98,9 +98,9 @@ func TestASilentRegistryGivesUpWorkersThatItHas(t *testing.T) {
 
 func TestWithOneWorkerNobodyWaitsForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lanes := newLanes(1, never)
+		shares := newShares(1, never)
 		for range 3 {
-			hauling, stay, ok := lanes.enter(t.Context(), "slow.test")
+			hauling, stay, ok := shares.enter(t.Context(), "slow.test")
 			if !ok {
 				t.Fatal("the only worker may not be taken")
 			}
@@ -108,31 +108,31 @@ func TestWithOneWorkerNobodyWaitsForEver(t *testing.T) {
 			if hauling.Err() != nil {
 				t.Errorf("the only haul had to make room: %v", context.Cause(hauling))
 			}
-			stay.left(false)
+			stay.leave(false)
 		}
 	})
 }
 
 func TestIdleRegistriesAreForgotten(t *testing.T) {
-	lanes := newLanes(4, never)
-	for n := range 3 * maxLanes {
-		_, stay, _ := lanes.enter(t.Context(), fmt.Sprint(n))
+	shares := newShares(4, never)
+	for n := range 3 * maxShares {
+		_, stay, _ := shares.enter(t.Context(), fmt.Sprint(n))
 		over := stay.visit(fmt.Sprint(n), fmt.Sprint("base-", n))
 		over(true)
-		stay.left(true)
+		stay.leave(true)
 	}
-	if len(lanes.hosts) > maxLanes {
-		t.Errorf("%d registries are remembered", len(lanes.hosts))
+	if len(shares.hosts) > maxShares {
+		t.Errorf("%d registries are remembered", len(shares.hosts))
 	}
 }
 
 func TestABaseThatIsDownPausesNothingThatGoesElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lanes := newLanes(8, never)
+		shares := newShares(8, never)
 		var hauls []context.Context
 		var stays []*stay
 		for range 8 {
-			hauling, stay, ok := lanes.enter(t.Context(), "registry.test")
+			hauling, stay, ok := shares.enter(t.Context(), "registry.test")
 			if !ok {
 				t.Fatal("a registry is limited before it is known to be stuck")
 			}
@@ -145,18 +145,18 @@ func TestABaseThatIsDownPausesNothingThatGoesElsewhere(t *testing.T) {
 		for i, hauling := range hauls {
 			if hauling.Err() != nil {
 				room++
-				stays[i].left(false)
+				stays[i].leave(false)
 			}
 		}
 		if room != 2 {
 			t.Errorf("%d hauls made room, want a quarter of 8", room)
 		}
 		// Who needs no base goes on; who does comes back later.
-		_, other, ok := lanes.enter(t.Context(), "registry.test")
+		_, other, ok := shares.enter(t.Context(), "registry.test")
 		if !ok {
 			t.Fatal("the registry has no worker, for a base that is down")
 		}
-		hauling, needs, ok := lanes.enter(t.Context(), "registry.test")
+		hauling, needs, ok := shares.enter(t.Context(), "registry.test")
 		if !ok {
 			t.Fatal("the registry has no second worker")
 		}
@@ -165,25 +165,25 @@ func TestABaseThatIsDownPausesNothingThatGoesElsewhere(t *testing.T) {
 			t.Error("the base has a seventh worker")
 		}
 		over(false)
-		needs.left(false)
-		other.left(true)
+		needs.leave(false)
+		other.leave(true)
 		// The base is back.
 		for i, hauling := range hauls {
 			if hauling.Err() == nil {
-				stays[i].left(true)
+				stays[i].leave(true)
 			}
 		}
-		if n := len(lanes.hosts["base.test"].under) + len(lanes.hosts["registry.test"].under) + lanes.hosts["registry.test"].away; n != 0 {
+		if n := len(shares.hosts["base.test"].under) + len(shares.hosts["registry.test"].under) + shares.hosts["registry.test"].away; n != 0 {
 			t.Errorf("%d hauls are still there", n)
 		}
 	})
 }
 
 func TestAHaulComesBackFromItsBase(t *testing.T) {
-	lanes := newLanes(4, never)
-	_, stay, _ := lanes.enter(t.Context(), "registry.test")
+	shares := newShares(4, never)
+	_, stay, _ := shares.enter(t.Context(), "registry.test")
 	first, second := stay.visit("registry.test", "base.test"), stay.visit("registry.test", "other.test")
-	home, base := lanes.hosts["registry.test"], lanes.hosts["base.test"]
+	home, base := shares.hosts["registry.test"], shares.hosts["base.test"]
 	if len(home.under) != 0 || len(base.under) != 1 {
 		t.Errorf("%d are at home and %d at the base", len(home.under), len(base.under))
 	}
@@ -195,7 +195,7 @@ func TestAHaulComesBackFromItsBase(t *testing.T) {
 	// The registry itself may be the base's.
 	over := stay.visit("registry.test", "registry.test")
 	over(true)
-	stay.left(true)
+	stay.leave(true)
 	if len(home.under) != 0 {
 		t.Errorf("%d are at home after they left", len(home.under))
 	}

@@ -21,13 +21,13 @@ const (
 	maxRepositories = 1_000
 )
 
-// tagged knows of some repositories which tags they have. A build that pushes a
+// tagLists know of some repositories which tags they have. A build that pushes a
 // thousand new tags to one repository is spared a thousand lookups.
-type tagged struct {
+type tagLists struct {
 	now func() time.Time
 
 	mu           sync.Mutex
-	repositories map[place]*tagList
+	repositories map[address]*tagList
 }
 
 // tagList is what is known of one repository's tags.
@@ -41,8 +41,8 @@ type tagList struct {
 	notBefore time.Time
 }
 
-func newTagged(now func() time.Time) *tagged {
-	return &tagged{now: now, repositories: map[place]*tagList{}}
+func newTagLists(now func() time.Time) *tagLists {
+	return &tagLists{now: now, repositories: map[address]*tagList{}}
 }
 
 // lister is a repository that can be asked for its tags.
@@ -54,8 +54,8 @@ type lister interface {
 
 // lacks tells whether the repository is sure not to have a tag, without a lookup of
 // its own. It never waits for the list that another haul asks for.
-func (t *tagged) lacks(ctx context.Context, repository lister, tag string) bool {
-	key := place{registry: repository.Registry(), repository: repository.Name()}
+func (t *tagLists) lacks(ctx context.Context, repository lister, tag string) bool {
+	key := address{repository.Registry(), repository.Name()}
 	t.mu.Lock()
 	list, now := t.repositories[key], t.now()
 	switch {
@@ -88,10 +88,10 @@ func (t *tagged) lacks(ctx context.Context, repository lister, tag string) bool 
 }
 
 // looked notes what a lookup found.
-func (t *tagged) looked(repository lister, found bool) {
+func (t *tagLists) looked(repository lister, found bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := place{registry: repository.Registry(), repository: repository.Name()}
+	key := address{repository.Registry(), repository.Name()}
 	list := t.repositories[key]
 	if list == nil {
 		if len(t.repositories) >= maxRepositories {
@@ -106,11 +106,11 @@ func (t *tagged) looked(repository lister, found bool) {
 	}
 }
 
-// wrote notes that a tag is there now.
-func (t *tagged) wrote(repository lister, tag string) {
+// add notes that a tag was written.
+func (t *tagLists) add(repository lister, tag string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := t.repositories[place{registry: repository.Registry(), repository: repository.Name()}]
+	list := t.repositories[address{repository.Registry(), repository.Name()}]
 	if list != nil && list.tags != nil && len(list.tags) < maxListed {
 		list.tags[tag] = true
 	} else if list != nil {

@@ -46,30 +46,30 @@ func isAbsent(err error) bool {
 	return answer != nil && answer.Has("NAME_UNKNOWN") && failed.Class == Rejected
 }
 
-// runOrCreate runs the job, and once more in a repository that did not exist and was
+// runOrCreate runs the haul, and once more in a repository that did not exist and was
 // created for it.
-func (j *job) runOrCreate(ctx context.Context) error {
-	err := j.run(ctx)
+func (s *shipment) runOrCreate(ctx context.Context) error {
+	err := s.run(ctx)
 	if !isAbsent(err) {
 		return err
 	}
 	failed, _ := destinationError(err)
 	told := *failed
-	told.Text += fmt.Sprintf("; the repository %s does not exist in %s", j.to.Name(), j.to.Registry())
-	if j.hauler.opts.Create == nil {
-		told.Text += ": " + create(j.to.Registry(), j.to.Name())
+	told.Text += fmt.Sprintf("; the repository %s does not exist in %s", s.to.Name(), s.to.Registry())
+	if s.hauler.opts.Create == nil {
+		told.Text += ": " + create(s.to.Registry(), s.to.Name())
 		return &told
 	}
-	created, err := j.hauler.opts.Create(ctx, j.to.Registry(), j.to.Name())
+	created, err := s.hauler.opts.Create(ctx, s.to.Registry(), s.to.Name())
 	switch {
 	case err != nil:
 		told.Text += fmt.Sprintf(", and could not be created: %v", err)
 		return &told
 	case !created:
-		told.Text += ": " + create(j.to.Registry(), j.to.Name())
+		told.Text += ": " + create(s.to.Registry(), s.to.Name())
 		return &told
 	}
-	j.hauler.opts.Logger.Info().Str("registry", j.to.Registry()).Str("repository", j.to.Name()).Msg("repository is created")
-	j.forget()
-	return j.run(ctx)
+	s.hauler.opts.Logger.Info().Str("registry", s.to.Registry()).Str("repository", s.to.Name()).Msg("repository is created")
+	s.forget()
+	return s.run(ctx)
 }

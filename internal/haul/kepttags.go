@@ -13,7 +13,7 @@ import (
 const maxManifest = 4 << 20
 
 // keeps tells whether a tag must not be written over.
-func (j *job) keeps(tag string) bool { return slices.Contains(j.req.KeepTags, tag) }
+func (s *shipment) keeps(tag string) bool { return slices.Contains(s.req.KeepTags, tag) }
 
 // takenTags are tags that point to another image and must not be written over, with the
 // digests that they point to.
@@ -35,18 +35,18 @@ func (t takenTags) err(root v1.Hash, what string) error {
 
 // lookUpKept finds out which of the tags are taken. Those that point to the root already
 // are right.
-func (j *job) lookUpKept(ctx context.Context, tags []string) (right []string, taken takenTags, err error) {
+func (s *shipment) lookUpKept(ctx context.Context, tags []string) (right []string, taken takenTags, err error) {
 	taken = takenTags{}
 	for _, tag := range tags {
-		if !j.keeps(tag) {
+		if !s.keeps(tag) {
 			continue
 		}
-		digest, found, err := j.digestOf(ctx, tag)
+		digest, found, err := s.digestOf(ctx, tag)
 		switch {
 		case err != nil:
 			return nil, nil, failure(ctx, "tag "+tag, err)
 		case !found:
-		case digest == j.req.Spec.Root:
+		case digest == s.req.Spec.Root:
 			right = append(right, tag)
 		default:
 			taken[tag] = digest
@@ -56,12 +56,12 @@ func (j *job) lookUpKept(ctx context.Context, tags []string) (right []string, ta
 }
 
 // digestOf is what a tag points to. It reads the manifest where the registry does not say.
-func (j *job) digestOf(ctx context.Context, tag string) (digest v1.Hash, found bool, err error) {
-	digest, found, err = j.to.Head(ctx, tag)
+func (s *shipment) digestOf(ctx context.Context, tag string) (digest v1.Hash, found bool, err error) {
+	digest, found, err = s.to.Head(ctx, tag)
 	if err != nil || !found || digest != (v1.Hash{}) {
 		return digest, found, err
 	}
-	data, _, found, err := j.to.Manifest(ctx, tag, maxManifest)
+	data, _, found, err := s.to.Manifest(ctx, tag, maxManifest)
 	if err != nil || !found {
 		return v1.Hash{}, false, err
 	}
@@ -71,10 +71,10 @@ func (j *job) digestOf(ctx context.Context, tag string) (digest v1.Hash, found b
 
 // checkFree is asked right before tags are written. It gives those that are still to be
 // written: another may have come meanwhile.
-func (j *job) checkFree(ctx context.Context, tags []string) (left []string, err error) {
-	right, taken, err := j.lookUpKept(ctx, tags)
+func (s *shipment) checkFree(ctx context.Context, tags []string) (left []string, err error) {
+	right, taken, err := s.lookUpKept(ctx, tags)
 	if err == nil {
-		err = taken.err(j.req.Spec.Root, " since this push began")
+		err = taken.err(s.req.Spec.Root, " since this push began")
 	}
 	if err != nil {
 		return nil, err
@@ -84,16 +84,16 @@ func (j *job) checkFree(ctx context.Context, tags []string) (left []string, err 
 
 // checkOurs looks at tags that were written: who came between two of our requests had
 // the last word.
-func (j *job) checkOurs(ctx context.Context, tags []string) error {
-	right, taken, err := j.lookUpKept(ctx, tags)
+func (s *shipment) checkOurs(ctx context.Context, tags []string) error {
+	right, taken, err := s.lookUpKept(ctx, tags)
 	if err != nil {
 		return err
 	}
-	if err := taken.err(j.req.Spec.Root, ", which another has written at the same time"); err != nil {
+	if err := taken.err(s.req.Spec.Root, ", which another has written at the same time"); err != nil {
 		return err
 	}
 	for _, tag := range tags {
-		if j.keeps(tag) && !slices.Contains(right, tag) {
+		if s.keeps(tag) && !slices.Contains(right, tag) {
 			return &Error{Class: Unavailable, Text: fmt.Sprintf("tag %s was written, and the registry does not have it afterwards", tag)}
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// early is a question to the cache that runs beside the first requests to the
+// cacheCheck is a question to the cache that runs beside the first requests to the
 // registry: which of the image's blobs does it lack? It renews the others.
-type early struct {
+type cacheCheck struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	missing map[v1.Hash]bool
@@ -21,12 +21,12 @@ type early struct {
 	answered bool
 }
 
-func (j *job) startEarly(ctx context.Context) *early {
-	e := &early{}
-	ctx, e.cancel = context.WithCancel(ctx)
+func (s *shipment) startCacheCheck(ctx context.Context) *cacheCheck {
+	c := &cacheCheck{}
+	ctx, c.cancel = context.WithCancel(ctx)
 	byCAS := map[cas.Digest][]v1.Hash{}
 	var ask []cas.Digest
-	for _, blob := range j.req.Spec.Blobs {
+	for _, blob := range s.req.Spec.Blobs {
 		if !pushspec.Distributable(blob.MediaType) {
 			continue
 		}
@@ -34,48 +34,48 @@ func (j *job) startEarly(ctx context.Context) *early {
 			if source.CAS == "" {
 				continue
 			}
-			if b, err := j.casBlob(source, blob.Size); err == nil {
+			if b, err := s.casBlob(source, blob.Size); err == nil {
 				ask = append(ask, b.Digest)
 				byCAS[b.Digest] = append(byCAS[b.Digest], blob.Digest)
 			}
 		}
 	}
-	if len(ask) == 0 || j.hauler.opts.CAS == nil {
-		return e
+	if len(ask) == 0 || s.hauler.opts.CAS == nil {
+		return c
 	}
-	e.running.Go(func() {
-		missing, err := j.hauler.opts.CAS.FindMissing(ctx, j.req.Instance, ask)
+	c.running.Go(func() {
+		missing, err := s.hauler.opts.CAS.FindMissing(ctx, s.req.Instance, ask)
 		if err != nil {
 			// Reading the blobs tells the same, only later.
-			j.hauler.opts.Logger.Debug().Err(err).Msg("remote cache does not tell what it lacks")
+			s.hauler.opts.Logger.Debug().Err(err).Msg("remote cache does not tell what it lacks")
 			return
 		}
-		e.answered = true
-		e.missing = make(map[v1.Hash]bool, len(missing))
+		c.answered = true
+		c.missing = make(map[v1.Hash]bool, len(missing))
 		for _, d := range missing {
 			for _, digest := range byCAS[d] {
-				e.missing[digest] = true
+				c.missing[digest] = true
 			}
 		}
 	})
-	return e
+	return c
 }
 
 // lacking are the blobs that the cache did not have.
-func (e *early) lacking() map[v1.Hash]bool {
-	e.running.Wait()
-	return e.missing
+func (c *cacheCheck) lacking() map[v1.Hash]bool {
+	c.running.Wait()
+	return c.missing
 }
 
 // has tells whether the cache is sure to have a blob: its own word for one that it knows
 // under the same digest. Under another digest it may be another blob.
-func (e *early) has(blob pushspec.Blob) bool {
+func (c *cacheCheck) has(blob pushspec.Blob) bool {
 	named := slices.ContainsFunc(blob.Sources, func(s pushspec.Source) bool { return s.CAS == blob.Digest.String() })
-	return named && !e.lacking()[blob.Digest] && e.answered
+	return named && !c.lacking()[blob.Digest] && c.answered
 }
 
 // stop ends the question, if it still runs.
-func (e *early) stop() {
-	e.cancel()
-	e.running.Wait()
+func (c *cacheCheck) stop() {
+	c.cancel()
+	c.running.Wait()
 }

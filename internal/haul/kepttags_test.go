@@ -1,7 +1,6 @@
 package haul_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -167,7 +166,7 @@ func TestATagWhoseDigestIsNotToldIsReadBeforeItIsKept(t *testing.T) {
 func TestOneOfManyHasATagThatIsKept(t *testing.T) {
 	fake, server := registrytest.Start(t, registrytest.Rules{}), castest.Start(t)
 	client := server.Dial(t, cas.Options{})
-	var claims sync.Mutex
+	var claim sync.Mutex
 	var won atomic.Int32
 	var winner atomic.Pointer[pushspec.Spec]
 	var hauls sync.WaitGroup
@@ -176,14 +175,14 @@ func TestOneOfManyHasATagThatIsKept(t *testing.T) {
 		h := impatient(t, client, registry.Options{})
 		hauls.Go(func() {
 			r, claimed := keeping(spec), false
-			r.ClaimTags = func(_ context.Context, tags []string) ([]string, time.Time, error) {
-				claims.Lock()
+			r.Claims = claims{tags: func(tags []string) (haul.Claim, error) {
+				claim.Lock()
 				claimed = true
-				return tags, time.Now().Add(time.Minute), nil
-			}
+				return haul.Claim{Tags: tags, Until: time.Now().Add(time.Minute)}, nil
+			}}
 			_, err := h.Haul(t.Context(), r)
 			if claimed {
-				claims.Unlock()
+				claim.Unlock()
 			}
 			var failed *haul.Error
 			switch {

@@ -19,9 +19,9 @@ const inMemory = 128 << 10
 
 // content reads a blob from the first of its sources that has it.
 type content struct {
-	job  *job
-	blob pushspec.Blob
-	data []byte
+	shipment *shipment
+	blob     pushspec.Blob
+	data     []byte
 	// gone says that the sources were found not to have it, a moment ago.
 	gone bool
 	// from is the repository that it was last read from, or "" for the cache.
@@ -71,7 +71,7 @@ func (c *content) mismatched(err error) error {
 	if !ok || c.from == "" {
 		return err
 	}
-	return &baseError{c.from, c.job.req.Copied, wrong}
+	return &baseError{c.from, c.shipment.req.Copied, wrong}
 }
 
 // Open implements [registry.Content].
@@ -91,7 +91,7 @@ func (c *content) Open(ctx context.Context, offset int64) (io.ReadCloser, error)
 // openOrWait opens one of the sources, and waits for a blob that may be on its way to the
 // cache.
 func (c *content) openOrWait(ctx context.Context, offset int64) (io.ReadCloser, error) {
-	h := c.job.hauler
+	h := c.shipment.hauler
 	deadline := h.opts.Now().Add(h.opts.Grace)
 	if c.gone {
 		deadline = h.opts.Now()
@@ -134,11 +134,11 @@ func (c *content) open(ctx context.Context, source pushspec.Source, offset int64
 	if source.Repository != "" {
 		return c.openRegistry(ctx, source.Repository, offset)
 	}
-	h := c.job.hauler
+	h := c.shipment.hauler
 	if h.opts.CAS == nil {
-		return nil, &Error{Class: Rejected, Source: true, Text: "no remote cache is configured to read " + c.job.what(c.blob) + " from"}
+		return nil, &Error{Class: Rejected, Source: true, Text: "no remote cache is configured to read " + c.shipment.what(c.blob) + " from"}
 	}
-	blob, err := c.job.casBlob(source, c.blob.Size)
+	blob, err := c.shipment.casBlob(source, c.blob.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +153,11 @@ func (c *content) open(ctx context.Context, source pushspec.Source, offset int64
 	return io.NopCloser(bytes.NewReader(data[offset:])), nil
 }
 
-func (j *job) casBlob(source pushspec.Source, size int64) (cas.Blob, error) {
+func (s *shipment) casBlob(source pushspec.Source, size int64) (cas.Blob, error) {
 	digest, err := cas.ParseDigest(source.CAS)
 	if err != nil {
 		return cas.Blob{}, &Error{Class: Malformed, Text: "push spec: " + err.Error(), Err: err}
 	}
 	digest.Size = size
-	return cas.Blob{Instance: j.req.Instance, Digest: digest}, nil
+	return cas.Blob{Instance: s.req.Instance, Digest: digest}, nil
 }
