@@ -7,6 +7,7 @@ import (
 )
 
 // The actions of every build run this program, on machines that are not ours.
+// See docs/decisions/0013-two-programs.md.
 func TestTheToolStaysLean(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").CombinedOutput()
 	if err != nil {
