@@ -1,10 +1,14 @@
 package registry
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 )
+
+// errNoLocation is about an answer that says to go on elsewhere, and not where.
+var errNoLocation = errors.New("the answer has no usable Location")
 
 // origin is where an address leads to, in the one form in which two are compared:
 // in lower case, and with the port that is meant where none is written.

@@ -36,8 +36,8 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		scopes: []string{"repository:" + r.name + ":pull"},
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusMovedPermanently, http.StatusFound,
 			http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect},
-		lane:   large,
-		stored: true,
+		requestSize: large,
+		stored:      true,
 	}
 	if offset > 0 {
 		c.header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
@@ -88,7 +88,7 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 	}
 	if isPage(resp) {
 		resp.Body.Close()
-		return nil, &Error{Op: c.op, Registry: next.Host, Err: strangeError("an HTML page came in the place of the blob")}
+		return nil, &Error{Op: c.op, Registry: next.Host, Err: foreignAnswerError("an HTML page came in the place of the blob")}
 	}
 	return resp, nil
 }

@@ -229,9 +229,9 @@ func (c *Client) host(registry name.Registry) *host {
 	return h
 }
 
-// Moved is when something last moved between us and a registry: bytes of an upload,
-// or an answer that was not one of distress. It is zero where nothing has.
-func (c *Client) Moved(registry string) time.Time {
+// LastProgress is when things last went on with a registry: it took bytes of an upload, or
+// gave an answer that was not one of distress. It is zero where they never did.
+func (c *Client) LastProgress(registry string) time.Time {
 	named, err := name.NewRegistry(registry, name.StrictValidation)
 	if err != nil {
 		return time.Time{}
@@ -239,10 +239,10 @@ func (c *Client) Moved(registry string) time.Time {
 	c.mu.Lock()
 	h := c.hosts[named.RegistryStr()]
 	c.mu.Unlock()
-	if h == nil || h.moved.Load() == 0 {
+	if h == nil || h.lastProgress.Load() == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, h.moved.Load())
+	return time.Unix(0, h.lastProgress.Load())
 }
 
 // maxReaches bounds what is remembered of hosts that registries point to.

@@ -16,8 +16,8 @@ func (e *Error) leavesOpen() bool {
 	if e == nil || !e.Passing() || e.Throttled() || e.Status == http.StatusTooEarly {
 		return false
 	}
-	_, strange := errors.AsType[strangeError](e.Err)
-	return !strange
+	_, foreign := errors.AsType[foreignAnswerError](e.Err)
+	return !foreign
 }
 
 // timedOut tells whether a proxy gave up waiting for the registry behind it. 524 is

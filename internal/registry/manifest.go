@@ -156,12 +156,12 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 		c.tries = optionalTries
 	} else if !w.hasSubject() {
 		// Whether the registry keeps track of subjects only an answer tells.
-		c.landed = func(ctx context.Context, failed *Error) bool {
+		c.carriedOut = func(ctx context.Context, failed *Error) bool {
 			return r.host.ask(ctx, w.patience.with(failed), w.isThere)
 		}
 	}
 	resp, err := r.host.do(ctx, r.caller, c)
-	if errors.Is(err, errLanded) {
+	if errors.Is(err, errCarriedOut) {
 		r.landed()
 		return Written{}, nil
 	}

@@ -133,7 +133,7 @@ func (s *sending) request(ctx context.Context, method string, size int64) (*http
 		},
 	}
 	if size > smallBlob {
-		c.lane = large
+		c.requestSize = large
 	}
 	if size == 0 && s.size > 0 {
 		c.open = noBody

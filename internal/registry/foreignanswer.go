@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// strange says what is wrong with an answer that no registry gives: something before
+// foreignAnswer says what is wrong with an answer that no registry gives: something before
 // it answered in its place. Nothing was carried out then, and trying again may help.
-func (h *host) strange(c call, resp *http.Response) error {
+func (h *host) foreignAnswer(op string, resp *http.Response) error {
 	var why string
 	switch {
 	case resp.StatusCode < http.StatusOK:
@@ -20,13 +20,13 @@ func (h *host) strange(c call, resp *http.Response) error {
 	default:
 		return nil
 	}
-	return &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: strangeError(why)}
+	return &Error{Op: op, Registry: h.name.RegistryStr(), Err: foreignAnswerError(why)}
 }
 
-// strangeError is about an answer, and has nothing that came with it.
-type strangeError string
+// foreignAnswerError is about an answer, and has nothing that came with it.
+type foreignAnswerError string
 
-func (e strangeError) Error() string { return string(e) }
+func (e foreignAnswerError) Error() string { return string(e) }
 
 // isPage tells whether a good answer is an HTML page that no registry made. Some call
 // their empty answers HTML: these say in a header whose they are.
