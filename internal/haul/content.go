@@ -71,7 +71,7 @@ func (c *content) mismatched(err error) error {
 	if !ok || c.from == "" {
 		return err
 	}
-	return &baseError{c.from, c.shipment.req.Copied, wrong}
+	return &baseError{c.from, c.shipment.request.Copied, wrong}
 }
 
 // Open implements [registry.Content].
@@ -159,5 +159,5 @@ func (s *shipment) casBlob(source pushspec.Source, size int64) (cas.Blob, error)
 		return cas.Blob{}, &Error{Class: Malformed, Text: "push spec: " + err.Error(), Err: err}
 	}
 	digest.Size = size
-	return cas.Blob{Instance: s.req.Instance, Digest: digest}, nil
+	return cas.Blob{Instance: s.request.Instance, Digest: digest}, nil
 }

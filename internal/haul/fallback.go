@@ -171,8 +171,7 @@ func (s *shipment) writeFallback(ctx context.Context, subject v1.Hash, index *fa
 
 // immutable says what to do about a registry that does not take an index of referrers.
 func immutable(err error, subject v1.Hash) error {
-	var failed *Error
-	if asRejected(err, &failed) && failed.Class == Rejected {
+	if failed, ok := asRefusal(err); ok && failed.Class == Rejected {
 		failed.Text += fmt.Sprintf("; the index under the tag %s has to list what the image comes with: if tags cannot be changed there, let those be changed that begin with sha256-", fallbackTag(subject))
 	}
 	return err

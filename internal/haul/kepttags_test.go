@@ -184,12 +184,12 @@ func TestOneOfManyHasATagThatIsKept(t *testing.T) {
 			if claimed {
 				claim.Unlock()
 			}
-			var failed *haul.Error
+			failed, ok := errors.AsType[*haul.Error](err)
 			switch {
 			case err == nil:
 				won.Add(1)
 				winner.Store(spec)
-			case !errors.As(err, &failed) || failed.Class != haul.Taken:
+			case !ok || failed.Class != haul.Taken:
 				t.Errorf("got error %v, want class %s", err, haul.Taken)
 			}
 		})

@@ -12,8 +12,8 @@ import (
 // a manifest without them. Another try would fail in the same way, although
 // distribution answers with 500 where it does not take their urls.
 func (s *shipment) mindLeftAlone(err error) error {
-	var failed *Error
-	if !isUnknown(err) || !errors.As(err, &failed) {
+	failed, ok := errors.AsType[*Error](err)
+	if !ok || !isUnknown(err) {
 		return err
 	}
 	left := s.leavesAlone()
@@ -30,7 +30,7 @@ func (s *shipment) mindLeftAlone(err error) error {
 // leavesAlone are the layers that are not to be distributed.
 func (s *shipment) leavesAlone() []string {
 	var left []string
-	for _, blob := range s.req.Spec.Blobs {
+	for _, blob := range s.request.Spec.Blobs {
 		if !pushspec.Distributable(blob.MediaType) {
 			left = append(left, blob.Digest.String())
 		}
