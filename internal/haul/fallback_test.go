@@ -145,9 +145,9 @@ func TestTheIndexOfReferrersKeepsWhatOthersSayInIt(t *testing.T) {
 }
 
 // put writes an index over HTTP.
-func put(t *testing.T, place, text string) {
+func put(t *testing.T, address, text string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+place, strings.NewReader(text))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+address, strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +158,6 @@ func put(t *testing.T, place, text string) {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusCreated {
-		t.Fatalf("PUT %s: %s", place, answer.Status)
+		t.Fatalf("PUT %s: %s", address, answer.Status)
 	}
 }
