@@ -80,7 +80,7 @@ func (s *observation) hold(durable func(context.Context) error) func(context.Con
 		}
 		failed, err := s.failed(ctx)
 		if err != nil {
-			s.logger.Error().Err(err).Msg("how the pushes of a held build ended cannot be read")
+			s.logger.Error().Err(err).Msg("cannot read how the pushes of a held build ended")
 			return nil
 		}
 		if len(failed) == 0 {

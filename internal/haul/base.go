@@ -124,7 +124,7 @@ func (e *Error) judgeBase(answer *registry.Error, err *baseError) {
 		if err.copied {
 			e.Text += fmt.Sprintf("; it is no longer in %s", err.repository)
 		} else {
-			e.Text += fmt.Sprintf("; the base is no longer in %s: take a base that is there, and build again", err.repository)
+			e.Text += fmt.Sprintf("; the base is no longer in %s: use a base that is still there, and build again", err.repository)
 		}
 	case !answer.Passing():
 		e.Class = Rejected

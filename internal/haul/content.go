@@ -136,7 +136,7 @@ func (c *content) open(ctx context.Context, source pushspec.Source, offset int64
 	}
 	h := c.shipment.hauler
 	if h.opts.CAS == nil {
-		return nil, &Error{Class: Rejected, Source: true, Text: "no remote cache is configured to read " + c.shipment.what(c.blob) + " from"}
+		return nil, &Error{Class: Rejected, Source: true, Text: "read " + c.shipment.what(c.blob) + ": no remote cache is configured"}
 	}
 	blob, err := c.shipment.casBlob(source, c.blob.Size)
 	if err != nil {

@@ -41,7 +41,7 @@ func failure(ctx context.Context, subject string, err error) error {
 	return e
 }
 
-const adviceRealm = "; have the registry name its token service by a host name, and by HTTPS if it is itself spoken to so"
+const adviceRealm = "; have the registry name its token service by a host name, with HTTPS if the registry itself is reached over HTTPS"
 
 // judge finds the class of an error.
 func (e *Error) judge(err error) {

@@ -100,7 +100,7 @@ func TestARegistryThatWantsAllLayersIsToldWhatWasLeftOut(t *testing.T) {
 	addLayer(t, spec, layer)
 	_, err := impatient(t, server.Dial(t, cas.Options{}), registry.Options{}).Haul(t.Context(), request(spec))
 	failed, ok := errors.AsType[*haul.Error](err)
-	want := "the image has layers that are not to be distributed, and that are not sent: " + layer.Digest.String() + ". Have the registry take them by their urls"
+	want := "the image has layers that must not be distributed, so they were not sent: " + layer.Digest.String() + ". Have the registry accept them by their urls"
 	if !ok || failed.Class != haul.Rejected || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want it to contain %s", err, want)
 	}

@@ -85,7 +85,7 @@ func (s *shipment) run(ctx context.Context) (err error) {
 	if isUnknown(err) && s.request.LayersInPlace {
 		return &Error{
 			Class: Rejected, Err: err,
-			Text: s.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
+			Text: s.to.Registry() + " cannot read the layers from the remote cache: it is not a registry in front of this cache, or the cache has evicted them: " + err.Error(),
 		}
 	}
 	if isUnknown(err) && !there {

@@ -29,8 +29,8 @@ func (t takenTags) err(root v1.Hash, what string) error {
 		texts = append(texts, fmt.Sprintf("tag %s points to %s", tag, digest))
 	}
 	slices.Sort(texts)
-	return &Error{Class: Taken, Text: fmt.Sprintf("%s%s, and is never written over; this image is %s. "+
-		"Push it under a tag of its own, or remove the tag from the registry first", strings.Join(texts, ", "), what, root)}
+	return &Error{Class: Taken, Text: fmt.Sprintf("%s%s; the tag must not be overwritten, and this image is %s. "+
+		"Push this image under another tag, or remove the tag from the registry first", strings.Join(texts, ", "), what, root)}
 }
 
 // lookUpKept finds out which of the tags are taken. Those that point to the root already
@@ -94,7 +94,7 @@ func (s *shipment) checkOurs(ctx context.Context, pending []string) error {
 	}
 	for _, tag := range pending {
 		if s.keeps(tag) && !slices.Contains(right, tag) {
-			return &Error{Class: Unavailable, Text: fmt.Sprintf("tag %s was written, and the registry does not have it afterwards", tag)}
+			return &Error{Class: Unavailable, Text: fmt.Sprintf("the registry accepted tag %s and does not have it", tag)}
 		}
 	}
 	return nil

@@ -74,8 +74,8 @@ func (s *shipment) listWith(ctx context.Context, subject v1.Hash, ours []*part) 
 		case refused != nil:
 			return refused
 		case try == listTries:
-			return &Error{Class: Unavailable, Text: fmt.Sprintf("referrers of %s: the index under the tag %s was written %d times and does not list all of them afterwards: "+
-				"others write it at the same time, or the registry answers with an old one", subject, fallbackTag(subject), try)}
+			return &Error{Class: Unavailable, Text: fmt.Sprintf("referrers of %s: the index under the tag %s was written %d times and still does not list all of them: "+
+				"others write it at the same time, or the registry serves an old one", subject, fallbackTag(subject), try)}
 		}
 		err = s.writeFallback(ctx, subject, index, ours)
 		if _, refusal := asRefusal(err); err != nil && (isUnknown(err) || !refusal) {

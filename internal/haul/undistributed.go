@@ -22,8 +22,8 @@ func (s *shipment) mindLeftAlone(err error) error {
 	}
 	return &Error{
 		Class: Rejected, Err: failed.Err,
-		Text: fmt.Sprintf("%s; the image has layers that are not to be distributed, and that are not sent: %s. Have the registry take them by their urls "+
-			"(validation.manifests.urls.allow in distribution's configuration), or take a base without such layers", failed.Text, strings.Join(left, ", ")),
+		Text: fmt.Sprintf("%s; the image has layers that must not be distributed, so they were not sent: %s. Have the registry accept them by their urls "+
+			"(validation.manifests.urls.allow in distribution's configuration), or use a base without such layers", failed.Text, strings.Join(left, ", ")),
 	}
 }
 
