@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -62,7 +63,7 @@ func wayProblems(root, way string) []string {
 		if n := parameters(function); n > 5 {
 			problems = append(problems, name+" has more than five parameters")
 		}
-		if !called[function.Name.Name] && !isStarted(name) {
+		if !called[function.Name.Name] && !slices.Contains(started, name) {
 			problems = append(problems, name+" is called by no function above it")
 		}
 		noteCalls(function, called)
@@ -71,15 +72,6 @@ func wayProblems(root, way string) []string {
 		problems = append(problems, "the way has no step")
 	}
 	return problems
-}
-
-func isStarted(name string) bool {
-	for _, s := range started {
-		if s == name {
-			return true
-		}
-	}
-	return false
 }
 
 // findFunction is the declaration of a function, or of "Type.method", in a file of a

@@ -45,7 +45,7 @@ func matrixAnswers() []matrixAnswer {
 			return &registrytest.Fault{Status: 200, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<html>"}
 		}},
 		matrixAnswer{"200, and nothing done", func(*http.Request) *registrytest.Fault { return &registrytest.Fault{Status: 200} }},
-		matrixAnswer{"204, and it was done", amended(func(status int, h http.Header) int {
+		matrixAnswer{"204, and it was done", amended(func(status int, _ http.Header) int {
 			if status >= 300 {
 				return status
 			}
