@@ -7,43 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
-	"github.com/drayage/drayage/pushspec"
 )
-
-// layered is a world whose spec has a layer in the cache.
-func layered(t *testing.T) (w *world, layer string) {
-	t.Helper()
-	return layeredOf(t, types.OCILayer, func(digest string) pushspec.Source { return pushspec.Source{CAS: digest} })
-}
-
-func layeredOf(t *testing.T, mediaType types.MediaType, source func(digest string) pushspec.Source) (w *world, layer string) {
-	t.Helper()
-	w, _ = newWorld(t, "latest")
-	config, blob := describe(types.OCIConfigJSON, "{}"), describe(mediaType, "layer")
-	blob.Data = nil
-	layer = blob.Digest.String()
-	manifest := describe(types.OCIManifestSchema1, `{"schemaVersion":2,"mediaType":"`+string(types.OCIManifestSchema1)+
-		`","config":{"mediaType":"`+string(types.OCIConfigJSON)+`","size":2,"digest":"`+config.Digest.String()+
-		`"},"layers":[{"mediaType":"`+string(mediaType)+`","size":5,"digest":"`+layer+`"}]}`)
-	data, err := (&pushspec.Spec{
-		SchemaVersion: 1, MediaType: pushspec.MediaType, Target: "@@//app:push",
-		Destination: pushspec.Destination{Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"latest"}},
-		Root:        manifest.Digest,
-		Manifests:   []v1.Descriptor{manifest},
-		Blobs:       []pushspec.Blob{{Descriptor: config}, {Descriptor: blob, Sources: []pushspec.Source{source(layer)}}},
-	}).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.spec = data
-	return w, layer
-}
 
 func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
 	w, layer := layered(t)
@@ -74,16 +42,6 @@ func TestBlobsThatDidNotArriveAreAnybodysAgain(t *testing.T) {
 	}
 	if w.released == nil || *w.released != "" {
 		t.Errorf("the claim ended with %v, want no repository", w.released)
-	}
-}
-
-func TestThePolicyIsNotAskedForALayerThatIsNotToBeDistributed(t *testing.T) {
-	w, _ := layeredOf(t, types.OCIRestrictedLayer, func(string) pushspec.Source { return pushspec.Source{Repository: "mcr.example/windows"} })
-	if _, err := w.work(t, 1); err != nil {
-		t.Fatal(err)
-	}
-	if len(w.push.Sources) != 0 {
-		t.Errorf("the policy was asked for %v", w.push.Sources)
 	}
 }
 
@@ -136,29 +94,4 @@ func TestOneDaemonAtATimeWritesAnIndexOfReferrers(t *testing.T) {
 			}
 		}
 	})
-}
-
-// A client cannot have a layer of a repository that it may not read copied to one that
-// it may.
-func TestABlobIsMountedFromWhereTheClientMayReadOrWrite(t *testing.T) {
-	w, _ := layered(t)
-	if _, err := w.work(t, 1); err != nil {
-		t.Fatal(err)
-	}
-	policy, err := admission.New(admission.Policy{Rules: []admission.Rule{
-		{Name: "own", Clients: []string{"token:ci"}, Repositories: []string{"ghcr.io/acme/*"}, Sources: []string{"ghcr.io/base/*"}},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.admit = func(push admission.Push) error {
-		push.Client = "token:ci"
-		_, err := policy.Admit(push)
-		return err
-	}
-	for repository, want := range map[string]bool{"acme/other": true, "base/debian": true, "secret/app": false} {
-		if got := w.request.MayMount(repository); got != want {
-			t.Errorf("from %s: %t, want %t", repository, got, want)
-		}
-	}
 }
