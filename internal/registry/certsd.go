@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// DefaultCertDirs are where docker and podman keep the certificates of registries, in a
+// defaultCertDirs are where docker and podman keep the certificates of registries, in a
 // folder for each host (containers-certs.d(5)).
-func DefaultCertDirs() []string {
+func defaultCertDirs() []string {
 	var dirs []string
 	if config := os.Getenv("XDG_CONFIG_HOME"); config != "" {
 		dirs = append(dirs, filepath.Join(config, "docker", "certs.d"), filepath.Join(config, "containers", "certs.d"))
