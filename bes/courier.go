@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/internal/clock"
 )
 
 // courier carries one invocation's stream to one best-effort backend. Adding a
@@ -189,7 +191,7 @@ func (c *courier) run() {
 		c.service.metrics.retried(c.backend.Name)
 		c.service.log.Warn().Err(err).Str("backend", c.backend.Name).Str("invocation", c.key.invocation).
 			Dur("delay", delay).Msg("backend's stream broke; trying again")
-		if !sleep(c.ctx, delay) {
+		if clock.Wait(c.ctx, delay) != nil {
 			c.giveUp(reasonShutdown, errStopping)
 			return
 		}
@@ -230,23 +232,12 @@ func (c *courier) clear() {
 	c.toSpool = nil
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // awaitCouriers waits until every courier is done, but not longer than ctx.
 func (s *Service) awaitCouriers(ctx context.Context) error {
 	s.mu.Lock()
 	var all []<-chan struct{}
-	for _, l := range s.lanes {
-		all = append(all, l.pending()...)
+	for _, o := range s.orders {
+		all = append(all, o.pending()...)
 	}
 	s.mu.Unlock()
 	for _, done := range all {

@@ -22,10 +22,10 @@ type invocation struct {
 	mu sync.Mutex
 	// attached is the connection that the stream comes over now, nil when there is
 	// none.
-	attached *attachment
-	// known says whether any message has come; the numbers below mean nothing
+	attached *incoming
+	// begun says whether any message has come; the numbers below mean nothing
 	// before.
-	known bool
+	begun bool
 	// received is the highest sequence number taken in.
 	received int64
 	// observed is the highest sequence number that the observation was handed. The
@@ -95,7 +95,7 @@ func (i *invocation) due() int64 {
 // begin sets the numbers for a stream that begins, or goes on behind a gap, with
 // the given sequence number. Called with mu held.
 func (i *invocation) begin(first int64) {
-	i.known = true
+	i.begun = true
 	before := first - 1
 	i.received, i.acknowledged = before, max(i.acknowledged, before)
 	i.observed.Store(before)

@@ -8,102 +8,102 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// pump sends the acknowledgements that are due: one for each message, in order, none
+// acknowledge sends the acknowledgements that are due: one for each message, in order, none
 // twice. Whoever may have made one due calls it; one caller at a time sends.
-func (a *attachment) pump() {
-	a.invocation.mu.Lock()
-	a.pumpLocked()
+func (in *incoming) acknowledge() {
+	in.invocation.mu.Lock()
+	in.acknowledgeLocked()
 }
 
-// pumpLocked is pump, called with invocation.mu held; it returns without.
-func (a *attachment) pumpLocked() {
-	i := a.invocation
-	a.startWaiting()
-	if a.sending {
+// acknowledgeLocked is acknowledge, called with invocation.mu held; it returns without.
+func (in *incoming) acknowledgeLocked() {
+	i := in.invocation
+	in.startWaiting()
+	if in.sending {
 		i.mu.Unlock()
 		return // the sender looks again before it leaves
 	}
-	a.sending = true
+	in.sending = true
 	for {
-		due := min(i.due(), a.received)
-		if due <= a.acknowledged {
+		due := min(i.due(), in.received)
+		if due <= in.acknowledged {
 			break
 		}
-		from := a.acknowledged + 1
+		from := in.acknowledged + 1
 		i.mu.Unlock()
 		for n := from; n <= due; n++ {
-			if err := a.stream.SendMsg(a.acknowledgements.next(n)); err != nil {
-				a.end(err)
+			if err := in.stream.SendMsg(in.responses.next(n)); err != nil {
+				in.end(err)
 				return // still sending: nothing more is to be sent
 			}
 		}
 		i.mu.Lock()
-		a.acknowledged = due
+		in.acknowledged = due
 		i.acknowledged = max(i.acknowledged, due)
-		a.sample.acknowledged(due, a.events)
+		in.sample.acknowledged(due, in.events)
 	}
-	a.sending = false
+	in.sending = false
 	var over Observation
 	if i.complete() {
 		over, i.observation = i.observation, nil
 	}
-	delivered := a.halfClosed && a.acknowledged == a.received
+	delivered := in.halfClosed && in.acknowledged == in.received
 	i.mu.Unlock()
 	if over != nil {
 		over.End(nil)
 	}
 	if delivered {
-		a.deliver.Do(func() { close(a.delivered) })
+		in.deliver.Do(func() { close(in.delivered) })
 	}
 }
 
 // startWaiting starts a goroutine for what must be durable, where there is any and
 // none runs. Called with invocation.mu held.
-func (a *attachment) startWaiting() {
-	if a.waiting || len(a.invocation.waits) == 0 || a.ctx.Err() != nil {
+func (in *incoming) startWaiting() {
+	if in.waiting || len(in.invocation.waits) == 0 || in.ctx.Err() != nil {
 		return
 	}
-	a.waiting = true
-	a.workers.Go(a.wait)
+	in.waiting = true
+	in.workers.Go(in.wait)
 }
 
 // wait waits for what must be durable, in order, until nothing is left to wait for.
-func (a *attachment) wait() {
-	i := a.invocation
+func (in *incoming) wait() {
+	i := in.invocation
 	for {
 		i.mu.Lock()
-		if len(i.waits) == 0 || a.ctx.Err() != nil {
-			a.waiting = false
+		if len(i.waits) == 0 || in.ctx.Err() != nil {
+			in.waiting = false
 			i.mu.Unlock()
 			return
 		}
 		next := i.waits[0]
 		i.mu.Unlock()
 
-		err := next.until(a.ctx)
-		var verdict *Verdict
-		if err != nil && !errors.As(err, &verdict) {
-			a.waitFailed(err)
+		err := next.until(in.ctx)
+		verdict, isVerdict := errors.AsType[*Verdict](err)
+		if err != nil && !isVerdict {
+			in.waitFailed(err)
 			return
 		}
 		i.mu.Lock()
 		i.waits = i.waits[1:]
-		if verdict != nil {
+		if isVerdict {
 			i.verdict = verdict.Err
 		}
 		i.mu.Unlock()
-		a.pump()
+		in.acknowledge()
 	}
 }
 
 // waitFailed ends the stream, so that Bazel sends again what is not acknowledged.
-func (a *attachment) waitFailed(err error) {
-	if a.ctx.Err() != nil {
+func (in *incoming) waitFailed(err error) {
+	if in.ctx.Err() != nil {
 		return // the next connection asks again
 	}
-	a.invocation.mu.Lock()
-	a.broken = err
-	a.invocation.mu.Unlock()
+	in.invocation.mu.Lock()
+	in.broken = err
+	in.invocation.mu.Unlock()
 	if _, ok := status.FromError(err); !ok {
 		code := codes.Unavailable
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -111,5 +111,5 @@ func (a *attachment) waitFailed(err error) {
 		}
 		err = status.Error(code, err.Error())
 	}
-	a.end(err)
+	in.end(err)
 }
