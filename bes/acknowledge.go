@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// acknowledge sends the acknowledgements that are due: one for each message, in order, none
-// twice. Whoever may have made one due calls it; one caller at a time sends.
+// acknowledge sends the acknowledgements that are due: one for each message, in order,
+// none twice. Whoever may have made one due calls it. One caller at a time sends.
 func (in *incoming) acknowledge() {
 	in.invocation.mu.Lock()
 	in.acknowledgeLocked()
@@ -57,8 +57,8 @@ func (in *incoming) acknowledgeLocked() {
 	}
 }
 
-// startWaiting starts a goroutine for what must be durable, where there is any and
-// none runs. Called with invocation.mu held.
+// startWaiting starts a goroutine that waits for what must be durable. It starts none
+// where one runs, or where there is nothing to wait for. Called with invocation.mu held.
 func (in *incoming) startWaiting() {
 	if in.waiting || len(in.invocation.waits) == 0 || in.ctx.Err() != nil {
 		return
@@ -96,10 +96,10 @@ func (in *incoming) wait() {
 	}
 }
 
-// waitFailed ends the stream, so that Bazel sends again what is not acknowledged.
+// waitFailed ends the stream. Bazel then sends again what is not acknowledged.
 func (in *incoming) waitFailed(err error) {
 	if in.ctx.Err() != nil {
-		return // the next connection asks again
+		return // the next incoming stream asks again
 	}
 	in.invocation.mu.Lock()
 	in.broken = err

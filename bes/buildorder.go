@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// buildOrder puts what one best-effort backend gets of one build in order: lifecycle
-// events one after the other, a stream after the lifecycle events that came before
-// it, and lifecycle events after the streams that they follow. A build's
-// invocations can run side by side.
+// buildOrder is the order in which one best-effort backend gets what belongs to one
+// build. Lifecycle events go one after the other. A stream goes after the lifecycle
+// events that came before it, and a lifecycle event after the streams that it follows.
+// Streams of different invocations go side by side.
 type buildOrder struct {
 	mu sync.Mutex
 	// lifecycle is closed when the last lifecycle event is dealt with. Nil before
@@ -16,8 +16,8 @@ type buildOrder struct {
 	lifecycle <-chan struct{}
 	// streams are those that are not done.
 	streams []orderedStream
-	// seen are the lifecycle events that came, so that one that Bazel sends again
-	// is not forwarded again.
+	// seen are the lifecycle events that came. What Bazel sends again is not forwarded
+	// again.
 	seen     map[lifecycleKey]struct{}
 	lastUsed time.Time
 }
@@ -53,8 +53,8 @@ func (s *Service) order(b *backend, build string) *buildOrder {
 	return o
 }
 
-// join puts a stream into its build's order. after is closed when it may begin, and
-// nil when it may at once.
+// join puts a stream into its build's order. It may begin once after is closed, or at
+// once where that is nil.
 func (s *Service) join(b *backend, k key, done <-chan struct{}) (after <-chan struct{}) {
 	o := s.order(b, k.build)
 	o.mu.Lock()
@@ -64,8 +64,8 @@ func (s *Service) join(b *backend, k key, done <-chan struct{}) (after <-chan st
 	return o.lifecycle
 }
 
-// follow puts a lifecycle event into the order. It returns what comes before it, and
-// is not ok for an event that came before.
+// follow puts a lifecycle event into the order, and returns what it must wait for. It is
+// not ok if the event came before.
 func (o *buildOrder) follow(k lifecycleKey, done <-chan struct{}) (before []<-chan struct{}, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

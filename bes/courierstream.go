@@ -12,9 +12,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errBehind is what a reconnection meets that would have to send what was let go.
+// errBehind ends the delivery where messages that would have to be sent again were
+// dropped.
 var errBehind = status.Error(codes.FailedPrecondition,
-	"its stream broke after unacknowledged messages had to be let go of to stay within the bytes that are kept")
+	"its stream broke, and the relay no longer has all messages that it did not acknowledge: they were more bytes than the relay keeps")
 
 // courierStream is one gRPC stream over which a courier delivers. Its reader takes the
 // backend's acknowledgements meanwhile.
@@ -87,7 +88,7 @@ func (s *courierStream) run() error {
 		case err := <-s.received:
 			return err
 		case <-expired:
-			s.giveUp(reasonTimeout, fmt.Errorf("it has not acknowledged everything within %v of the end", s.service.config.DeliverTimeout))
+			s.giveUp(reasonTimeout, fmt.Errorf("it did not acknowledge everything within %v after the last message", s.service.config.DeliverTimeout))
 			return nil
 		case <-s.ctx.Done():
 			return s.ctx.Err()
@@ -207,7 +208,7 @@ func (c *courier) receive(stream grpc.ClientStream) error {
 		}
 		c.mu.Unlock()
 		if !ok && sequence >= due {
-			return status.Errorf(codes.FailedPrecondition, "it acknowledged message %d where %d was due", sequence, due)
+			return status.Errorf(codes.FailedPrecondition, "it acknowledged message %d instead of message %d", sequence, due)
 		}
 		if last {
 			c.signal()

@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// incoming is one connection that an invocation's stream comes over: from
-// Bazel's call to its end. A reader takes messages in and forwards them; one
-// receiver for each required backend takes its acknowledgements; whoever makes an
+// incoming is one gRPC stream from Bazel. An invocation's messages come over one after
+// another of them, as Bazel tries again. A reader takes messages in and forwards them.
+// One receiver for each required backend takes its acknowledgements. Whoever makes an
 // acknowledgement due sends it.
 type incoming struct {
 	service *Service
@@ -28,8 +28,8 @@ type incoming struct {
 	required   []*requiredStream
 	events     *streamMetrics
 
-	// received and acknowledged are this connection's own: what came over it, and
-	// what was acknowledged over it. Guarded by invocation.mu.
+	// received and acknowledged are the last messages that came, and that were
+	// acknowledged, over this very stream. Guarded by invocation.mu.
 	received, acknowledged int64
 	halfClosed             bool
 	sending                bool
@@ -47,7 +47,7 @@ type incoming struct {
 	delivered chan struct{}
 	deliver   sync.Once
 	workers   sync.WaitGroup
-	// released is closed when no goroutine of the connection is left.
+	// released is closed when no goroutine of the stream is left.
 	released chan struct{}
 }
 
@@ -90,7 +90,7 @@ func (in *incoming) supervise(first <-chan struct{}) {
 	select {
 	case <-first:
 	case <-timer.C:
-		in.end(status.Errorf(codes.DeadlineExceeded, "no message came within %v of the stream's opening", in.service.config.FirstMessage))
+		in.end(status.Errorf(codes.DeadlineExceeded, "no message came within %v after the stream was opened", in.service.config.FirstMessage))
 	case <-in.done:
 	}
 	select {
@@ -103,8 +103,9 @@ func (in *incoming) supervise(first <-chan struct{}) {
 	<-in.done
 }
 
-// finish ends a stream of which everything is acknowledged: as the observation
-// says, else as the first required backend does that says anything but OK.
+// finish ends a stream of which everything is acknowledged. The observation decides how,
+// if it gave a verdict. Otherwise the first required backend does that ends its own
+// stream with anything but OK.
 func (in *incoming) finish() {
 	in.invocation.mu.Lock()
 	verdict := in.invocation.verdict
@@ -178,7 +179,7 @@ func (in *incoming) begin(m *frame) error {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	if msg.sequence < 1 {
-		return status.Errorf(codes.InvalidArgument, "sequence number %d: the first is 1", msg.sequence)
+		return status.Errorf(codes.InvalidArgument, "sequence number %d is not valid: the first message has number 1", msg.sequence)
 	}
 	in.streamID = append([]byte(nil), msg.streamID...)
 	in.responses.streamID = in.streamID
@@ -281,15 +282,15 @@ func (in *incoming) take(m *frame) error {
 	return nil
 }
 
-// inOrder says what is wrong with a message of this sequence number coming now.
+// inOrder returns an error where a message of this sequence number must not come now.
 // Called with invocation.mu held.
 func (in *incoming) inOrder(sequence int64) error {
 	i := in.invocation
 	if due := in.received + 1; sequence != due {
-		return status.Errorf(codes.InvalidArgument, "sequence number %d came where %d was due", sequence, due)
+		return status.Errorf(codes.InvalidArgument, "message %d came instead of message %d", sequence, due)
 	}
 	if i.last != 0 && sequence > i.last {
-		return status.Errorf(codes.InvalidArgument, "message %d came after the last one, %d", sequence, i.last)
+		return status.Errorf(codes.InvalidArgument, "message %d came after message %d, which was marked as the last", sequence, i.last)
 	}
 	return nil
 }
@@ -305,8 +306,8 @@ func (in *incoming) halfClose() {
 	in.acknowledge()
 }
 
-// backendDone ends the connection with OK where a required backend ended its stream
-// so before it had acknowledged everything: Bazel says what is wrong with that.
+// backendDone ends the stream with OK where a required backend did so before it had
+// acknowledged everything. Bazel then says what is wrong with that.
 func (in *incoming) backendDone(index int) {
 	i := in.invocation
 	i.mu.Lock()

@@ -9,8 +9,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// requiredStream carries one connection's messages to one required backend. Nothing
-// is kept: when it breaks the connection ends as it did, and Bazel sends again.
+// requiredStream carries one incoming stream's messages to one required backend. Nothing
+// is kept: when it breaks, the incoming stream ends in the same way, and Bazel sends
+// again.
 type requiredStream struct {
 	in      *incoming
 	index   int
@@ -24,8 +25,8 @@ type requiredStream struct {
 	finished chan struct{}
 }
 
-// errBackendEnded says that a backend's stream is over; its receiver ends the
-// connection.
+// errBackendEnded says that a backend's stream is over. Its receiver ends the incoming
+// stream.
 var errBackendEnded = errors.New("backend ended its stream")
 
 // openRequired opens a stream to each required backend.
@@ -106,7 +107,7 @@ func (r *requiredStream) receive() {
 			in.service.log.Warn().Str("backend", r.backend.Name).Int64("sequence", sequence).Msg("backend acknowledged a message again")
 		default:
 			in.end(status.Errorf(codes.FailedPrecondition,
-				"BES backend %s acknowledged message %d where %d was due", r.backend.Name, sequence, due))
+				"BES backend %s acknowledged message %d instead of message %d", r.backend.Name, sequence, due))
 		}
 	}
 }

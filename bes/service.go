@@ -46,7 +46,8 @@ type Service struct {
 	// replayBytes is what all couriers keep.
 	replayBytes atomic.Int64
 
-	// streams counts open connections, background every other goroutine.
+	// streams counts the incoming streams that are open, background every other
+	// goroutine.
 	streams    sync.WaitGroup
 	background sync.WaitGroup
 }
@@ -130,7 +131,7 @@ func ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// admit counts a connection in, unless there are too many or the service stops.
+// admit counts an incoming stream in, unless there are too many or the service stops.
 func (s *Service) admit(in *incoming) error {
 	if s.looped(in.ctx) {
 		return errLoop
@@ -142,7 +143,7 @@ func (s *Service) admit(in *incoming) error {
 	}
 	if len(s.open) >= s.config.MaxStreams {
 		s.metrics.refused.Inc()
-		return status.Errorf(codes.ResourceExhausted, "%d streams are open, which is as many as may be; try again", len(s.open))
+		return status.Errorf(codes.ResourceExhausted, "%d streams are open, and the relay takes no more; try again", len(s.open))
 	}
 	s.open[in] = struct{}{}
 	s.metrics.streams.Inc()
@@ -150,8 +151,8 @@ func (s *Service) admit(in *incoming) error {
 	return nil
 }
 
-// attach finds or makes the state of an invocation, and makes in its connection. One
-// that came before is ended first: Bazel has given up on it.
+// attach finds or makes the state of an invocation, and attaches the incoming stream to
+// it. An earlier one is ended first: Bazel has given up on it.
 func (s *Service) attach(in *incoming, k key) (*invocation, error) {
 	for {
 		s.mu.Lock()
@@ -172,14 +173,14 @@ func (s *Service) attach(in *incoming, k key) (*invocation, error) {
 			in.events = s.metrics.stream()
 			return i, nil
 		}
-		before.end(status.Error(codes.Aborted, "the client opened this stream anew"))
+		before.end(status.Error(codes.Aborted, "the client opened this stream again"))
 		if err := before.awaitRelease(in.ctx); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// takeoverTimeout is how long a connection may take to let go of its invocation.
+// takeoverTimeout is how long an incoming stream may take to let go of its invocation.
 const takeoverTimeout = 10 * time.Second
 
 func (in *incoming) awaitRelease(ctx context.Context) error {
@@ -189,13 +190,13 @@ func (in *incoming) awaitRelease(ctx context.Context) error {
 	case <-in.released:
 		return nil
 	case <-timer.C:
-		return status.Error(codes.Unavailable, "an earlier connection of this stream is still being closed; try again")
+		return status.Error(codes.Unavailable, "an earlier attempt at this stream is still being closed; try again")
 	case <-ctx.Done():
 		return status.FromContextError(ctx.Err()).Err()
 	}
 }
 
-// release lets go of a connection of which no goroutine is left.
+// release counts an incoming stream out, once no goroutine of it is left.
 func (s *Service) release(in *incoming) {
 	s.mu.Lock()
 	delete(s.open, in)

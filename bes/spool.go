@@ -13,10 +13,10 @@ import (
 	"sync/atomic"
 )
 
-// spool keeps on disk what best-effort backends are behind with, beyond what memory
-// may hold. Build events carry secrets: what is written is encrypted with a key that
-// is made at start and never leaves the process's memory, to files that have no name
-// any more once they are open.
+// spool keeps on disk the messages for best-effort backends that memory has no room for.
+// Build events carry secrets, so what is written is encrypted. The key is made at the
+// start and never leaves the process's memory. The files lose their names as soon as
+// they are open.
 type spool struct {
 	dir  string
 	max  int64
@@ -32,17 +32,17 @@ type spoolWork struct {
 	chunk   *chunk
 }
 
-// spoolQueue is how many chunks may wait for the disk. While it is full, memory holds
+// spoolQueue is how many chunks may wait for the disk. While as many wait, memory holds
 // what comes.
 const spoolQueue = 256
 
 func newSpool(dir string, limit int64) (*spool, error) {
 	probe, err := os.CreateTemp(dir, "drayage-spool-")
 	if err != nil {
-		return nil, fmt.Errorf("try spool directory: %w", err)
+		return nil, fmt.Errorf("write to the spool directory: %w", err)
 	}
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
-		return nil, fmt.Errorf("try spool directory: %w", err)
+		return nil, fmt.Errorf("write to the spool directory: %w", err)
 	}
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
@@ -200,7 +200,7 @@ func (c *courier) spooled(at *chunk, on extent) {
 	c.spooling -= size
 	if on.err != nil {
 		if !errors.Is(on.err, errSpoolFull) && !errors.Is(on.err, os.ErrClosed) {
-			c.service.log.Warn().Err(on.err).Str("backend", c.backend.Name).Msg("what a backend is behind with cannot be spooled")
+			c.service.log.Warn().Err(on.err).Str("backend", c.backend.Name).Msg("messages for a backend cannot be written to the spool; they stay in memory")
 		}
 		return
 	}
