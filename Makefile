@@ -12,8 +12,10 @@ BIN := $(CURDIR)/.cache/bin
 DEMO_TOOLS := bazel bazel-remote registry
 TEST_TOOLS := $(DEMO_TOOLS) docker-registry postgresql buf buildifier containerd debian-base umoci bzip2 lz4 python3 xz zip zstd
 
-# Packages whose tests start servers and Bazel: one after another, with time.
+# Packages whose tests start servers and Bazel. Bazel needs a core while it starts and
+# waits for most of the rest: four tests at a time keep two cores busy, in 4 GiB.
 E2E := ./e2e/...
+E2E_TEST = go test -json -timeout 60m -p 1 -parallel 4 $(GOTEST) $(E2E) | $(TIMES)
 UNIT = $$(go list ./... | grep -v '/e2e')
 
 # Where the store's tests find PostgreSQL's programs.
@@ -21,6 +23,9 @@ PG_BIN = $$(dirname $$(readlink -f $(BIN)/initdb))
 
 # Flags for `go test`, as in `make test-unit GOTEST='-race -count=1'`.
 GOTEST ?=
+
+# Prints what `go test` prints, and what each test took.
+TIMES = go run ./e2e/times $(filter -v,$(GOTEST))
 
 .PHONY: help
 help: ## list the targets
@@ -38,12 +43,12 @@ test: ## everything that a change must pass: vet, Starlark style, unit and end-t
 	go vet ./...
 	@$(MAKE) test-unit
 	@$(MAKE) race
-	go test -timeout 60m -p 1 $(GOTEST) $(E2E)
+	$(E2E_TEST)
 
 .PHONY: test-unit
 test-unit: ## the tests without Bazel
 	@$(SETUP) postgresql
-	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 15m $(GOTEST) $(UNIT)
+	DRAYAGE_PG_BIN=$(PG_BIN) go test -json -timeout 15m $(GOTEST) $(UNIT) | $(TIMES)
 
 # Two images that share a layer, a thousand times. The race detector needs a C
 # compiler.
@@ -55,7 +60,7 @@ race: ## the haul's shared layers under the race detector
 .PHONY: e2e
 e2e: ## the end-to-end tests alone: real Bazel, cache and registries
 	@$(SETUP) $(TEST_TOOLS)
-	go test -timeout 60m -p 1 $(GOTEST) $(E2E)
+	$(E2E_TEST)
 
 .PHONY: soak
 soak: ## kill the daemon, and the store's owner, a hundred times on each database; push through a registry that fails
@@ -63,6 +68,7 @@ soak: ## kill the daemon, and the store's owner, a hundred times on each databas
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 60m -run Kill ./internal/store -kills 100
 	go test -timeout 120m -run TestKills ./e2e -v -kills 100
 	go test -timeout 120m -run TestSoak ./e2e -v -soak 300
+	go test -timeout 60m -run TestWhatTheCache ./e2e -v -exhaustive
 
 .PHONY: lint
 lint: ## golangci-lint, and buildifier over the Starlark files

@@ -13,6 +13,7 @@ import (
 // The daemon's own registry has its layers in the cache: pushing to it sends
 // manifests and configs alone.
 func TestAnImageIsPulledFromARegistryInFrontOfTheCache(t *testing.T) {
+	t.Parallel()
 	cache, address := rig.StartBazelRemote(t), rig.FreeAddress(t)
 	folder := filepath.Join(rig.TempDir(t), "images")
 	daemon := rig.StartDrayaged(t, rig.DaemonConfig{CAS: cache.GRPC, More: map[string]any{

@@ -78,6 +78,7 @@ multi_push(
 
 // Whichever of the two is pushed first, the tag ends up at the image of the same.
 func TestTwoTargetsOfOneBuildThatWantOneTagForTwoImages(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.push(t, "//:push_prod") // so that the tool is there, which takes Bazel a while
 	for _, held := range []string{"second", "first"} {

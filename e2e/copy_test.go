@@ -15,6 +15,7 @@ import (
 // From staging to production: by digest, with what refers to the image, between
 // registries of two ages and within one.
 func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
+	t.Parallel()
 	cache, staging, production := rig.StartBazelRemote(t), rig.StartRegistry(t), rig.StartOldRegistry(t)
 	spec := faultyImage(t, cache, staging.Host, "staging/app", "candidate", faultyNoise(1, 12<<20), faultyNoise(2, 1000))
 	for i, artifact := range []string{"application/spdx+json", "application/x.signature"} {
@@ -55,6 +56,7 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 
 // The daemon copies for operators, and its ledger says what it did.
 func TestTheDaemonCopiesAndKeepsARecord(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	pushed := wantPushed(t, s.push(t, "//:push_prod"), "//:push_prod")
 	out, err := s.drayage(t, "copy", reference(pushed), s.registry.Host+"/release/server:v1", s.registry.Host+"/release/mirror", "--tag", "stable", "--by-daemon")

@@ -12,6 +12,7 @@ import (
 )
 
 func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
+	t.Parallel()
 	root := rig.Root(t)
 	pages := []string{"README.md", "CHANGELOG.md"}
 	err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {

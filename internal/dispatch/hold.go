@@ -90,10 +90,13 @@ func (s *observation) hold(durable func(context.Context) error) func(context.Con
 	}
 }
 
-// failed are the targets whose pushes did not end well.
+// failed are the targets whose pushes ended badly.
 func (s *observation) failed(ctx context.Context) ([]string, error) {
 	var targets []string
-	for _, outcome := range []ledger.Outcome{ledger.Failed, ledger.Denied, ledger.Cancelled} {
+	for _, outcome := range ledger.Outcomes() {
+		if !outcome.Bad() {
+			continue
+		}
 		entries, err := s.holds.Pushes.Entries(ctx, ledger.Query{Invocation: s.stream.InvocationID, Outcome: outcome, Limit: ledger.MaxLimit})
 		if err != nil {
 			return nil, err

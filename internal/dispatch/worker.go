@@ -27,8 +27,8 @@ type SpecReader interface {
 // Hauler carries one image from the remote cache to a registry.
 type Hauler interface {
 	Haul(ctx context.Context, request haul.Request) (haul.Result, error)
-	// Moved is when something last moved between us and a registry.
-	Moved(registry string) time.Time
+	// LastProgress is when things last went on with a registry.
+	LastProgress(registry string) time.Time
 }
 
 // Invocations is where a [Worker] looks up what the stream said of its
@@ -88,7 +88,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		tags:        options.Tags,
 		blobs:       options.Blobs,
 		policy:      options.Policy,
-		lanes:       newLanes(options.Workers, options.Hauler.Moved),
+		lanes:       newLanes(options.Workers, options.Hauler.LastProgress),
 		cache:       options.Cache,
 		version:     options.Version,
 		now:         options.Now,

@@ -82,7 +82,7 @@ func (w *world) Admit(push admission.Push) (admission.Terms, error) {
 	return w.terms, w.denied
 }
 
-func (w *world) Moved(string) time.Time { return time.Time{} }
+func (w *world) LastProgress(string) time.Time { return time.Time{} }
 
 func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, error) {
 	w.request = request

@@ -104,9 +104,11 @@ func New(opts Options) (*Hauler, error) {
 	}, nil
 }
 
-// Moved is when something last moved between the hauler and a registry: bytes of an
-// upload, or an answer that was not one of distress. It is zero where nothing has.
-func (h *Hauler) Moved(registry string) time.Time { return h.opts.Registries.Moved(registry) }
+// LastProgress is when things last went on with a registry: it took bytes of an upload, or
+// gave an answer that was not one of distress. It is zero where they never did.
+func (h *Hauler) LastProgress(registry string) time.Time {
+	return h.opts.Registries.LastProgress(registry)
+}
 
 // Request is one image to one repository.
 type Request struct {

@@ -33,11 +33,11 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		method: http.MethodGet,
 		url:    r.blobURL(digest),
 		header: http.Header{},
-		scopes: []string{"repository:" + r.name + ":pull"},
+		scopes: pullScopes(r.name),
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusMovedPermanently, http.StatusFound,
 			http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect},
-		lane:   large,
-		stored: true,
+		requestSize: large,
+		stored:      true,
 	}
 	if offset > 0 {
 		c.header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
@@ -67,10 +67,10 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 
 // follow asks a registry's storage, without the registry's credentials.
 func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.Response, error) {
-	if next.Scheme != "https" && !r.host.reach.plain {
+	if next.Scheme != "https" && !r.host.endpoint.plain {
 		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
-	if !r.host.reach.plain && !loopback.Is(r.host.name.RegistryStr()) && loopback.Is(next.Hostname()) {
+	if !r.host.endpoint.plain && !loopback.Is(r.host.name.RegistryStr()) && loopback.Is(next.Hostname()) {
 		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil)
@@ -88,7 +88,7 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 	}
 	if isPage(resp) {
 		resp.Body.Close()
-		return nil, &Error{Op: c.op, Registry: next.Host, Err: strangeError("an HTML page came in the place of the blob")}
+		return nil, &Error{Op: c.op, Registry: next.Host, Err: foreignAnswerError("an HTML page came in the place of the blob")}
 	}
 	return resp, nil
 }

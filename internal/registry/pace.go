@@ -2,15 +2,15 @@ package registry
 
 import "time"
 
-// lane keeps requests of one kind from waiting behind those of another.
-type lane int
+// requestSize keeps small requests from waiting behind large ones.
+type requestSize int
 
 const (
 	// small is for requests that take a moment: lookups, manifests, small blobs.
-	small lane = iota
+	small requestSize = iota
 	// large is for uploads of layers.
 	large
-	lanes
+	requestSizes
 )
 
 const (

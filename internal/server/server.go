@@ -22,6 +22,7 @@ import (
 	"github.com/drayage/drayage/bes/bep"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/casregistry"
+	"github.com/drayage/drayage/internal/credentials"
 	"github.com/drayage/drayage/internal/credhelper"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
@@ -212,7 +213,7 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	}
 	var helper []authn.Keychain
 	if path := d.config.RegistryCredentialHelper; path != "" {
-		helper = append(helper, credhelper.Keychain{Helper: credhelper.New(path, nil)})
+		helper = append(helper, credentials.NewBazelHelper(path))
 	}
 	registries := registry.New(registry.Options{
 		Keychain: keychain.New(helper...),
