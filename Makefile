@@ -115,6 +115,10 @@ bench-layer: ## image layers: MB/s against tar and a compressor
 	@$(SETUP) pigz zstd
 	PATH="$(BIN):$$PATH" go run ./internal/layer/bench
 
+.PHONY: changelog
+changelog: ## gather the fragments of docs/changes into CHANGELOG.md as a release: VERSION=0.2.0
+	go run ./deploy/changelog -version "$(VERSION)"
+
 .PHONY: release
 release: ## the tool for each platform, the lock with its hashes, and the module's archive, into dist
 	go run ./deploy/release -out dist

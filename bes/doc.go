@@ -38,4 +38,7 @@
 // are not sent it again, and the observer does not see it twice. A stream that begins
 // in its middle with nothing known of it (because the relay was restarted) is taken
 // as it comes; [Stream.FirstSequence] says so.
+//
+// See docs/decisions/0001-push-from-the-build-event-stream.md and
+// docs/decisions/0004-best-effort-backends.md.
 package bes

@@ -39,12 +39,8 @@
 // [Store.Prove] shows that something was there. A row's leaf is its body, byte
 // for byte; the columns beside it are copies.
 //
-// # Queries
-//
-// The statements are written by hand over the small conn interface, and not
-// generated from one query file by sqlc. Its two generated packages would take
-// two kinds of transactions and have two sets of types, so that each query would
-// need an adapter for each database, where one function that renumbers
-// placeholders does for all; and the ledger's query has to be put together from
-// the fields that are asked for, or the databases do not use its indexes.
+// See docs/decisions/0005-river-runs-the-jobs.md,
+// docs/decisions/0006-sqlite-and-postgresql.md,
+// docs/decisions/0009-who-gets-a-tag.md and
+// docs/decisions/0012-the-ledger-is-a-merkle-log.md.
 package store
