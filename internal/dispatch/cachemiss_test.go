@@ -155,7 +155,7 @@ func TestAMissingPushSpecIsExplainedByItsFile(t *testing.T) {
 			if err != nil || got.ErrorClass != "evicted" {
 				t.Fatalf("entry is %+v, error %v", got, err)
 			}
-			want := "push //app:push: read the push spec: the remote cache does not have sha256:" + digest + " (7 bytes). " + row.want
+			want := "push //app:push: read the push spec: the remote cache does not have sha256:" + digest + " (7 B). " + row.want
 			if diff := cmp.Diff(want, got.Error); diff != "" {
 				t.Error(diff)
 			}
