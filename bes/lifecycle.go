@@ -56,13 +56,20 @@ func (s *Service) lifecycle(ctx context.Context, m *frame) error {
 		if err == nil {
 			continue
 		}
-		if status.Code(err) == codes.DeadlineExceeded && ctx.Err() != nil {
+		if status.Code(err) == codes.DeadlineExceeded && expired(ctx) {
 			return status.Errorf(codes.Unavailable, "BES backend %s did not answer a lifecycle event within %v",
 				s.required[n].Name, s.config.LifecycleTimeout)
 		}
 		return err
 	}
 	return nil
+}
+
+// expired tells whether the time of a call is up. gRPC goes by the clock, and may end the
+// call a moment before its context ends.
+func expired(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // lifecycle makes one lifecycle call.

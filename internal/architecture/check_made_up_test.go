@@ -52,7 +52,15 @@ func imports(name string, paths ...string) string {
 // problemsOf writes a module and tells what is against the page in it.
 func problemsOf(t *testing.T, files map[string]string, text string) []string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := write(t, files)
+	p, problems := parsePage(text)
+	return append(problems, check(load(t, dir), p)...)
+}
+
+// write writes files below a new folder.
+func write(t *testing.T, files map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	for name, text := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -62,8 +70,7 @@ func problemsOf(t *testing.T, files map[string]string, text string) []string {
 			t.Fatal(err)
 		}
 	}
-	p, problems := parsePage(text)
-	return append(problems, check(load(t, dir), p)...)
+	return dir
 }
 
 func TestAModuleThatIsAsItsPageSaysHasNoProblems(t *testing.T) {

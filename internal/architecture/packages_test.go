@@ -33,9 +33,17 @@ type goPackage struct {
 	ImportPath string
 	Dir        string
 	Standard   bool
+	Imports    []string
 	GoFiles    []string
 	CgoFiles   []string
-	Imports    []string
+	// What is compiled for tests alone, and what is for other systems.
+	TestGoFiles    []string
+	TestImports    []string
+	XTestGoFiles   []string
+	XTestImports   []string
+	IgnoredGoFiles []string
+	// Export is the file that tells a compiler what is in the package.
+	Export string
 }
 
 // load lists the module in dir.
@@ -44,16 +52,26 @@ func load(t *testing.T, dir string) module {
 	path := strings.TrimSpace(string(run(t, dir, "go", "list", "-m")))
 	m := module{path: path, dir: dir, packages: map[string]goPackage{}}
 	lookAt(t, dir)
-	list := run(t, dir, "go", "list", "-deps", "-json=ImportPath,Dir,Standard,GoFiles,CgoFiles,Imports", "./...")
-	decoder := jsontext.NewDecoder(bytes.NewReader(list))
+	for _, p := range list(t, dir, "-deps", "./...") {
+		m.packages[p.ImportPath] = p
+	}
+	return m
+}
+
+// list is what `go list` says.
+func list(t *testing.T, dir string, args ...string) []goPackage {
+	t.Helper()
+	const fields = "-json=ImportPath,Dir,Standard,Imports,GoFiles,CgoFiles,TestGoFiles,TestImports,XTestGoFiles,XTestImports,IgnoredGoFiles,Export"
+	decoder := jsontext.NewDecoder(bytes.NewReader(run(t, dir, "go", append([]string{"list", fields}, args...)...)))
+	var packages []goPackage
 	for {
 		var p goPackage
 		if err := json.UnmarshalDecode(decoder, &p); errors.Is(err, io.EOF) {
-			return m
+			return packages
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		m.packages[p.ImportPath] = p
+		packages = append(packages, p)
 	}
 }
 

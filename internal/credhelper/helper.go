@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// DefaultLife is how long an answer is used that does not tell when it
+	// defaultLife is how long an answer is used that does not tell when it
 	// expires. It is Bazel's --credential_helper_cache_duration.
-	DefaultLife = 30 * time.Minute
+	defaultLife = 30 * time.Minute
 
 	// timeout is how long a helper may take.
 	timeout = 10 * time.Second
@@ -87,7 +87,7 @@ func (h *Helper) Headers(ctx context.Context, uri string) (map[string][]string, 
 			return answer{}, err
 		}
 		if got.expires.IsZero() {
-			got.expires = asked.Add(DefaultLife)
+			got.expires = asked.Add(defaultLife)
 		}
 		h.remember(uri, got)
 		return got, nil

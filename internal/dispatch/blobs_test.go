@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/drayage/drayage/internal/admission"
+	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/pushspec"
 )
@@ -49,10 +51,10 @@ func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
 	if _, err := w.work(t, 1); err != nil {
 		t.Fatal(err)
 	}
-	if len(w.claimed) != 1 || w.claimed[0] != layer || w.busy != 0 {
-		t.Errorf("claimed %q, with %d refusals left; want the layer alone, until it is granted", w.claimed, w.busy)
+	if want := (dispatch.BlobClaim{Registry: "ghcr.io", Digests: []string{layer}}); !reflect.DeepEqual(w.claimed, want) || w.busy != 0 {
+		t.Errorf("claimed %q, with %d refusals left; want %q, until it is granted", w.claimed, w.busy, want)
 	}
-	if from := w.request.MountFrom[layer]; from != "acme/base" {
+	if from := w.blobs.Elsewhere[layer]; from != "acme/base" {
 		t.Errorf("the layer can be mounted from %q, want the other daemon's repository", from)
 	}
 	// What another daemon did is no leave to read there.
@@ -75,13 +77,13 @@ func TestBlobsThatDidNotArriveAreAnybodysAgain(t *testing.T) {
 	}
 }
 
-func TestALayerThatIsNotToBeDistributedIsNeitherClaimedNorAskedThePolicyFor(t *testing.T) {
+func TestThePolicyIsNotAskedForALayerThatIsNotToBeDistributed(t *testing.T) {
 	w, _ := layeredOf(t, types.OCIRestrictedLayer, func(string) pushspec.Source { return pushspec.Source{Repository: "mcr.example/windows"} })
 	if _, err := w.work(t, 1); err != nil {
 		t.Fatal(err)
 	}
-	if len(w.claimed) != 0 || len(w.push.Sources) != 0 {
-		t.Errorf("claimed were %v, and the policy was asked for %v", w.claimed, w.push.Sources)
+	if len(w.push.Sources) != 0 {
+		t.Errorf("the policy was asked for %v", w.push.Sources)
 	}
 }
 
@@ -115,16 +117,22 @@ func TestOneDaemonAtATimeWritesAnIndexOfReferrers(t *testing.T) {
 		for _, busy := range []int{3, 1 << 30} {
 			w.busy, w.released = busy, nil
 			began := time.Now()
-			unlock, err := w.request.LockReferrers(t.Context(), "acme/app", subject)
+			claim, err := w.request.Claims.ClaimReferrers(t.Context(), subject)
 			if err != nil {
 				t.Fatal(err)
 			}
-			unlock()
-			if busy == 3 && (len(w.claimed) != 1 || !strings.Contains(w.claimed[0], "acme/app@"+subject.String()) || w.released == nil || *w.released != "") {
-				t.Errorf("claimed %q, released %v", w.claimed, w.released)
-			}
 			if waited := time.Since(began); waited > 25*time.Second {
 				t.Errorf("another daemon was waited for for %s", waited)
+			}
+			if granted := claim.Release != nil; granted != (busy == 3) {
+				t.Errorf("after %d refusals the index is granted: %t", busy, granted)
+			}
+			if busy != 3 {
+				continue
+			}
+			claim.Release(true)
+			if digests := w.claimed.Digests; len(digests) != 1 || !strings.Contains(digests[0], "acme/app@"+subject.String()) || w.released == nil || *w.released != "" {
+				t.Errorf("claimed %q, released %v", w.claimed, w.released)
 			}
 		}
 	})

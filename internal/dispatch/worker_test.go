@@ -48,9 +48,11 @@ type world struct {
 	// busy is how often another daemon is at the blobs, elsewhere where they went.
 	busy      int
 	elsewhere map[string]string
-	claimed   []string
+	claimed   dispatch.BlobClaim
 	released  *string
-	created   time.Time // the job
+	// blobs is the haul's claim of its blobs.
+	blobs   haul.Claim
+	created time.Time // the job
 	// push is what the policy was asked, denied what it says.
 	push   admission.Push
 	denied error
@@ -58,16 +60,16 @@ type world struct {
 	terms  admission.Terms
 }
 
-func (w *world) ClaimBlobs(_ context.Context, _ string, digests []string) (store.BlobGrant, error) {
-	w.claimed = digests
+func (w *world) ClaimBlobs(_ context.Context, _ store.Attempt, claim dispatch.BlobClaim) (dispatch.BlobGrant, error) {
+	w.claimed = claim
 	if w.busy > 0 {
 		w.busy--
-		return store.BlobGrant{Busy: true}, nil
+		return dispatch.BlobGrant{}, &store.PostponeError{}
 	}
-	return store.BlobGrant{Elsewhere: w.elsewhere}, nil
+	return dispatch.BlobGrant{Elsewhere: w.elsewhere}, nil
 }
 
-func (w *world) ReleaseBlobs(_ context.Context, _, repository string, _ []string) error {
+func (w *world) ReleaseBlobs(_ context.Context, _ store.Attempt, _ dispatch.BlobClaim, repository string) error {
 	w.released = &repository
 	return nil
 }
@@ -86,8 +88,15 @@ func (w *world) LastProgress(string) time.Time { return time.Time{} }
 
 func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, error) {
 	w.request = request
+	var err error
+	if w.blobs, err = request.Claims.ClaimBlobs(ctx, request.Spec.Blobs[1:]); err != nil {
+		return haul.Result{}, err
+	}
+	if w.blobs.Release != nil {
+		defer func() { w.blobs.Release(w.haulErr == nil) }()
+	}
 	if w.haulErr == nil {
-		if _, _, err := request.ClaimTags(ctx, request.Tags); err != nil {
+		if _, err := request.Claims.ClaimTags(ctx, request.Tags); err != nil {
 			return haul.Result{}, err
 		}
 	}
@@ -195,7 +204,7 @@ func TestOutcomeSaysWhatHappenedToWhatAndWhy(t *testing.T) {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}
 	request := haul.Request{Repository: "acme/app", Tags: []string{"latest", "git-6a14a96"}, Instance: "main", Invocation: "invocation"}
-	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "MayMount", "LockReferrers", "Waits", "Spec", "ClaimTags")); diff != "" {
+	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "Spec", "Claims", "MayMount", "Waits")); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 }
@@ -216,7 +225,7 @@ func TestTagOfANewerBuildIsLeftAloneAndTheRowSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Outcome != ledger.Superseded || !strings.Contains(got.Error, "tag latest is left at sha256:new, which the newer invocation later has pushed") {
+	if got.Outcome != ledger.Superseded || !strings.Contains(got.Error, "tag latest still points to sha256:new, which the newer invocation later has pushed") {
 		t.Errorf("entry is %s: %s", got.Outcome, got.Error)
 	}
 	if diff := cmp.Diff([]ledger.Tag{{Name: "v1"}}, got.Tags); diff != "" {
@@ -232,8 +241,8 @@ func TestATagThatAnotherTargetOfTheBuildHasIsAFailureThatNamesBoth(t *testing.T)
 		t.Fatal(err)
 	}
 	want := "push //app:push to ghcr.io/acme/app: tag latest: //app:first of the same build wants it for another image, sha256:other; " +
-		"it is at that image, and no tag of this target was written. Of several targets the one has a tag whose label comes first: " +
-		"give each a tag or a repository of its own, or build one of them"
+		"it points to that image, and no tag of this target was written. The target whose label sorts first gets the tag: " +
+		"give each target a tag or a repository of its own, or build only one of them"
 	if got.Outcome != ledger.Failed || got.ErrorClass != "conflict" || got.Error != want {
 		t.Errorf("entry is %s, %s:\n%s\nwant\n%s", got.Outcome, got.ErrorClass, got.Error, want)
 	}
@@ -253,7 +262,7 @@ func TestATagThatIsTakenFromAnotherTargetOfTheBuildIsAFailureToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "tag latest: //z:last of the same build wants it for another image, sha256:other; it was at that image, and is at this target's now, " + root
+	want := "tag latest: //z:last of the same build wants it for another image, sha256:other; it pointed to that image, and points to this target's now, " + root
 	if got.Outcome != ledger.Failed || got.ErrorClass != "conflict" || !strings.Contains(got.Error, want) {
 		t.Errorf("entry is %s, %s: %s", got.Outcome, got.ErrorClass, got.Error)
 	}

@@ -52,32 +52,32 @@ func (c *content) openRegistry(ctx context.Context, from string, offset int64) (
 	if err != nil {
 		return nil, &Error{Class: Malformed, Text: fmt.Sprintf("push spec: source %q: %v", from, err), Err: err, Source: true}
 	}
-	failed := func(err error) error { return &baseError{from, c.job.req.Copied, err} }
-	r, err := c.job.hauler.opts.Registries.Repository(repo.RegistryStr(), repo.RepositoryStr(),
-		registry.Caller{Invocation: c.job.req.Invocation})
+	failed := func(err error) error { return &baseError{from, c.shipment.req.Copied, err} }
+	r, err := c.shipment.hauler.opts.Registries.Repository(repo.RegistryStr(), repo.RepositoryStr(),
+		registry.Caller{Invocation: c.shipment.req.Invocation})
 	if err != nil {
 		return nil, failed(err)
 	}
 	over := func(bool) {}
-	if c.job.req.Waits != nil && r.Registry() != c.job.to.Registry() {
-		over = c.job.req.Waits(r.Registry())
+	if c.shipment.req.Waits != nil && r.Registry() != c.shipment.to.Registry() {
+		over = c.shipment.req.Waits(r.Registry())
 	}
 	body, err := r.ReadBlob(ctx, c.blob.Digest, offset)
 	over(err == nil)
 	if err != nil {
 		return nil, failed(err)
 	}
-	return &baseBody{body, failed, c.job.hauler.opts.Streamed}, nil
+	return &baseBody{body, failed, c.shipment.hauler.opts.Streamed}, nil
 }
 
 // sameRegistry is the repository of a source that is in the destination's
 // registry.
-func (j *job) sameRegistry(source pushspec.Source) (string, bool) {
+func (s *shipment) sameRegistry(source pushspec.Source) (string, bool) {
 	if source.Repository == "" {
 		return "", false
 	}
 	repo, err := name.NewRepository(source.Repository, name.StrictValidation)
-	if err != nil || repo.RegistryStr() != j.to.Registry() {
+	if err != nil || repo.RegistryStr() != s.to.Registry() {
 		return "", false
 	}
 	return repo.RepositoryStr(), true

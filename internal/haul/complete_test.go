@@ -1,7 +1,6 @@
 package haul_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -448,10 +447,10 @@ func TestDaemonsThatShareALockLoseNoReferrer(t *testing.T) {
 	server, fake := castest.Start(t), registrytest.Start(t, registrytest.Rules{})
 	client := server.Dial(t, cas.Options{})
 	var daemons sync.Mutex
-	lock := func(context.Context, string, v1.Hash) (func(), error) {
+	lock := claims{referrers: func(v1.Hash) (haul.Claim, error) {
 		daemons.Lock()
-		return daemons.Unlock, nil
-	}
+		return haul.Claim{Release: func(bool) { daemons.Unlock() }}, nil
+	}}
 	var hauls sync.WaitGroup
 	var specs []*pushspec.Spec
 	for i := range 20 {
@@ -461,7 +460,7 @@ func TestDaemonsThatShareALockLoseNoReferrer(t *testing.T) {
 		h := impatient(t, client, registry.Options{})
 		hauls.Go(func() {
 			r := request(spec)
-			r.LockReferrers = lock
+			r.Claims = lock
 			if _, err := h.Haul(t.Context(), r); err != nil {
 				t.Error(err)
 			}

@@ -62,8 +62,8 @@ func what(role string, digest v1.Hash, size int64) string {
 }
 
 // what names a blob for people: "layer sha256:… (12 MiB) of //app:layer".
-func (j *job) what(blob pushspec.Blob) string {
-	text := what(j.role(blob), blob.Digest, blob.Size)
+func (s *shipment) what(blob pushspec.Blob) string {
+	text := what(s.role(blob), blob.Digest, blob.Size)
 	if target := blob.Target(); target != "" {
 		text += " of " + target
 	}
@@ -167,4 +167,25 @@ func (e *Error) judge(err error) {
 	case !answer.Passing():
 		e.Class = Rejected
 	}
+}
+
+// isUnknown tells whether a registry refused a manifest because it lacks what it
+// refers to.
+func isUnknown(err error) bool {
+	_, answer := destinationError(err)
+	return answer != nil && answer.Unknown()
+}
+
+// destinationError is what the destination's registry answered, or nil where an error is
+// about something else.
+func destinationError(err error) (*Error, *registry.Error) {
+	failed, ok := errors.AsType[*Error](err)
+	if !ok || failed.Source {
+		return nil, nil
+	}
+	answer, ok := errors.AsType[*registry.Error](failed)
+	if !ok {
+		return nil, nil
+	}
+	return failed, answer
 }

@@ -75,9 +75,9 @@ const fallbackReads = 3
 
 // readFallback reads the index of a subject's referrers. One that is not there is
 // empty.
-func (j *job) readFallback(ctx context.Context, subject v1.Hash) (*fallback, error) {
+func (s *shipment) readFallback(ctx context.Context, subject v1.Hash) (*fallback, error) {
 	for read := 1; ; read++ {
-		data, mediaType, found, err := j.to.Manifest(ctx, fallbackTag(subject), maxFallback)
+		data, mediaType, found, err := s.to.Manifest(ctx, fallbackTag(subject), maxFallback)
 		if err != nil {
 			return nil, failure(ctx, "referrers of "+subject.String(), err)
 		}
@@ -92,7 +92,7 @@ func (j *job) readFallback(ctx context.Context, subject v1.Hash) (*fallback, err
 			return nil, &Error{Class: Rejected, Err: err, Text: fmt.Sprintf(
 				"referrers of %s: tag %s, under which registries without a list of referrers have an index of them, holds something else: %v; remove that tag", subject, fallbackTag(subject), err)}
 		}
-		if err := j.hauler.opts.Wait(ctx, time.Second); err != nil {
+		if err := s.hauler.opts.Wait(ctx, time.Second); err != nil {
 			return nil, failure(ctx, "referrers of "+subject.String(), err)
 		}
 	}
@@ -122,7 +122,7 @@ func (f *fallback) decode(data []byte, mediaType string) error {
 
 // gone are the entries of others that the repository has no longer: with them in it
 // some registries refuse the index.
-func (j *job) gone(ctx context.Context, index *fallback, ours []*part) (map[string]bool, error) {
+func (s *shipment) gone(ctx context.Context, index *fallback, ours []*part) (map[string]bool, error) {
 	gone := map[string]bool{}
 	for _, digest := range index.digests {
 		if slices.ContainsFunc(ours, func(p *part) bool { return p.Digest.String() == digest }) {
@@ -132,7 +132,7 @@ func (j *job) gone(ctx context.Context, index *fallback, ours []*part) (map[stri
 			gone[digest] = true
 			continue
 		}
-		_, found, err := j.to.Head(ctx, digest)
+		_, found, err := s.to.Head(ctx, digest)
 		if err != nil {
 			return nil, failure(ctx, "referrer "+digest, err)
 		}
@@ -144,13 +144,13 @@ func (j *job) gone(ctx context.Context, index *fallback, ours []*part) (map[stri
 }
 
 // writeFallback writes the index of a subject's referrers.
-func (j *job) writeFallback(ctx context.Context, subject v1.Hash, index *fallback, ours []*part) error {
+func (s *shipment) writeFallback(ctx context.Context, subject v1.Hash, index *fallback, ours []*part) error {
 	for pruned := false; ; pruned = true {
 		data, err := index.encode()
 		if err != nil {
 			return err
 		}
-		_, err = j.to.PutManifest(ctx, fallbackTag(subject), string(types.OCIImageIndex), data)
+		_, err = s.to.PutManifest(ctx, fallbackTag(subject), string(types.OCIImageIndex), data)
 		if err == nil {
 			return nil
 		}
@@ -158,7 +158,7 @@ func (j *job) writeFallback(ctx context.Context, subject v1.Hash, index *fallbac
 		if pruned || !isUnknown(err) {
 			return immutable(err, subject)
 		}
-		gone, lookup := j.gone(ctx, index, ours)
+		gone, lookup := s.gone(ctx, index, ours)
 		if lookup != nil {
 			return lookup
 		}

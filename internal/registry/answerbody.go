@@ -59,7 +59,3 @@ func (b *answerBody) Close() error {
 	b.cancel(nil)
 	return err
 }
-
-// answerTotal is how long an answer may take that is not a blob, beyond its headers: a
-// server that sends a byte now and then makes progress, and no end.
-func (o Options) answerTotal() time.Duration { return 2 * o.IdleTimeout }

@@ -33,7 +33,7 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		method: http.MethodGet,
 		url:    r.blobURL(digest),
 		header: http.Header{},
-		scopes: []string{"repository:" + r.name + ":pull"},
+		scopes: pullScopes(r.name),
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusMovedPermanently, http.StatusFound,
 			http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect},
 		requestSize: large,
@@ -67,10 +67,10 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 
 // follow asks a registry's storage, without the registry's credentials.
 func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.Response, error) {
-	if next.Scheme != "https" && !r.host.reach.plain {
+	if next.Scheme != "https" && !r.host.endpoint.plain {
 		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
-	if !r.host.reach.plain && !loopback.Is(r.host.name.RegistryStr()) && loopback.Is(next.Hostname()) {
+	if !r.host.endpoint.plain && !loopback.Is(r.host.name.RegistryStr()) && loopback.Is(next.Hostname()) {
 		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil)

@@ -67,3 +67,6 @@ type try struct {
 	body    *watchedBody
 	request *http.Request
 }
+
+// optionalTries is how often a request is made that a registry can do without.
+const optionalTries = 2

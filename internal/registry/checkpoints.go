@@ -140,3 +140,11 @@ func (b *hashedBody) keep() error {
 	c.states = append(c.states, checkpoint{offset: b.offset, state: state})
 	return nil
 }
+
+// sourceError marks an error of the reader that an upload's bytes come from, as
+// opposed to one of the registry.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+
+func (e *sourceError) Unwrap() error { return e.err }

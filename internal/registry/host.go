@@ -18,9 +18,9 @@ type host struct {
 	pacer  *pacer
 	// send makes a request, in the steps of the chain.
 	send sender
-	// reach is how it is reached, and http does it.
-	reach reach
-	http  *http.Client
+	// endpoint is how it is reached, and http does it.
+	endpoint endpoint
+	http     *http.Client
 
 	// first is held by the request that learns how the registry wants to be
 	// authenticated to, so that others need not be refused as well.
@@ -41,14 +41,14 @@ func (h *host) progressed() { h.lastProgress.Store(h.client.opts.Now().UnixNano(
 func newHost(c *Client, registry name.Registry) *host {
 	quirks := c.quirks(registry.RegistryStr())
 	h := &host{
-		client: c,
-		name:   registry,
-		reach:  c.reachOf(registry.RegistryStr()),
-		pacer:  newPacer(c.opts, quirks.Rate),
-		first:  make(chan struct{}, 1),
+		client:   c,
+		name:     registry,
+		endpoint: c.endpointOf(registry.RegistryStr()),
+		pacer:    newPacer(c.opts, quirks.Rate),
+		first:    make(chan struct{}, 1),
 	}
-	h.base = h.reach.scheme() + "://" + registry.RegistryStr()
-	h.http = c.clientOf(&h.reach)
+	h.base = h.endpoint.scheme() + "://" + registry.RegistryStr()
+	h.http = c.clientOf(&h.endpoint)
 	h.auth = newAuth(h)
 	h.traits.Store(&quirks)
 	h.learned.init()

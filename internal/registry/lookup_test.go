@@ -161,7 +161,7 @@ func TestArtifactoryIsKnownUnderAnyName(t *testing.T) {
 		})
 	}
 	fake := registrytest.Start(t, registrytest.Rules{Fault: on(http.MethodGet, "", registrytest.Fault{Status: 403, Header: http.Header{"Server": {"nginx"}}})})
-	_, _, _, err := repository(t, fake, registry.Options{}).Manifest(t.Context(), "sha256-0", 1000)
+	_, _, _, err := repository(t, fake, registry.Options{}).Manifest(t.Context(), "sha256-0", 1000) //nolint:dogsled // the refusal is all that matters here
 	if err == nil || !asAnswer(t, err).Denied() {
 		t.Errorf("any other registry: got %v, want a refusal", err)
 	}

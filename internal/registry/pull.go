@@ -12,11 +12,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// What is only read is asked for with a token that allows no more: whoever copies an
-// image may not be allowed to write where it comes from.
-
-func pullScopes(repository string) []string { return []string{"repository:" + repository + ":pull"} }
-
 // PullManifest reads a manifest of at most limit bytes, by its digest or by a tag. One
 // that is not there is no error: found is false.
 func (r *Repository) PullManifest(ctx context.Context, reference string, limit int64) (manifest v1.Descriptor, found bool, err error) {

@@ -15,7 +15,7 @@ func (r *Repository) PullDigest(ctx context.Context, reference string) (digest v
 		return r.pullDigestByGet(ctx, reference)
 	}
 	op := "look up manifest " + r.name + at(reference)
-	resp, err := r.host.do(ctx, r.caller, call{
+	answer, err := r.host.request(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodHead,
 		url:    r.manifestURL(reference),
@@ -27,15 +27,14 @@ func (r *Repository) PullDigest(ctx context.Context, reference string) (digest v
 	if err != nil {
 		return v1.Hash{}, false, err
 	}
-	drain(resp)
 	switch {
-	case resp.StatusCode == http.StatusNotFound || r.deniesUnknown(resp.StatusCode):
+	case answer.status == http.StatusNotFound || r.deniesUnknown(answer.status):
 		return v1.Hash{}, false, nil
-	case resp.StatusCode == http.StatusOK:
-		if err := r.sameDigest(op, resp, hashOf(reference)); err != nil {
+	case answer.status == http.StatusOK:
+		if err := r.sameDigest(op, answer, hashOf(reference)); err != nil {
 			return v1.Hash{}, false, err
 		}
-		if digest = hashOf(resp.Header.Get("Docker-Content-Digest")); digest != (v1.Hash{}) {
+		if digest = hashOf(answer.header.Get("Docker-Content-Digest")); digest != (v1.Hash{}) {
 			return digest, true, nil
 		}
 	}

@@ -44,7 +44,7 @@ func (h *host) redirect(ctx context.Context, t *try, next sender) (*http.Respons
 // redirectOf is the address that a request goes on to, with its method, its body and
 // its credentials: one of the registry itself. The error says why there is none.
 func (h *host) redirectOf(t *try, resp *http.Response) (address string, err error) {
-	u, err := h.location(t.op, resp)
+	u, err := h.location(t.op, answerOf(resp))
 	if err != nil {
 		return "", err
 	}

@@ -226,8 +226,8 @@ func TestATokenServiceThatAsksForPatienceGetsIt(t *testing.T) {
 			}
 			// Others do not ask either, as long as it has said so.
 			for range 3 {
-				var failed *registry.Error
-				if !errors.As(err, &failed) || !failed.Throttled() || failed.RetryAfter < 900*time.Second || failed.RetryAfter > 30*time.Minute || longest > 0 {
+				failed, ok := errors.AsType[*registry.Error](err)
+				if !ok || !failed.Throttled() || failed.RetryAfter < 900*time.Second || failed.RetryAfter > 30*time.Minute || longest > 0 {
 					t.Errorf("got error %v after a wait of %s", err, longest)
 				}
 				err = head(t, c, s.host, "acme/other")
@@ -251,13 +251,14 @@ func TestATokenServiceOnAPrivateAddressCanBeAllowed(t *testing.T) {
 		}
 	})
 	err := head(t, client(t, registry.Options{}), s.host, "acme/app")
-	var refused *registry.RealmError
-	if !errors.As(err, &refused) || !strings.Contains(err.Error(), service.URL) || !strings.Contains(err.Error(), "token_service") || len(service.noted()) > 0 {
+	_, ok := errors.AsType[*registry.RealmError](err)
+	if !ok || !strings.Contains(err.Error(), service.URL) || !strings.Contains(err.Error(), "token_service") || len(service.noted()) > 0 {
 		t.Errorf("got error %v", err)
 	}
 	for _, other := range []string{"http://127.0.0.1:1", "https" + strings.TrimPrefix(service.URL, "http")} {
 		c := client(t, registry.Options{Hosts: map[string]registry.HostOptions{s.host: {TokenService: other}}})
-		if err := head(t, c, s.host, "acme/app"); !errors.As(err, &refused) {
+		err := head(t, c, s.host, "acme/app")
+		if _, ok := errors.AsType[*registry.RealmError](err); !ok {
 			t.Errorf("with another one allowed, %s: got error %v", other, err)
 		}
 	}
@@ -350,8 +351,7 @@ func TestATokenServiceIsFollowedOnItsOwnHostAlone(t *testing.T) {
 		http.Redirect(w, r, other.named()+"/token?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
 	})
 	err := head(t, client(t, registry.Options{Keychain: ann}), s.host, "acme/app")
-	var refused *registry.RealmError
-	if !errors.As(err, &refused) || len(other.noted()) > 0 {
+	if _, ok := errors.AsType[*registry.RealmError](err); !ok || len(other.noted()) > 0 {
 		t.Errorf("to another host: got error %v after %q", err, other.noted())
 	}
 	s = guarded(t, func(_ *server, w http.ResponseWriter, r *http.Request) {
