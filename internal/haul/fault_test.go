@@ -54,6 +54,9 @@ func (d *dice) upTo(n int64) int64 {
 // Every image arrives whatever the registry does, if it is tried as often as the
 // queue would; and the bytes sent again stay within bounds.
 func TestImagesArriveThroughFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	for name, fault := range map[string]func(*dice, *http.Request) *registrytest.Fault{
 		"connections cut at random bytes": func(d *dice, r *http.Request) *registrytest.Fault {
 			if d.hit(0.15) {
@@ -154,6 +157,9 @@ func TestImagesArriveThroughFaults(t *testing.T) {
 }
 
 func TestACacheThatRestartsCostsNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	fake, server := registrytest.Start(t, registrytest.Rules{}), castest.Start(t)
 	layer := noise(1, 20<<20)
 	spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, layer)
