@@ -49,6 +49,10 @@ test-unit: ## the tests without Bazel
 	@$(SETUP) postgresql
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -json -timeout 15m $(GOTEST) $(UNIT) | $(TIMES)
 
+.PHONY: test-quick
+test-quick: ## the unit tests that take a minute together; it lists those that it leaves out
+	go test -json -vet=off -short -timeout 5m $(GOTEST) $(UNIT) | $(TIMES)
+
 # Two images that share a layer, a thousand times. The race detector needs a C
 # compiler.
 .PHONY: race

@@ -19,6 +19,9 @@ import (
 // Every image arrives whatever the registry does, if it is tried as often as the
 // queue would; and the bytes sent again stay within bounds.
 func TestImagesArriveThroughFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	for name, fault := range map[string]func(*dice, *http.Request) *registrytest.Fault{
 		"connections cut at random bytes": func(d *dice, r *http.Request) *registrytest.Fault {
 			if d.hit(0.15) {

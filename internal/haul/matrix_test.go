@@ -124,6 +124,9 @@ const (
 
 // The page's table is what the hauler does, not what somebody thinks that it does.
 func TestTheFaultMatrixIsTrue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	page, err := os.ReadFile(matrixFile)
 	if err != nil {

@@ -19,6 +19,9 @@ import (
 )
 
 func TestASharedLayerIsUploadedOnceToARegistry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	for _, c := range []struct {
 		name       string
 		repository func(int) string
@@ -60,6 +63,9 @@ func TestASharedLayerIsUploadedOnceToARegistry(t *testing.T) {
 // The hauls of one layer, two at a time: whoever comes second waits, mounts, or
 // finds it there.
 func TestTwoImagesAtOnceAThousandTimes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	fake, server := registrytest.Start(t, registrytest.Rules{}), castest.Start(t)
 	client := server.Dial(t, cas.Options{})
 	h := impatient(t, client, registry.Options{})

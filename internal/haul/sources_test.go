@@ -16,6 +16,9 @@ import (
 )
 
 func TestACacheThatRestartsCostsNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	fake, server := registrytest.Start(t, registrytest.Rules{}), castest.Start(t)
 	layer := noise(1, 20<<20)
 	spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, layer)
