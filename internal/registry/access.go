@@ -15,9 +15,9 @@ func (c *Client) Access(ctx context.Context, registry, repository string) ([]Fin
 		return nil, err
 	}
 	h := repo.host
-	reached := h.reach.finding()
-	if h.reach.broken != nil {
-		return []Finding{reached}, fmt.Errorf("registry %s %w", repo.Registry(), h.reach.broken)
+	reached := h.endpoint.finding()
+	if h.endpoint.broken != nil {
+		return []Finding{reached}, fmt.Errorf("registry %s %w", repo.Registry(), h.endpoint.broken)
 	}
 	found := Finding{Name: "credentials"}
 	cred, err := h.auth.credential(ctx, repo.name)
@@ -42,21 +42,21 @@ func (c *Client) Access(ctx context.Context, registry, repository string) ([]Fin
 }
 
 // finding says how a host is reached.
-func (r *reach) finding() Finding {
+func (e *endpoint) finding() Finding {
 	f := Finding{Name: "TLS", Works: true, Detail: "the certificate is verified with the system's authorities"}
 	switch {
-	case r.broken != nil:
-		return Finding{Name: "TLS", Err: r.broken.Error()}
-	case r.plain:
-		return Finding{Name: "TLS", Detail: "plain HTTP: whoever stands on the way can read and change what is sent"}
-	case r.tls == nil:
-	case r.tls.InsecureSkipVerify:
-		return Finding{Name: "TLS", Detail: "the certificate is NOT verified, as the settings say: whoever stands on the way can read and change what is sent"}
-	case r.tls.RootCAs != nil:
+	case e.broken != nil:
+		return Finding{Name: "TLS", Err: e.broken.Error()}
+	case e.plain:
+		return Finding{Name: "TLS", Detail: "plain HTTP: anybody on the way can read and change what is sent"}
+	case e.tls == nil:
+	case e.tls.InsecureSkipVerify:
+		return Finding{Name: "TLS", Detail: "the certificate is NOT verified, as the settings say: anybody on the way can read and change what is sent"}
+	case e.tls.RootCAs != nil:
 		f.Detail = "the certificate is verified with the system's authorities and those of the settings"
 	}
-	if r.tls != nil && len(r.tls.Certificates) > 0 {
-		f.Detail += "; a client's certificate is shown"
+	if e.tls != nil && len(e.tls.Certificates) > 0 {
+		f.Detail += "; a client certificate is shown"
 	}
 	return f
 }

@@ -64,8 +64,8 @@ func first(n int, fault func(*http.Request) *registrytest.Fault) func(*http.Requ
 
 func asAnswer(t *testing.T, err error) *registry.Error {
 	t.Helper()
-	var answer *registry.Error
-	if !errors.As(err, &answer) {
+	answer, ok := errors.AsType[*registry.Error](err)
+	if !ok {
 		t.Fatalf("got error %v, want one of the registry's", err)
 	}
 	return answer
@@ -139,9 +139,9 @@ func TestRedirectsThatLeadNowhereEndAtOnce(t *testing.T) {
 		location func(r *http.Request) string
 		want     string
 	}{
-		"to itself":     {307, func(r *http.Request) string { return r.URL.String() }, "where it already was"},
+		"to itself":     {307, func(r *http.Request) string { return r.URL.String() }, "to the same address"},
 		"to HTTPS":      {301, func(r *http.Request) string { return "https://" + r.Host + r.URL.String() }, "HTTPS"},
-		"on and on":     {308, func(r *http.Request) string { return r.URL.Path + "?n=" + r.URL.RawQuery + "n" }, "for ever"},
+		"on and on":     {308, func(r *http.Request) string { return r.URL.Path + "?n=" + r.URL.RawQuery + "n" }, "too often"},
 		"to a login":    {302, func(*http.Request) string { return "/login" }, "login"},
 		"to a page":     {303, func(r *http.Request) string { return r.URL.Path + "?seen" }, "login"},
 		"nowhere":       {307, func(*http.Request) string { return "" }, "Location"},
@@ -159,7 +159,7 @@ func TestRedirectsThatLeadNowhereEndAtOnce(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) || fake.Total() > 6 {
 				t.Errorf("got error %v after %d requests, want one with %q", err, fake.Total(), c.want)
 			}
-			if answer := (*registry.Error)(nil); errors.As(err, &answer) && answer.Passing() {
+			if answer, ok := errors.AsType[*registry.Error](err); ok && answer.Passing() {
 				t.Errorf("the error %v is said to pass", err)
 			}
 		})
@@ -265,7 +265,9 @@ func TestAnotherHostNeverGetsCredentials(t *testing.T) {
 		t.Error("the blob was read")
 	}
 	_, _ = push(t, repo, digest, &at{data: data})
-	_, _, _ = repo.Head(t.Context(), "v1")
+	if _, found, _ := repo.Head(t.Context(), "v1"); found {
+		t.Error("a manifest was found")
+	}
 	_, _ = repo.PutManifest(t.Context(), "v1", indexType, emptyIndex)
 	for _, authorization := range shown {
 		if authorization != "" {

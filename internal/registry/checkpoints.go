@@ -109,7 +109,7 @@ func (b *hashedBody) Read(p []byte) (int, error) {
 	}
 	if errors.Is(err, io.EOF) {
 		if b.offset < b.end {
-			err = &MismatchError{Want: b.of.want, Got: fmt.Sprintf("%d bytes where there should be %d", b.offset, b.of.size)}
+			err = &MismatchError{Want: b.of.want, Got: fmt.Sprintf("%d bytes instead of %d", b.offset, b.of.size)}
 		} else {
 			return n, nil
 		}
@@ -140,3 +140,11 @@ func (b *hashedBody) keep() error {
 	c.states = append(c.states, checkpoint{offset: b.offset, state: state})
 	return nil
 }
+
+// sourceError marks an error of the reader that an upload's bytes come from, as
+// opposed to one of the registry.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+
+func (e *sourceError) Unwrap() error { return e.err }

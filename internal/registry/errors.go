@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Error is a request that a registry, or its token service, did not carry out.
@@ -58,7 +55,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&s, " %v", e.Err)
 		return s.String()
 	case e.Denied():
-		fmt.Fprintf(&s, " refused access (%d), asked %s", e.Status, e.Credential)
+		fmt.Fprintf(&s, " refused access (%d) when asked %s", e.Status, e.Credential)
 	default:
 		fmt.Fprintf(&s, " answered %d %s", e.Status, http.StatusText(e.Status))
 	}
@@ -69,7 +66,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&s, " (try again in %s)", e.RetryAfter.Round(time.Second))
 	}
 	if len(e.Looked) > 0 {
-		s.WriteString("; credentials were looked for in " + shorten(strings.Join(e.Looked, ", "), maxLooked))
+		s.WriteString("; no credentials were found in " + shorten(strings.Join(e.Looked, ", "), maxLooked))
 	}
 	return s.String()
 }
@@ -86,24 +83,15 @@ type trouble struct {
 	err   error
 }
 
+// brokeOff is the error of an answer whose body ended too early.
+func (h *host) brokeOff(op string, err error) *Error {
+	err = unwrapURL(err)
+	return &Error{Op: op, Registry: h.name.RegistryStr(), Err: &trouble{text: "broke off its answer: " + h.client.tell(err.Error(), false), err: err}}
+}
+
 func (t *trouble) Error() string { return t.text }
 func (t *trouble) Unwrap() error { return t.err }
 func (t *trouble) Lasting() bool { return t.lasts }
-
-// CredentialError says that it could not be found out which credentials there are for a
-// repository.
-type CredentialError struct {
-	// Repository is that one, with its registry.
-	Repository string
-	Err        error
-}
-
-func (e *CredentialError) Error() string {
-	return fmt.Sprintf("find credentials for %s: %v", e.Repository, e.Err)
-}
-
-// Unwrap returns what went wrong.
-func (e *CredentialError) Unwrap() error { return e.Err }
 
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -137,77 +125,30 @@ func (e *Error) Has(code string) bool {
 	return slices.Contains(e.Codes, code)
 }
 
-// RealmError says that a registry sends its clients for tokens to where credentials are
-// not taken: to an address of a private network, or from HTTPS to plain HTTP.
-type RealmError struct {
-	Registry string
-	Err      error
-}
-
-func (e *RealmError) Error() string {
-	return fmt.Sprintf("get a token: registry %s names a token service that is not asked: %v; if it is meant, say so with token_service in the settings of the registry",
-		e.Registry, e.Err)
-}
-
-// Unwrap returns what is wrong with the service.
-func (e *RealmError) Unwrap() error { return e.Err }
-
-// MismatchError says that the bytes of a blob are not those that its digest
-// names. The upload was not finished.
-type MismatchError struct {
-	Want v1.Hash
-	// Got is the digest of the bytes, or says how many there were.
-	Got string
-}
-
-func (e *MismatchError) Error() string {
-	return fmt.Sprintf("bytes of %s have the wrong digest: they are %s", e.Want, e.Got)
-}
-
-// ElsewhereError says that a registry sends an upload to another host, where
-// nothing was sent.
-type ElsewhereError struct {
-	Registry string
-	Host     string
-}
-
-func (e *ElsewhereError) Error() string {
-	return fmt.Sprintf("registry %s sends uploads on to %s, which was not followed", e.Registry, e.Host)
-}
-
-// sourceError marks an error of the reader that an upload's bytes come from, as
-// opposed to one of the registry.
-type sourceError struct{ err error }
-
-func (e *sourceError) Error() string { return e.err.Error() }
-func (e *sourceError) Unwrap() error { return e.err }
-
-// maxRetryAfter bounds what a registry may ask for: nobody is to be told to come back
-// next year.
-const maxRetryAfter = 30 * time.Minute
-
-// retryAfter is the delay of a Retry-After header, which is in seconds or a date.
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
-	value := resp.Header.Get("Retry-After")
-	if value == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
-		if !(seconds > 0) {
-			return 0
-		}
-		return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return min(max(0, date.Sub(now)), maxRetryAfter)
-	}
-	return 0
-}
-
 // asError is the registry error in err, or nil.
 func asError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return nil
+}
+
+// Unknown tells whether a manifest was refused because the registry lacks what it
+// refers to, or does not see it yet.
+func (e *Error) Unknown() bool { return e.lost }
+
+// unknown tells whether the registry says that it lacks something.
+func (e *Error) unknown() bool {
+	return e != nil && slices.ContainsFunc([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"}, e.Has)
+}
+
+// lasts tells whether an error, or what it wraps, says that another try would fail in
+// the same way.
+func lasts(err error) bool {
+	type lasting interface {
+		error
+		Lasting() bool
+	}
+	l, ok := errors.AsType[lasting](err)
+	return ok && l.Lasting()
 }

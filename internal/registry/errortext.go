@@ -1,70 +1,21 @@
 package registry
 
 import (
-	"encoding/json"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"html"
-	"io"
-	"net/http"
 	"regexp"
 	"strings"
-	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
-	// maxErrorBody bounds what is read of an error's body.
-	maxErrorBody = 64 << 10
 	// maxErrors bounds the errors of one answer that are told.
 	maxErrors = 8
 	// maxDetail bounds what is told of an error's detail, in bytes.
 	maxDetail = 200
 )
-
-// answerError reads the error out of an answer, and closes it. registry is who gave it.
-func (h *host) answerError(op, registry string, used authorization, resp *http.Response) *Error {
-	e := &Error{Op: op, Registry: registry, Status: resp.StatusCode, RetryAfter: retryAfter(resp, h.client.opts.Now())}
-	e.asked(used)
-	hurry(resp)
-	// Half a text is better than none.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody+1))
-	resp.Body.Close()
-	cut := len(body) > maxErrorBody
-	if cut {
-		body = body[:maxErrorBody]
-	}
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return e
-	}
-	codes, text := errorText(resp.Header.Get("Content-Type"), body)
-	for _, code := range codes {
-		e.Codes = append(e.Codes, shorten(h.client.tell(code, false), 64))
-	}
-	// What we asked for may come back as well, with its signature.
-	if resp.Request != nil && resp.Request.URL != nil {
-		for _, values := range resp.Request.URL.Query() {
-			for _, value := range values {
-				if len(value) >= 32 && !strings.HasPrefix(value, "sha") {
-					text = strings.ReplaceAll(text, value, redacted)
-				}
-			}
-		}
-	}
-	e.Message = h.client.tell(text, cut)
-	return e
-}
-
-// asked notes with what a request was made that was refused.
-func (e *Error) asked(used authorization) {
-	e.Credential = used.kind
-	if used.source != "" {
-		e.Credential += " (" + used.source + ")"
-	}
-	if e.Denied() && used.header == "" {
-		e.Looked = used.looked
-	}
-}
 
 // errorText is what the body of an error says: the codes of the distribution spec, and a
 // text for people.
@@ -90,19 +41,19 @@ func errorText(contentType string, body []byte) (codes []string, text string) {
 
 // oneError is an error of the distribution spec, or what comes near it.
 type oneError struct {
-	Code    any             `json:"code"`
-	Message any             `json:"message"`
-	Detail  json.RawMessage `json:"detail"`
+	Code    any            `json:"code"`
+	Message any            `json:"message"`
+	Detail  jsontext.Value `json:"detail"`
 }
 
 // jsonError reads errors as the distribution spec has them, and as others do.
 func jsonError(body []byte) (codes []string, text string, ok bool) {
 	var line string
-	if json.Unmarshal(body, &line) == nil {
+	if unmarshalLoosely(body, &line) == nil {
 		return nil, line, true
 	}
-	var doc map[string]json.RawMessage
-	if json.Unmarshal(body, &doc) != nil {
+	var doc map[string]jsontext.Value
+	if unmarshalLoosely(body, &doc) != nil {
 		return nil, "", false
 	}
 	var texts []string
@@ -111,7 +62,7 @@ func jsonError(body []byte) (codes []string, text string, ok bool) {
 			break
 		}
 		var one oneError
-		if json.Unmarshal(raw, &one) != nil {
+		if unmarshalLoosely(raw, &one) != nil {
 			texts = append(texts, plainJSON(raw))
 			continue
 		}
@@ -137,15 +88,15 @@ func jsonError(body []byte) (codes []string, text string, ok bool) {
 }
 
 // several are the elements of an array, or what is in its place.
-func several(raw json.RawMessage) []json.RawMessage {
+func several(raw jsontext.Value) []jsontext.Value {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil {
+	var list []jsontext.Value
+	if unmarshalLoosely(raw, &list) == nil {
 		return list
 	}
-	return []json.RawMessage{raw}
+	return []jsontext.Value{raw}
 }
 
 func textOf(value any) string {
@@ -162,7 +113,7 @@ func textOf(value any) string {
 
 // plainJSON is a JSON value for people: a string as it is, the message in an object,
 // anything else as JSON.
-func plainJSON(raw json.RawMessage) string {
+func plainJSON(raw jsontext.Value) string {
 	var text string
 	var object struct {
 		Message string `json:"message"`
@@ -170,9 +121,9 @@ func plainJSON(raw json.RawMessage) string {
 	switch trimmed := strings.TrimSpace(string(raw)); {
 	case trimmed == "" || trimmed == "null" || trimmed == "{}" || trimmed == "[]" || trimmed == `""` || trimmed == "true" || trimmed == "false":
 		return ""
-	case json.Unmarshal(raw, &text) == nil:
+	case unmarshalLoosely(raw, &text) == nil:
 		return text
-	case json.Unmarshal(raw, &object) == nil && object.Message != "":
+	case unmarshalLoosely(raw, &object) == nil && object.Message != "":
 		return object.Message
 	default:
 		return shorten(trimmed, maxDetail)
@@ -214,31 +165,4 @@ func htmlError(page string) string {
 		return "an HTML page"
 	}
 	return "an HTML page: " + html.UnescapeString(text)
-}
-
-// hurry makes an answer of which little is wanted come to its end soon.
-func hurry(resp *http.Response) {
-	if body, ok := resp.Body.(*answerBody); ok {
-		body.within(min(hurryTime, 2*body.idle))
-	}
-}
-
-// hurryTime is how long the rest of an answer may take of which the status is what
-// counts.
-const hurryTime = 5 * time.Second
-
-// drain reads the rest of a small body, so that its connection can be used
-// again.
-func drain(resp *http.Response) {
-	hurry(resp)
-	// What is left unread costs a connection, nothing else.
-	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
-	resp.Body.Close()
-}
-
-// lasts tells whether an error, or what it wraps, says that another try would fail in
-// the same way.
-func lasts(err error) bool {
-	var l interface{ Lasting() bool }
-	return errors.As(err, &l) && l.Lasting()
 }

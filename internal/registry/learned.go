@@ -15,9 +15,9 @@ const (
 	sourcesRefused = 3
 	// maxRemembered bounds the names remembered of one kind.
 	maxRemembered = 4096
-	// landedLife is for how long something that was sent to a repository may not be
+	// justWrittenLife is for how long something that was sent to a repository may not be
 	// visible there yet.
-	landedLife = time.Minute
+	justWrittenLife = time.Minute
 )
 
 // learned are findings about a registry that save requests later on.
@@ -26,41 +26,41 @@ type learned struct {
 	// such a POST then tells whether a blob is there.
 	selfMounts atomic.Bool
 	// noSelfMounts holds after such a mount was refused.
-	noSelfMounts lasting
+	noSelfMounts expiringFlag
 	mounts       mounts
 
 	// noManyTags holds after several tags in one request were not all taken; tagLimit
 	// is how many may be tried, or 0 for any number.
-	noManyTags lasting
+	noManyTags expiringFlag
 	tagLimit   atomic.Int64
 
 	// noHead holds after a HEAD was refused, or told too little, where a GET was
 	// answered.
-	noHead lasting
+	noHead expiringFlag
 
-	// movedBlobs holds after something turned out not to be there: that a lookup of a blob
-	// is sent on to another host does not say that there is one.
-	movedBlobs lasting
+	// redirectsTellNothing holds after something turned out not to be there: that a
+	// lookup of a blob is sent on to another host does not say that there is one.
+	redirectsTellNothing expiringFlag
 
-	// patches holds after the bytes of a blob were refused in a PUT and taken in a PATCH;
-	// small holds after a request was too large, and chunk is the size that was not.
-	patches lasting
-	small   lasting
-	chunk   atomic.Int64
+	// patchLast holds after the bytes of a blob were refused in a PUT and taken in a PATCH;
+	// chunked holds after a request was too large, and chunk is the size that was not.
+	patchLast expiringFlag
+	chunked   expiringFlag
+	chunk     atomic.Int64
 
-	// landed are the repositories that were written to a moment ago.
-	landed *recent
+	// justWritten are the repositories that were written to a moment ago.
+	justWritten *expiringSet
 }
 
 func (l *learned) init() {
-	l.mounts.refused = newRecent(maxRemembered, refusalLife)
-	l.landed = newRecent(maxRemembered, landedLife)
+	l.mounts.refused = newExpiringSet(maxRemembered, refusalLife)
+	l.justWritten = newExpiringSet(maxRemembered, justWrittenLife)
 }
 
 // mounts is what a registry has said to mounts from other repositories.
 type mounts struct {
-	refused *recent // by source
-	off     lasting // from all sources
+	refused *expiringSet // by source
+	off     expiringFlag // from all sources
 
 	mu  sync.Mutex
 	row int // sources refused since the last mount

@@ -178,11 +178,11 @@ func TestAMountThatAsksForPatienceGetsIt(t *testing.T) {
 
 func TestOddAnswersToAMountAreUploads(t *testing.T) {
 	for name, amend := range map[string]func(int, http.Header) int{
-		"201 and a session":        func(_ int, h http.Header) int { return 201 },
+		"201 and a session":        func(int, http.Header) int { return 201 },
 		"202 and no session":       func(_ int, h http.Header) int { h.Del("Location"); return 202 },
 		"202 and one elsewhere":    func(_ int, h http.Header) int { h.Set("Location", "http://elsewhere.test/"); return 202 },
 		"202 and a broken address": func(_ int, h http.Header) int { h.Set("Location", "%zz"); return 202 },
-		"200":                      func(_ int, h http.Header) int { return 200 },
+		"200":                      func(int, http.Header) int { return 200 },
 		"204":                      func(_ int, h http.Header) int { h.Del("Location"); return 204 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ type pacer struct {
 	maxWait time.Duration
 
 	mu     sync.Mutex
-	lanes  [lanes]laneState
+	sizes  [requestSizes]slots
 	slowed time.Time // the last slowdown
 	paused time.Time // no request goes before
 
@@ -30,7 +30,8 @@ type pacer struct {
 	seen   float64
 }
 
-type laneState struct {
+// slots are those of requests of one size.
+type slots struct {
 	// most is the bound that is configured, limit the one that the registry bears.
 	most   int
 	limit  float64
@@ -40,17 +41,17 @@ type laneState struct {
 
 func newPacer(opts Options, rate float64) *pacer {
 	p := &pacer{now: opts.Now, wait: opts.Wait, maxWait: opts.MaxWait, rate: rate, grown: opts.Now()}
-	p.lanes[small] = laneState{most: opts.Pace.Small, limit: float64(opts.Pace.Small)}
-	p.lanes[large] = laneState{most: opts.Pace.Large, limit: float64(opts.Pace.Large)}
+	p.sizes[small] = slots{most: opts.Pace.Small, limit: float64(opts.Pace.Small)}
+	p.sizes[large] = slots{most: opts.Pace.Large, limit: float64(opts.Pace.Large)}
 	return p
 }
 
-// acquire waits for a place in a lane, and for the time at which the next request
-// may go. The release is told how the request went. A wait that is too long is a
-// *Error, as if the registry had been asked.
-func (p *pacer) acquire(ctx context.Context, l lane, invocation string) (release func(status int, after time.Duration), err error) {
+// acquire waits for a slot, and for the time at which the next request may go. Who has
+// acquired has to release. A wait that is too long is a *Error, as if the registry had
+// been asked.
+func (p *pacer) acquire(ctx context.Context, size requestSize, invocation string) error {
 	p.mu.Lock()
-	state := &p.lanes[l]
+	state := &p.sizes[size]
 	if float64(state.active) < math.Floor(state.limit) && len(state.queue.turns) == 0 {
 		state.active++
 		p.mu.Unlock()
@@ -64,33 +65,37 @@ func (p *pacer) acquire(ctx context.Context, l lane, invocation string) (release
 			left := state.queue.leave(invocation, turn)
 			p.mu.Unlock()
 			if !left {
-				p.leave(l)
+				p.leave(size)
 			}
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 	delay := p.delay()
 	if delay > p.maxWait {
-		p.leave(l)
-		return nil, &Error{Op: "wait for the registry", Status: http.StatusTooManyRequests, RetryAfter: delay}
+		p.leave(size)
+		return &Error{Op: "wait for the registry", Status: http.StatusTooManyRequests, RetryAfter: delay}
 	}
 	if delay > 0 {
 		if err := p.wait(ctx, delay); err != nil {
-			p.leave(l)
-			return nil, err
+			p.leave(size)
+			return err
 		}
 	}
-	return func(status int, after time.Duration) {
-		p.answered(l, status, after)
-		p.leave(l)
-	}, nil
+	return nil
 }
 
-// leave gives a place back, to the next who wait.
-func (p *pacer) leave(l lane) {
+// release gives a slot back, and is told how the request went: its status, or 0 where
+// there was no answer, and for how long it asked to wait.
+func (p *pacer) release(size requestSize, status int, after time.Duration) {
+	p.answered(size, status, after)
+	p.leave(size)
+}
+
+// leave gives a slot back, to the next who wait.
+func (p *pacer) leave(size requestSize) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	state := &p.lanes[l]
+	state := &p.sizes[size]
 	state.active--
 	for float64(state.active) < math.Floor(state.limit) {
 		turn := state.queue.pop()
@@ -130,10 +135,10 @@ func (p *pacer) delay() time.Duration {
 }
 
 // answered learns from an answer: additive increase, multiplicative decrease.
-func (p *pacer) answered(l lane, status int, after time.Duration) {
+func (p *pacer) answered(size requestSize, status int, after time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	state := &p.lanes[l]
+	state := &p.sizes[size]
 	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		if status > 0 && status < 500 {
 			state.limit = min(float64(state.most), state.limit+1/state.limit)

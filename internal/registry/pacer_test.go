@@ -36,13 +36,12 @@ func testPacer(c *fakeClock, smallMost int) *pacer {
 	return newPacer(opts, 0)
 }
 
-func mustAcquire(t *testing.T, p *pacer, l lane, invocation string) func(int, time.Duration) {
+func mustAcquire(t *testing.T, p *pacer, size requestSize, invocation string) (release func(status int, after time.Duration)) {
 	t.Helper()
-	release, err := p.acquire(t.Context(), l, invocation)
-	if err != nil {
+	if err := p.acquire(t.Context(), size, invocation); err != nil {
 		t.Fatal(err)
 	}
-	return release
+	return func(status int, after time.Duration) { p.release(size, status, after) }
 }
 
 func TestSmallRequestsDoNotWaitForUploads(t *testing.T) {
@@ -56,7 +55,7 @@ func TestInvocationsTakeTurns(t *testing.T) {
 	p := testPacer(newClock(), 1)
 	first := mustAcquire(t, p, small, "many")
 	p.mu.Lock()
-	q := &p.lanes[small].queue
+	q := &p.sizes[small].queue
 	var turns []chan struct{}
 	for _, invocation := range []string{"many", "many", "many", "one"} {
 		turns = append(turns, q.push(invocation))
@@ -78,8 +77,8 @@ func TestWhoLeavesTheQueueBlocksNobody(t *testing.T) {
 	first := mustAcquire(t, p, small, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := p.acquire(ctx, small, "b"); err == nil {
-		t.Fatal("a place was given that there is not")
+	if err := p.acquire(ctx, small, "b"); err == nil {
+		t.Fatal("a slot was given that there is not")
 	}
 	first(200, 0)
 	mustAcquire(t, p, small, "c")(200, 0)
@@ -99,13 +98,13 @@ func TestRetryAfterPausesTheRegistry(t *testing.T) {
 func TestALongRetryAfterIsHandedBack(t *testing.T) {
 	p := testPacer(newClock(), 4)
 	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 5*time.Minute)
-	_, err := p.acquire(t.Context(), small, "b")
+	err := p.acquire(t.Context(), small, "b")
 	failed := asError(err)
 	if failed == nil || !failed.Throttled() || failed.RetryAfter < 4*time.Minute {
 		t.Errorf("got error %v, want one that says to come back in five minutes", err)
 	}
-	if p.lanes[small].active != 0 {
-		t.Errorf("%d places are still taken", p.lanes[small].active)
+	if p.sizes[small].active != 0 {
+		t.Errorf("%d slots are still taken", p.sizes[small].active)
 	}
 }
 
@@ -116,7 +115,7 @@ func TestConcurrencyAndRateShrinkAndGrow(t *testing.T) {
 		mustAcquire(t, p, small, "a")(200, 0)
 	}
 	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 0)
-	if limit := p.lanes[small].limit; limit > 12 {
+	if limit := p.sizes[small].limit; limit > 12 {
 		t.Errorf("after a 429 there are still %.0f requests at once", limit)
 	}
 	slow := p.rate
@@ -126,7 +125,7 @@ func TestConcurrencyAndRateShrinkAndGrow(t *testing.T) {
 	for range 2000 {
 		mustAcquire(t, p, small, "a")(200, 0)
 	}
-	if p.lanes[small].limit != 16 || p.rate <= slow {
-		t.Errorf("after many good answers there are %.1f at once and %.1f a second, want 16 and more than %.1f", p.lanes[small].limit, p.rate, slow)
+	if p.sizes[small].limit != 16 || p.rate <= slow {
+		t.Errorf("after many good answers there are %.1f at once and %.1f a second, want 16 and more than %.1f", p.sizes[small].limit, p.rate, slow)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,8 +60,8 @@ type probe struct {
 	repo, second *Repository
 	// tag is one that nobody has.
 	tag string
-	// way is one in which blobs are taken.
-	way      way
+	// mode is one in which blobs are taken.
+	mode     uploadMode
 	findings []Finding
 	written  []written
 }
@@ -121,14 +119,9 @@ func (p *probe) authenticate(ctx context.Context) error {
 }
 
 // answer makes one request, and tells how it was answered, whatever that was.
-func (p *probe) answer(ctx context.Context, c call) (*http.Response, error) {
+func (p *probe) answer(ctx context.Context, c call) (*answer, error) {
 	c.fine, c.tries = func(int) bool { return true }, optionalTries
-	resp, err := p.repo.host.do(ctx, p.repo.caller, c)
-	if err != nil {
-		return nil, err
-	}
-	drain(resp)
-	return resp, nil
+	return p.repo.host.request(ctx, p.repo.caller, c)
 }
 
 // noisy is a blob that no registry has yet.
@@ -137,11 +130,6 @@ func noisy(size int) ([]byte, v1.Hash) {
 	// Read never fails (crypto/rand).
 	_, _ = rand.Read(data)
 	return data, hashOfBytes(data)
-}
-
-func hashOfBytes(data []byte) v1.Hash {
-	sum := sha256.Sum256(data)
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
 // bytesContent is an upload's content in memory.

@@ -22,50 +22,50 @@ func (p *probe) start(ctx context.Context, digest v1.Hash, size int) (*Upload, e
 	return upload, err
 }
 
-// sendOnce sends a blob in one way, and in no other if that is refused.
-func (p *probe) sendOnce(ctx context.Context, data []byte, how way) (v1.Descriptor, error) {
+// sendOnce sends a blob in one mode, and in no other if that is refused.
+func (p *probe) sendOnce(ctx context.Context, data []byte, mode uploadMode) (v1.Descriptor, error) {
 	d := v1.Descriptor{MediaType: "application/octet-stream", Digest: hashOfBytes(data), Size: int64(len(data))}
 	upload, err := p.start(ctx, d.Digest, len(data))
 	if err != nil {
 		return d, err
 	}
-	s := &sending{Upload: upload, content: bytesContent(data), hash: newCheckpoints(d.Digest, d.Size), way: how}
+	s := &sending{Upload: upload, content: bytesContent(data), hash: newCheckpoints(d.Digest, d.Size), mode: mode}
 	return d, s.send(ctx)
 }
 
-// upload finds out in which way blobs are taken.
+// upload finds out in which mode blobs are taken.
 func (p *probe) upload(ctx context.Context) (v1.Descriptor, error) {
 	data, _ := noisy(64 << 10)
-	blob, err := p.sendOnce(ctx, data, p.way)
+	blob, err := p.sendOnce(ctx, data, p.mode)
 	p.note("upload", err == nil, err, "a blob is taken as POST and one PUT", "a blob is not taken as POST and one PUT")
 	refused := asError(err)
 	if refused != nil && !refused.Passing() && !refused.Denied() {
-		p.way.patchLast = true
-		blob, err = p.sendOnce(ctx, data, p.way)
+		p.mode.patchLast = true
+		blob, err = p.sendOnce(ctx, data, p.mode)
 	}
 	return blob, err
 }
 
 func (p *probe) patched(ctx context.Context) {
 	data, _ := noisy(64 << 10)
-	_, err := p.sendOnce(ctx, data, way{patchLast: true})
+	_, err := p.sendOnce(ctx, data, uploadMode{patchLast: true})
 	p.note("upload by PATCH", err == nil, err, "a blob is taken as POST, PATCH and PUT", "a blob is not taken as POST, PATCH and PUT")
 }
 
 // head finds out what lookups tell of a blob that is there.
 func (p *probe) head(ctx context.Context, blob v1.Descriptor) {
 	const name, yes, no = "lookup of blobs", "HEAD tells whether a blob is there", "HEAD does not tell whether a blob is there"
-	resp, err := p.answer(ctx, call{op: "look up blob", method: http.MethodHead, url: p.repo.blobURL(blob.Digest), scopes: pushScopes(p.repo.name)})
+	a, err := p.answer(ctx, call{op: "look up blob", method: http.MethodHead, url: p.repo.blobURL(blob.Digest), scopes: pushScopes(p.repo.name)})
 	if err != nil {
 		p.note(name, false, err, yes, no)
 		return
 	}
-	p.note(name, resp.StatusCode == http.StatusOK || isRedirect(resp.StatusCode), nil, yes, answered(no, resp))
+	p.note(name, a.status == http.StatusOK || isRedirect(a.status), nil, yes, answered(no, a))
 }
 
 // answered is a detail with the status that it is about.
-func answered(detail string, resp *http.Response) string {
-	return fmt.Sprintf("%s (%d %s)", detail, resp.StatusCode, http.StatusText(resp.StatusCode))
+func answered(detail string, a *answer) string {
+	return fmt.Sprintf("%s (%d %s)", detail, a.status, http.StatusText(a.status))
 }
 
 func (p *probe) selfMount(ctx context.Context, blob v1.Descriptor) {
@@ -79,7 +79,7 @@ func (p *probe) mount(ctx context.Context, blob v1.Descriptor) {
 }
 
 func (p *probe) tryMount(ctx context.Context, name string, into *Repository, blob v1.Descriptor, yes, no string) {
-	resp, err := p.answer(ctx, call{
+	a, err := p.answer(ctx, call{
 		op: "mount blob into " + into.name, method: http.MethodPost, open: noBody, optional: true,
 		url:    into.uploadsURL() + "?" + url.Values{"mount": {blob.Digest.String()}, "from": {p.repo.name}}.Encode(),
 		scopes: pushScopes(into.name, p.repo.name),
@@ -88,14 +88,14 @@ func (p *probe) tryMount(ctx context.Context, name string, into *Repository, blo
 		p.note(name, false, err, yes, no)
 		return
 	}
-	mounted := resp.StatusCode == http.StatusCreated && !isSession(resp)
+	mounted := a.status == http.StatusCreated && !isSession(a)
 	if mounted && into != p.repo {
 		p.wrote(into, into.blobURL(blob.Digest))
-	} else if session, err := p.repo.host.location("", resp); !mounted && err == nil {
+	} else if session, err := p.repo.host.location("", a); !mounted && err == nil {
 		p.wrote(into, session.String())
 	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		no = answered("refused; "+no, resp)
+	if a.status >= http.StatusBadRequest {
+		no = answered("refused; "+no, a)
 	}
 	p.note(name, mounted, nil, yes, no)
 }
@@ -167,9 +167,9 @@ func (p *probe) chunk(ctx context.Context) {
 		least := upload.minChunk
 		p.note("small chunks", least == 0, nil, "chunks may be small", fmt.Sprintf("chunks have %d bytes at least, which uploads in chunks obey", least))
 		s := &sending{Upload: upload, content: bytesContent(data), hash: newCheckpoints(digest, int64(len(data)))}
-		var resp *http.Response
-		if resp, err = s.request(ctx, http.MethodPatch, probeChunk); err == nil { //nolint:bodyclose // request has drained it
-			err = upload.moveTo("upload chunk", resp)
+		var a *answer
+		if a, err = s.request(ctx, http.MethodPatch, probeChunk); err == nil {
+			err = upload.moveTo("upload chunk", a)
 		}
 	}
 	p.note("chunks over 4 MiB", err == nil, err, "chunks may be large", "chunks are limited; layers go in one PUT, which has no such limit")

@@ -39,7 +39,7 @@ func (p *probe) clean(ctx context.Context) {
 	left := 0
 	var refusal error
 	for _, w := range slices.Backward(p.written) {
-		resp, err := w.repository.host.do(ctx, p.repo.caller, call{
+		_, err := w.repository.host.request(ctx, p.repo.caller, call{
 			op: "delete what was written", method: http.MethodDelete, url: w.address(), tries: optionalTries, optional: true,
 			// "delete" is an action of its own (distribution's token specification).
 			scopes: []string{"repository:" + w.repository.name + ":delete,pull,push"},
@@ -48,9 +48,7 @@ func (p *probe) clean(ctx context.Context) {
 		if err != nil {
 			left++
 			refusal = err
-			continue
 		}
-		drain(resp)
 	}
 	detail := fmt.Sprintf("%d of %d things that were written stay in %s and %s: delete them by hand", left, len(p.written), p.repo.name, p.second.name)
 	p.note("cleaning up", left == 0, nil, "what was written is deleted again", detail)

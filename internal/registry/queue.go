@@ -2,7 +2,7 @@ package registry
 
 import "slices"
 
-// queue holds those who wait for a place in a lane. Invocations take turns, so
+// queue holds those who wait for a slot. Invocations take turns, so
 // that a build of a thousand images does not stand before a build of one.
 type queue struct {
 	// turns are the invocations that wait, the next one first.
@@ -40,7 +40,7 @@ func (q *queue) pop() chan struct{} {
 }
 
 // leave takes one out who no longer wants to wait. It tells false of one who is
-// not there any more: it has been given the place.
+// not there any more: it has been given the slot.
 func (q *queue) leave(invocation string, turn chan struct{}) bool {
 	i := slices.Index(q.waiting[invocation], turn)
 	if i < 0 {

@@ -174,8 +174,8 @@ func TestWrongBytesAreNotFinished(t *testing.T) {
 		data, digest := noise(4, size)
 		data[size/3] ^= 1
 		_, err := push(t, repository(t, fake, registry.Options{}), digest, &at{data: data})
-		var mismatch *registry.MismatchError
-		if !errors.As(err, &mismatch) || mismatch.Want != digest {
+		mismatch, ok := errors.AsType[*registry.MismatchError](err)
+		if !ok || mismatch.Want != digest {
 			t.Errorf("%d bytes: got error %v, want a mismatch", size, err)
 		}
 		if finished := fake.Received()[digest.String()]; finished != 0 {
@@ -209,8 +209,8 @@ func TestARefusalSaysWithWhatItWasAsked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fake := registrytest.Start(t, c.rules)
 			_, _, err := repository(t, fake, registry.Options{Keychain: c.cred}).Head(t.Context(), "v1")
-			var refused *registry.Error
-			if !errors.As(err, &refused) || !refused.Denied() {
+			refused, ok := errors.AsType[*registry.Error](err)
+			if !ok || !refused.Denied() {
 				t.Fatalf("got error %v, want a refusal", err)
 			}
 			if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), fake.Host) || strings.Contains(err.Error(), "hunter2") {
@@ -264,8 +264,8 @@ func TestAnUploadSentElsewhereIsNotFollowed(t *testing.T) {
 	fake := registrytest.Start(t, registrytest.Rules{UploadHost: other.Host})
 	data, digest := noise(7, 1000)
 	_, err := push(t, repository(t, fake, registry.Options{}), digest, &at{data: data})
-	var elsewhere *registry.ElsewhereError
-	if !errors.As(err, &elsewhere) || elsewhere.Host != other.Host || other.Total() != 0 {
+	elsewhere, ok := errors.AsType[*registry.ElsewhereError](err)
+	if !ok || elsewhere.Host != other.Host || other.Total() != 0 {
 		t.Errorf("got error %v and %d requests elsewhere, want neither", err, other.Total())
 	}
 }
@@ -294,8 +294,8 @@ func TestRetryAfterIsWaitedForUnlessItIsLong(t *testing.T) {
 		if want && (err != nil || longest < 3*time.Second) {
 			t.Errorf("Retry-After %d: got error %v after a wait of %s", seconds, err, longest)
 		}
-		var failed *registry.Error
-		if !want && (!errors.As(err, &failed) || failed.RetryAfter != 600*time.Second || longest > 0) {
+		failed, ok := errors.AsType[*registry.Error](err)
+		if !want && (!ok || failed.RetryAfter != 600*time.Second || longest > 0) {
 			t.Errorf("Retry-After %d: got error %v after a wait of %s, want it at once", seconds, err, longest)
 		}
 	}
@@ -394,6 +394,9 @@ func TestAnUploadThatTheRegistryMixedUpStartsAgain(t *testing.T) {
 }
 
 func TestAFirstRequestThatHangsHoldsUpNobody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	hanging, release := make(chan struct{}), make(chan struct{})
 	var first atomic.Bool
@@ -422,8 +425,8 @@ func TestATokenServiceInAPrivateNetworkIsNotAsked(t *testing.T) {
 		return &registrytest.Fault{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://169.254.169.254/token",service="x"`}}}
 	}})
 	_, _, err := repository(t, fake, registry.Options{}).Head(t.Context(), "v1")
-	var realm *registry.RealmError
-	if !errors.As(err, &realm) || !strings.Contains(err.Error(), "169.254.169.254") || fake.Total() != 1 {
+	_, ok := errors.AsType[*registry.RealmError](err)
+	if !ok || !strings.Contains(err.Error(), "169.254.169.254") || fake.Total() != 1 {
 		t.Errorf("got error %v after %d requests, want one at once that names the service", err, fake.Total())
 	}
 }

@@ -25,6 +25,10 @@ func pushScopes(repository string, mountFrom ...string) []string {
 	return scopes
 }
 
+// pullScopes are those to read a repository. What is only read is asked for with a token
+// that allows no more: who copies an image may not be allowed to write where it comes from.
+func pullScopes(repository string) []string { return []string{"repository:" + repository + ":pull"} }
+
 // repositoryOf is the repository that a request with these scopes is for.
 func repositoryOf(scopes []string) string {
 	if len(scopes) == 0 {

@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/drayage/drayage/internal/registry"
 )
@@ -56,8 +57,8 @@ func TestSecretsThatARegistryRepeatsAreToldToNobody(t *testing.T) {
 						continue
 					}
 					for at := err; at != nil; at = errors.Unwrap(at) {
-						var failed *registry.Error
-						if _, ok := at.(interface{ Lasting() bool }); ok && !errors.As(at, &failed) {
+						_, lasting := at.(interface{ Lasting() bool })
+						if _, told := errors.AsType[*registry.Error](at); lasting && !told {
 							break // what is wrapped is for the program, and not printed
 						}
 						if text := fmt.Sprintf("%v", at); strings.Contains(text, "hunter2") || strings.Contains(text, repeatedBasic) {
@@ -94,8 +95,8 @@ func TestANameThatDoesNotResolveIsFinalOnceThatLasts(t *testing.T) {
 	c := client(t, registry.Options{Transport: transport, Now: clock.now, Wait: clock.wait})
 	passing := func() bool {
 		err := head(t, c, "nosuch.example", "acme/app")
-		var failed *registry.Error
-		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "has a name that does not resolve") || !errors.Is(err, error(lookup)) {
+		failed, ok := errors.AsType[*registry.Error](err)
+		if !ok || !strings.Contains(err.Error(), "has a name that does not resolve") || !errors.Is(err, error(lookup)) {
 			t.Fatalf("got error %v", err)
 		}
 		return failed.Passing()

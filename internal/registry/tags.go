@@ -57,7 +57,7 @@ func (r *Repository) Tags(ctx context.Context, limit int) (tags []string, comple
 // tagPage reads one page. next is the address of the one after it, or "".
 func (r *Repository) tagPage(ctx context.Context, address string) (tags []string, next string, err error) {
 	op := "list tags of " + r.name
-	resp, data, err := r.host.read(ctx, r.caller, call{
+	a, err := r.host.read(ctx, r.caller, call{
 		op:     op,
 		method: http.MethodGet,
 		url:    address,
@@ -65,17 +65,17 @@ func (r *Repository) tagPage(ctx context.Context, address string) (tags []string
 		scopes: pushScopes(r.name),
 		ok:     []int{http.StatusOK, http.StatusNotFound},
 	}, maxTagList)
-	if err != nil || resp.StatusCode == http.StatusNotFound {
+	if err != nil || a.status == http.StatusNotFound {
 		return nil, "", err
 	}
 	var page struct {
 		Tags []string `json:"tags"`
 	}
-	if err = json.Unmarshal(data, &page); err == nil {
-		next, err = nextPage(address, strings.Join(resp.Header.Values("Link"), ", "))
+	if err = json.Unmarshal(a.body, &page); err == nil {
+		next, err = nextPage(address, strings.Join(a.header.Values("Link"), ", "))
 	}
 	if err != nil {
-		return nil, "", &Error{Op: op, Registry: r.Registry(), Status: resp.StatusCode, Message: clip(err.Error())}
+		return nil, "", &Error{Op: op, Registry: r.Registry(), Status: a.status, Message: clip(err.Error())}
 	}
 	return page.Tags, next, nil
 }
@@ -101,7 +101,7 @@ func nextPage(from, link string) (string, error) {
 	}
 	next, here, err := within(found[1], asked)
 	if err != nil || !here || next.EscapedPath() == asked.EscapedPath() && next.RawQuery == asked.RawQuery {
-		return "", errors.New("the link to the next page of the list is no use")
+		return "", errors.New("the link to the next page of the list leads elsewhere, or to the same page")
 	}
 	return next.String(), nil
 }

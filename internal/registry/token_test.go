@@ -148,12 +148,12 @@ var scripted = []struct {
 	{"nothing", "application/json", "", 200, "its answer is empty"},
 	{"half", "application/json", `{"token":"` + planted, 200, "its answer is not JSON"},
 	{"a list", "application/json", `["` + planted + `"]`, 200, "its answer is not JSON"},
-	{"no token", "application/json", `{"refresh_token":"` + planted + `"}`, 200, "there is neither token nor access_token"},
-	{"a token that is a number", "application/json", `{"token":7,"x":"` + planted + `"}`, 200, "there is neither token nor access_token"},
+	{"no token", "application/json", `{"refresh_token":"` + planted + `"}`, 200, "its answer has neither token nor access_token"},
+	{"a token that is a number", "application/json", `{"token":7,"x":"` + planted + `"}`, 200, "its answer has neither token nor access_token"},
 	{"a token with a line break", "application/json", `{"token":"` + planted + `\r\nX-Evil: 1"}`, 200, "not fit for an HTTP header"},
 	{"an error with 200", "application/json", `{"error":"invalid_grant","error_description":"` + planted + `"}`, 200, "it answers invalid_grant"},
-	{"too much", "application/json", `{"token":"` + strings.Repeat(planted, 20_000) + `"}`, 200, "its answer is over 65536 bytes"},
-	{"a refusal", "application/json", `{"errors":[{"code":"DENIED","message":"` + planted + `","detail":"` + planted + `"},{"code":"` + planted + `"}]}`, 403, "refused access (403), asked with a user name and password: DENIED"},
+	{"too much", "application/json", `{"token":"` + strings.Repeat(planted, 20_000) + `"}`, 200, "its answer is larger than 64 KiB"},
+	{"a refusal", "application/json", `{"errors":[{"code":"DENIED","message":"` + planted + `","detail":"` + planted + `"},{"code":"` + planted + `"}]}`, 403, "refused access (403) when asked with a user name and password: DENIED"},
 	{"a refusal by OAuth", "application/json", `{"error":"invalid_client","error_description":"` + planted + `"}`, 400, "answered 400 Bad Request: invalid_client"},
 	{"a refusal in text", "text/plain", planted, 401, "refused access (401)"},
 	{"trouble", "text/html", "<h1>" + planted + "</h1>", 502, "answered 502 Bad Gateway"},
@@ -226,8 +226,8 @@ func TestATokenServiceThatAsksForPatienceGetsIt(t *testing.T) {
 			}
 			// Others do not ask either, as long as it has said so.
 			for range 3 {
-				var failed *registry.Error
-				if !errors.As(err, &failed) || !failed.Throttled() || failed.RetryAfter < 900*time.Second || failed.RetryAfter > 30*time.Minute || longest > 0 {
+				failed, ok := errors.AsType[*registry.Error](err)
+				if !ok || !failed.Throttled() || failed.RetryAfter < 900*time.Second || failed.RetryAfter > 30*time.Minute || longest > 0 {
 					t.Errorf("got error %v after a wait of %s", err, longest)
 				}
 				err = head(t, c, s.host, "acme/other")
@@ -251,13 +251,14 @@ func TestATokenServiceOnAPrivateAddressCanBeAllowed(t *testing.T) {
 		}
 	})
 	err := head(t, client(t, registry.Options{}), s.host, "acme/app")
-	var refused *registry.RealmError
-	if !errors.As(err, &refused) || !strings.Contains(err.Error(), service.URL) || !strings.Contains(err.Error(), "token_service") || len(service.noted()) > 0 {
+	_, ok := errors.AsType[*registry.RealmError](err)
+	if !ok || !strings.Contains(err.Error(), service.URL) || !strings.Contains(err.Error(), "token_service") || len(service.noted()) > 0 {
 		t.Errorf("got error %v", err)
 	}
 	for _, other := range []string{"http://127.0.0.1:1", "https" + strings.TrimPrefix(service.URL, "http")} {
 		c := client(t, registry.Options{Hosts: map[string]registry.HostOptions{s.host: {TokenService: other}}})
-		if err := head(t, c, s.host, "acme/app"); !errors.As(err, &refused) {
+		err := head(t, c, s.host, "acme/app")
+		if _, ok := errors.AsType[*registry.RealmError](err); !ok {
 			t.Errorf("with another one allowed, %s: got error %v", other, err)
 		}
 	}
@@ -350,14 +351,13 @@ func TestATokenServiceIsFollowedOnItsOwnHostAlone(t *testing.T) {
 		http.Redirect(w, r, other.named()+"/token?"+r.URL.RawQuery, http.StatusTemporaryRedirect)
 	})
 	err := head(t, client(t, registry.Options{Keychain: ann}), s.host, "acme/app")
-	var refused *registry.RealmError
-	if !errors.As(err, &refused) || len(other.noted()) > 0 {
+	if _, ok := errors.AsType[*registry.RealmError](err); !ok || len(other.noted()) > 0 {
 		t.Errorf("to another host: got error %v after %q", err, other.noted())
 	}
 	s = guarded(t, func(_ *server, w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/token", http.StatusFound)
 	})
-	if err := head(t, client(t, registry.Options{Keychain: ann, Attempts: 1}), s.host, "acme/app"); err == nil || !strings.Contains(err.Error(), "on and on") {
+	if err := head(t, client(t, registry.Options{Keychain: ann, Attempts: 1}), s.host, "acme/app"); err == nil || !strings.Contains(err.Error(), "redirects too often") {
 		t.Errorf("in a circle: got error %v", err)
 	}
 }

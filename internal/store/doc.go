@@ -36,4 +36,9 @@
 //
 // [Store.ClaimBlobs] keeps daemons that share a database from uploading the same
 // blob twice.
+//
+// See docs/decisions/0005-river-runs-the-jobs.md,
+// docs/decisions/0006-sqlite-and-postgresql.md,
+// docs/decisions/0009-who-gets-a-tag.md and
+// docs/decisions/0012-the-ledger-is-a-merkle-log.md.
 package store

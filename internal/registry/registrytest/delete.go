@@ -1,10 +1,11 @@
 package registrytest
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 func deleted(w http.ResponseWriter, rules Rules) {
@@ -39,7 +40,10 @@ func (r *Registry) serveTags(w http.ResponseWriter, repository string) {
 	}
 	slices.Sort(tags)
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"name": repository, "tags": tags})
+	_ = json.MarshalWrite(w, struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}{repository, tags})
 }
 
 // Holds counts what is there: blobs, manifests with their tags, and uploads that were

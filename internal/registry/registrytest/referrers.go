@@ -1,10 +1,11 @@
 package registrytest
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // serveReferrers lists the manifests with a subject (distribution spec, "Listing
@@ -35,7 +36,9 @@ func (r *Registry) serveReferrers(w http.ResponseWriter, req *http.Request, repo
 	if req.Method == http.MethodHead {
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": listed,
-	})
+	_ = json.MarshalWrite(w, struct {
+		SchemaVersion int          `json:"schemaVersion"`
+		MediaType     string       `json:"mediaType"`
+		Manifests     []descriptor `json:"manifests"`
+	}{2, "application/vnd.oci.image.index.v1+json", listed})
 }

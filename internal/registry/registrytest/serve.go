@@ -2,13 +2,14 @@ package registrytest
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
