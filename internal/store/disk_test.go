@@ -36,9 +36,6 @@ func TestAFullDiskIsAnErrorAndNotALoss(t *testing.T) {
 		t.Fatalf("enqueue on a full disk = %v", failure)
 	}
 	limit("1000000")
-	if err := s.Ready(t.Context()); err != nil {
-		t.Errorf("ready, with room again: %v", err)
-	}
 	storetest.Enqueue(t, s, storetest.Jobs(fmt.Sprintf("inv%d", durable), 50))
 	total, err := s.Backlog(t.Context())
 	if err != nil || total != 50*(durable+1) {
@@ -58,8 +55,5 @@ func TestAStoreThatCannotBeWrittenSaysSo(t *testing.T) {
 	err = s.Enqueue(t.Context(), storetest.Jobs("inv", 1))
 	if err == nil || !strings.Contains(err.Error(), "must be writable") {
 		t.Errorf("enqueue on a read-only store = %v", err)
-	}
-	if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "must be writable") {
-		t.Errorf("ready, on a read-only store: %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func TestWhatIsTooOldIsRemovedAndTheLedgerIsNot(t *testing.T) {
 			now = now.Add(399 * day)
 		}
 		now = now.Add(-396 * day)
-		if err := s.Prune(t.Context()); err != nil {
+		if err := store.Prune(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 		counts := map[string]int{}
@@ -54,7 +54,7 @@ func TestWhatIsTooOldIsRemovedAndTheLedgerIsNot(t *testing.T) {
 			t.Errorf("problems: %v", report.Problems)
 		}
 		now = now.Add(2 * day)
-		if err := s.Prune(t.Context()); err != nil {
+		if err := store.Prune(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 		begun, gone, err := s.Requeue(t.Context(), store.Selection{Invocation: "new"})
