@@ -21,7 +21,7 @@ func aJobThatWaitsIsCancelledAtOnce(t *testing.T, driver sqldbtest.Driver) {
 	if err != nil || n != 150 {
 		t.Fatalf("cancelled %d, error %v", n, err)
 	}
-	if got := pending(t, s, "inv"); got != 0 {
+	if got := pending(t, s); got != 0 {
 		t.Errorf("pending = %d, want 0", got)
 	}
 	if got := Entries(t, s, ledger.Query{Outcome: ledger.Cancelled, Invocation: "inv", Limit: 1000}); len(got) != 150 || got[0].SpecDigest == "" {

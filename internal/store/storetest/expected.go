@@ -41,7 +41,7 @@ func whatIsMissingShows(t *testing.T, driver sqldbtest.Driver) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Expected{}, "Found", "Job", "Entry")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := pending(t, s, "inv"); got != 1 {
+	if got := pending(t, s); got != 1 {
 		t.Errorf("pending = %d, want 1: nobody waits for what is absent", got)
 	}
 }

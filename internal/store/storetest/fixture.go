@@ -122,9 +122,10 @@ func Entries(t *testing.T, s *store.Store, q ledger.Query) []ledger.Entry {
 	return list
 }
 
-func pending(t *testing.T, s *store.Store, invocation string) int {
+// pending counts the jobs of the invocation "inv" that have not ended.
+func pending(t *testing.T, s *store.Store) int {
 	t.Helper()
-	n, err := s.Pending(t.Context(), invocation)
+	n, err := s.Pending(t.Context(), "inv")
 	if err != nil {
 		t.Fatal(err)
 	}

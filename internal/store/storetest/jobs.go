@@ -19,7 +19,7 @@ import (
 func jobsEndInTheLedger(t *testing.T, driver sqldbtest.Driver) {
 	s := Open(t, driver, store.Options{})
 	Enqueue(t, s, Jobs("inv", 250))
-	if got := pending(t, s, "inv"); got != 250 {
+	if got := pending(t, s); got != 250 {
 		t.Fatalf("pending = %d, want 250", got)
 	}
 	Run(t, s, Pushed)
@@ -54,7 +54,7 @@ func theSameJobIsDoneOnce(t *testing.T, driver sqldbtest.Driver) {
 	Run(t, s, Pushed)
 	Settled(t, s, "inv", 10*time.Second)
 	Enqueue(t, s, list)
-	if got := pending(t, s, "inv"); got != 0 {
+	if got := pending(t, s); got != 0 {
 		t.Errorf("pending = %d after a replay of what was done, want 0", got)
 	}
 	if got := Entries(t, s, ledger.Query{}); len(got) != 3 {
@@ -267,7 +267,7 @@ func aDrainGivesBackWhatDoesNotFinish(t *testing.T, driver sqldbtest.Driver) {
 	})
 	<-begun
 	stop()
-	if got := pending(t, s, "inv"); got != 1 {
+	if got := pending(t, s); got != 1 {
 		t.Fatalf("pending = %d, want 1", got)
 	}
 	Run(t, s, Pushed)

@@ -73,13 +73,24 @@ func victim(url string) error {
 	return <-failed
 }
 
+// again is this test binary once more, as another process.
+func again(t *testing.T, environment ...string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program)
+	cmd.Env = append(os.Environ(), environment...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
 // kill starts a victim and kills it when it has said n lines. It returns how many
 // lines it said all the same.
 func kill(t *testing.T, url, round string, n int) (durable int) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), victimEnv+"="+url, roundEnv+"="+round)
-	cmd.Stderr = os.Stderr
+	cmd := again(t, victimEnv+"="+url, roundEnv+"="+round)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

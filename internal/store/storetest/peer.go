@@ -62,9 +62,7 @@ type peer struct {
 
 func startPeer(t *testing.T, url string) *peer {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), victimEnv+"="+url, holderEnv+"=1")
-	cmd.Stderr = os.Stderr
+	cmd := again(t, victimEnv+"="+url, holderEnv+"=1")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
