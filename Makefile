@@ -37,10 +37,9 @@ demo: ## build two images with Bazel and watch them arrive in a registry
 	@go run ./e2e/demo
 
 .PHONY: test
-test: ## everything that a change must pass: vet, Starlark style, unit and end-to-end tests
+test: ## everything that a change must pass: lint, unit and end-to-end tests
 	@$(SETUP) $(TEST_TOOLS)
-	@$(MAKE) starlark
-	go vet ./...
+	@$(MAKE) lint
 	@$(MAKE) test-unit
 	@$(MAKE) race
 	$(E2E_TEST)
@@ -75,9 +74,10 @@ soak: ## kill the daemon, and the store's owner, a hundred times on each databas
 	go test -timeout 60m -run TestWhatTheCache ./e2e -v -exhaustive
 
 .PHONY: lint
-lint: ## golangci-lint, and buildifier over the Starlark files
+lint: ## golangci-lint, imports and exported names, and buildifier over the Starlark files
 	@$(SETUP) golangci-lint buildifier
 	$(BIN)/golangci-lint run
+	go test ./internal/architecture
 	@$(MAKE) starlark
 
 .PHONY: starlark

@@ -36,7 +36,7 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 		}
 		want := "6 blobs sent" // two layers, two files, a config and the empty one of the artifacts
 		if to == staging.Host {
-			want = "0 blobs sent (0 bytes), 6 mounted"
+			want = "0 blobs sent (0 B), 6 mounted"
 		}
 		if !strings.Contains(string(out), "referrers: 2") || !strings.Contains(string(out), want) {
 			t.Errorf("to %s: %s", to, out)

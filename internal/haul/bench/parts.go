@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // part is a server that the bench started.
@@ -88,8 +89,8 @@ func freeAddress() string {
 
 // outcome is what an uploader's process tells of itself.
 type outcome struct {
-	Wall time.Duration
-	CPU  time.Duration
+	Wall time.Duration `json:",format:nano"`
+	CPU  time.Duration `json:",format:nano"`
 	// RSS is the peak of its resident memory, in bytes.
 	RSS int64
 }

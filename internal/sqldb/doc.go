@@ -1,0 +1,31 @@
+// Package sqldb is the database under the daemon: SQLite's file, or PostgreSQL.
+//
+// [Open] opens either, and brings River's tables and ours up to date. What the
+// two write differently is in the [Dialect]; all other statements are SQL that
+// both take, with question marks as placeholders.
+//
+// # Statements by hand
+//
+// Statements are written by hand over the small interface [Conn]. Code that is
+// generated from one query file (by sqlc, say) would be two packages with two
+// sets of types and two kinds of transactions, so each query would need an
+// adapter for each database. Here one function that renumbers placeholders does
+// for all.
+//
+// # Daemons that share a database
+//
+// On PostgreSQL each daemon holds an advisory lock on its name, on a connection
+// of its own, and says every second that it is alive. A daemon that gets the lock
+// of another's name knows that the other is dead, and gives its jobs back. A
+// daemon that holds its lock and is silent for [Options.StallLimit] has stalled,
+// and loses its jobs too. One daemon at a time holds the keeper's lock. SQLite's
+// file is locked for one process, which is all of these at once.
+//
+// # River's queue
+//
+// River (github.com/riverqueue/river) keeps its queue in the same database. It
+// numbers the runs of a job. Its own statement that ends a job asks for the job
+// alone, and would end another worker's run of it, so that statement is kept from
+// the database (see the type silent): the owner of the jobs ends them with
+// [DB.SetJobStates], in a transaction that asks for the run as well.
+package sqldb
