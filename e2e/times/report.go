@@ -31,12 +31,14 @@ type report struct {
 
 	output map[string][]string // by package and test, until the test has passed or been shown
 	tests  []timed
-	// skipped are the tests and parts of tests that skipped themselves, with their reasons.
-	skipped []string
+	// skipped are the tests that skipped themselves, by their reasons, and parts counts
+	// the parts of tests that did.
+	skipped map[string][]string
+	parts   map[string]int
 }
 
 func newReport(out io.Writer, verbose bool) *report {
-	return &report{out: out, verbose: verbose, output: map[string][]string{}}
+	return &report{out: out, verbose: verbose, output: map[string][]string{}, skipped: map[string][]string{}, parts: map[string]int{}}
 }
 
 type timed struct {
@@ -81,8 +83,11 @@ func (r *report) skip(key string, e event) {
 		}
 	}
 	delete(r.output, key)
-	if e.Test != "" {
-		r.skipped = append(r.skipped, fmt.Sprintf("%s.%s: %s", path.Base(e.Package), e.Test, reason))
+	switch {
+	case strings.Contains(e.Test, "/"):
+		r.parts[reason]++
+	case e.Test != "":
+		r.skipped[reason] = append(r.skipped[reason], path.Base(e.Package)+"."+e.Test)
 	}
 }
 
@@ -123,11 +128,11 @@ func (r *report) ended(e event) {
 // table lists what was skipped, and the tests that took at least a time, the longest
 // first.
 func (r *report) table(from time.Duration) {
-	for i, skipped := range slices.Sorted(slices.Values(r.skipped)) {
-		if i == 0 {
-			fmt.Fprintf(r.out, "\nskipped:\n")
-		}
-		fmt.Fprintf(r.out, "  %s\n", skipped)
+	for _, reason := range slices.Sorted(maps.Keys(r.skipped)) {
+		fmt.Fprintf(r.out, "\nskipped (%s):\n  %s\n", reason, strings.Join(slices.Sorted(slices.Values(r.skipped[reason])), "\n  "))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.parts)) {
+		fmt.Fprintf(r.out, "\nskipped (%s): parts of tests: %d\n", reason, r.parts[reason])
 	}
 	slices.SortStableFunc(r.tests, func(a, b timed) int { return cmp.Compare(b.took, a.took) })
 	var listed, sum time.Duration

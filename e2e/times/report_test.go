@@ -14,6 +14,8 @@ const run = `go: a message of go's own
 {"Action":"output","Package":"m/a","Test":"TestLater","Output":"--- SKIP: TestLater (0.00s)\n"}
 {"Action":"skip","Package":"m/a","Test":"TestLater","Elapsed":0}
 {"Action":"skip","Package":"m/none","Elapsed":0}
+{"Action":"output","Package":"m/a","Test":"TestQuick/postgres","Output":"    a_test.go:12: it needs a server\n"}
+{"Action":"skip","Package":"m/a","Test":"TestQuick/postgres","Elapsed":0}
 {"Action":"output","Package":"m/a","Test":"TestSlow/part","Output":"    what is wrong\n"}
 {"Action":"fail","Package":"m/a","Test":"TestSlow/part","Elapsed":2}
 {"Action":"output","Package":"m/a","Test":"TestSlow","Output":"--- FAIL: TestSlow (2.50s)\n"}
@@ -48,8 +50,10 @@ FAIL
 ok  	m/b	30.1s
 panic: oh
 
-skipped:
-  a.TestLater: it takes seconds
+skipped (it takes seconds):
+  a.TestLater
+
+skipped (it needs a server): parts of tests: 1
 
  seconds  test
     30.0  b.TestSlower

@@ -11,4 +11,6 @@
 // Which row has which place in the log is decided later, by the one who seals:
 // PostgreSQL gives out numbers before it commits, so that a row can turn up below
 // one that is sealed.
+//
+// See docs/decisions/0012-the-ledger-is-a-merkle-log.md.
 package ledgerlog

@@ -4,13 +4,8 @@
 // two write differently is in the [Dialect]; all other statements are SQL that
 // both take, with question marks as placeholders.
 //
-// # Statements by hand
-//
-// Statements are written by hand over the small interface [Conn]. Code that is
-// generated from one query file (by sqlc, say) would be two packages with two
-// sets of types and two kinds of transactions, so each query would need an
-// adapter for each database. Here one function that renumbers placeholders does
-// for all.
+// Statements are written by hand over the small interface [Conn]: see
+// docs/decisions/0006-sqlite-and-postgresql.md.
 //
 // # Daemons that share a database
 //
@@ -27,5 +22,6 @@
 // numbers the runs of a job. Its own statement that ends a job asks for the job
 // alone, and would end another worker's run of it, so that statement is kept from
 // the database (see the type silent): the owner of the jobs ends them with
-// [DB.SetJobStates], in a transaction that asks for the run as well.
+// [DB.SetJobStates], in a transaction that asks for the run as well. See
+// docs/decisions/0005-river-runs-the-jobs.md.
 package sqldb

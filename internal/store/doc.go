@@ -32,13 +32,8 @@
 // into that, the fence: a worker asks before it writes, one job at a time may
 // write a tag, and a build that was started before the one that wrote the tag
 // last may not. If two targets of one build want a tag for two images, the target
-// whose label comes first has it.
+// whose label comes first has it. See docs/decisions/0009-who-gets-a-tag.md.
 //
 // [Store.ClaimBlobs] keeps daemons that share a database from uploading the same
 // blob twice.
-//
-// See docs/decisions/0005-river-runs-the-jobs.md,
-// docs/decisions/0006-sqlite-and-postgresql.md,
-// docs/decisions/0009-who-gets-a-tag.md and
-// docs/decisions/0012-the-ledger-is-a-merkle-log.md.
 package store

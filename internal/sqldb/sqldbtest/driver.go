@@ -45,11 +45,17 @@ func Drivers() []Driver {
 	}
 }
 
-// Each runs a test on every kind of database.
+// Each runs a test on every kind of database. Under -short it leaves out those that
+// need a server.
 func Each(t *testing.T, test func(t *testing.T, driver Driver)) {
 	t.Helper()
 	for _, driver := range Drivers() {
-		t.Run(driver.Name, func(t *testing.T) { test(t, driver) })
+		t.Run(driver.Name, func(t *testing.T) {
+			if driver.Shared && testing.Short() {
+				t.Skip("it needs a database server")
+			}
+			test(t, driver)
+		})
 	}
 }
 
