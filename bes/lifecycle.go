@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/internal/clock"
 )
 
 // lifecycle takes one lifecycle event: the required backends' answer is Bazel's,
@@ -56,13 +58,20 @@ func (s *Service) lifecycle(ctx context.Context, m *frame) error {
 		if err == nil {
 			continue
 		}
-		if status.Code(err) == codes.DeadlineExceeded && ctx.Err() != nil {
+		if status.Code(err) == codes.DeadlineExceeded && expired(ctx) {
 			return status.Errorf(codes.Unavailable, "BES backend %s did not answer a lifecycle event within %v",
 				s.required[n].Name, s.config.LifecycleTimeout)
 		}
 		return err
 	}
 	return nil
+}
+
+// expired tells whether the time of a call is up. gRPC goes by the clock, and may end the
+// call a moment before its context ends.
+func expired(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // lifecycle makes one lifecycle call.
@@ -88,7 +97,7 @@ func (b *backend) lifecycle(ctx context.Context, m *frame, headers metadata.MD) 
 // in the same build.
 func (s *Service) post(ctx context.Context, b *backend, build string, k lifecycleKey, event []byte) {
 	done := make(chan struct{})
-	before, ok := s.lane(b, build).follow(k, done)
+	before, ok := s.order(b, build).follow(k, done)
 	if !ok {
 		return
 	}
@@ -119,7 +128,7 @@ func (s *Service) retryLifecycle(b *backend, m *frame, headers metadata.MD) erro
 		if code == codes.OK || code == codes.InvalidArgument || code == codes.FailedPrecondition || failures >= b.Retries {
 			return err
 		}
-		if !sleep(s.ctx, time.Duration(float64(b.RetryDelay)*math.Pow(retryGrowth, float64(failures)))) {
+		if clock.Wait(s.ctx, time.Duration(float64(b.RetryDelay)*math.Pow(retryGrowth, float64(failures)))) != nil {
 			return err
 		}
 	}

@@ -123,6 +123,7 @@ load("@drayage//rules:layer.bzl", "layer_from_tar")
 // Every archive that a program wrote comes out of its layer as it went in,
 // unpacked by GNU tar and by umoci.
 func TestArchivesOfRealProgramsBecomeLayers(t *testing.T) {
+	t.Parallel()
 	a := newArchives(t)
 	const (
 		anew = `compress = "gzip",`
@@ -247,6 +248,7 @@ END`
 }
 
 func TestWhatIsNoArchiveFailsTheBuild(t *testing.T) {
+	t.Parallel()
 	a := newArchives(t)
 	wants := map[string]string{}
 	add := func(name, script, want string) {
@@ -308,6 +310,7 @@ func TestWhatIsNoArchiveFailsTheBuild(t *testing.T) {
 // What is made of an imported image waits until its files have proved to be of one
 // image, and a push has the layers from them.
 func TestTheFilesOfAnImportedImageAreChecked(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	w := rig.NewWorkspace(t)
 	image, err := random.Image(100_000, 2)
@@ -382,6 +385,7 @@ image_manifest(
 // A registry that answers with something else than the layer fails the pull, and
 // nothing of it stays.
 func TestALayerThatIsPulledIsTheManifests(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest, layers := pushBase(t, registry.Host)
 	proxy := rig.StartProxy(t, registry.Host)

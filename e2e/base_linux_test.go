@@ -81,6 +81,7 @@ image_load(
 // TestALayerLeavesTheBaseAsItIs has an image upon a real base unpacked by two
 // programs that have nothing in common.
 func TestALayerLeavesTheBaseAsItIs(t *testing.T) {
+	t.Parallel()
 	w := debianBase(t)
 	w.Bazel(t, "build", "--output_groups=+blob", "//base:all")
 	layout := layoutOf(t, w, "bazel-bin/base/image",

@@ -96,6 +96,7 @@ var (
 )
 
 func TestABaseForAnotherPlatformIsAnErrorOrAWarning(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest := pushListed(t, registry.Host, "library/base",
 		listed{&amd64Platform, amd64Platform}, listed{&arm64Platform, arm64Platform}, listed{&armv6Platform, armv6Platform})
@@ -158,6 +159,7 @@ image_index(
 // An index says what its images are for, or leaves it to their configs, and either can
 // say less than the other.
 func TestAPlatformIsKeptFromAnIndexToTheNextOne(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	arm := v1.Platform{OS: "linux", Architecture: "arm"}
 	digest := pushListed(t, registry.Host, "library/base", listed{nil, amd64Platform}, listed{nil, arm64Platform}, listed{&armv6Platform, arm})
@@ -226,6 +228,7 @@ image_index(
 
 // A Windows base has a layer that its publisher alone hands out.
 func TestALayerThatIsNotToBeDistributedIsLeftWhereItIs(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartForeignRegistry(t)
 	foreign, err := random.Layer(5000, types.DockerForeignLayer)
 	check(t, err)
@@ -324,7 +327,7 @@ image_load(
 		}
 	}
 	failed := w.TryBazel(t, "run", "//app:push_strict")
-	want := "the image has layers that are not to be distributed, and that are not sent: " + layer.String() + ". Have the registry take them by their urls"
+	want := "the image has layers that must not be distributed, so they were not sent: " + layer.String() + ". Have the registry accept them by their urls"
 	if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, want) {
 		t.Errorf("exit code %d, without %q:\n%s", failed.ExitCode, want, failed.Stderr)
 	}
@@ -388,6 +391,7 @@ func pushConfig(t *testing.T, registry, repository string, config []byte, layers
 
 // What docker wrote into the base, and nobody here knows, is in the image.
 func TestWhatABaseSaysIsInTheImageUponIt(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	config, err := os.ReadFile(filepath.Join(rig.Root(t), "internal", "image", "testdata", "configs", "docker.json"))
 	check(t, err)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestABuildUnderBLAKE3IsHauled(t *testing.T) {
+	t.Parallel()
 	cache := rig.StartBlake3Cache(t)
 	s := &scene{registry: rig.StartProxy(t, rig.StartRegistry(t).Host), workspace: rig.NewWorkspace(t)}
 	s.daemon = rig.StartDrayaged(t, rig.DaemonConfig{CAS: cache.GRPC})

@@ -27,6 +27,7 @@ func bazelrc(t *testing.T, page string) string {
 }
 
 func TestTheAdvisedBazelrcUploadsWhatIsThereAndBringsNothing(t *testing.T) {
+	t.Parallel()
 	cache := rig.StartBazelRemote(t)
 	daemon := rig.StartDrayaged(t, rig.DaemonConfig{CAS: cache.GRPC})
 	w := cacheWorkspace(t)

@@ -11,6 +11,7 @@ const small = 256 << 10
 
 // What the README's .bazelrc asks for is to cost nothing where nothing is stale.
 func TestAskingForLayersMovesNone(t *testing.T) {
+	t.Parallel()
 	cache, registry := rig.StartBazelRemote(t), rig.StartRegistry(t)
 	meter := rig.StartMeter(t, cache.Address)
 	w := cacheWorkspace(t)

@@ -43,6 +43,7 @@ func (s *runScene) wantRun(t *testing.T, flags ...string) {
 }
 
 func TestBazelRunPushesWhatTheBuildHasLeft(t *testing.T) {
+	t.Parallel()
 	s := newRunScene(t)
 	// No cache is known, and the strategy is the lazy one.
 	s.wantRun(t, "//app:push")
@@ -69,6 +70,7 @@ func TestBazelRunPushesWhatTheBuildHasLeft(t *testing.T) {
 }
 
 func TestBazelRunReadsTheCacheWhereTheBuildsFileIsAnother(t *testing.T) {
+	t.Parallel()
 	s := newRunScene(t)
 	s.workspace.Bazel(t, "build", "--remote_cache="+s.cache.GRPC, "//app:push")
 	layer, err := filepath.EvalSymlinks(filepath.Join(s.workspace.Dir, "bazel-bin/app/layer.tar.gz"))
@@ -94,6 +96,7 @@ func TestBazelRunReadsTheCacheWhereTheBuildsFileIsAnother(t *testing.T) {
 }
 
 func TestBazelRunReadsTheDiskCache(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		function string
 		startup  []string
@@ -136,6 +139,7 @@ func TestBazelRunReadsTheDiskCache(t *testing.T) {
 
 // What drayage push says of a layer that is nowhere, a build with its flags heals.
 func TestBazelRunSaysWhatHealsALayerThatIsNowhere(t *testing.T) {
+	t.Parallel()
 	s := newRunScene(t)
 	flags := []string{"--remote_cache=" + s.cache.GRPC, "--@drayage//rules/settings:remote_cache=" + s.cache.GRPC, "--remote_download_minimal"}
 	run := func(more ...string) rig.BazelResult {
@@ -162,6 +166,7 @@ func TestBazelRunSaysWhatHealsALayerThatIsNowhere(t *testing.T) {
 }
 
 func TestBazelRunLoadsWhatTheBuildHasLeft(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	w := cacheWorkspace(t)
 	w.Write(t, ".bazelrc", "")

@@ -13,6 +13,7 @@ import (
 // The daemon's own registry has its layers in the cache: pushing to it sends
 // manifests and configs alone.
 func TestAnImageIsPulledFromARegistryInFrontOfTheCache(t *testing.T) {
+	t.Parallel()
 	cache, address := rig.StartBazelRemote(t), rig.FreeAddress(t)
 	folder := filepath.Join(rig.TempDir(t), "images")
 	daemon := rig.StartDrayaged(t, rig.DaemonConfig{CAS: cache.GRPC, More: map[string]any{
@@ -45,7 +46,7 @@ func TestAnImageIsPulledFromARegistryInFrontOfTheCache(t *testing.T) {
 
 	// Another registry knows nothing of the cache, and says so.
 	result = push(rig.StartRegistry(t).Host)
-	if result.ExitCode == 0 || !strings.Contains(result.Stderr, "does not take the layers out of the remote cache") {
+	if result.ExitCode == 0 || !strings.Contains(result.Stderr, "cannot read the layers from the remote cache") {
 		t.Errorf("exit code %d\n%s", result.ExitCode, result.Stderr)
 	}
 

@@ -78,6 +78,7 @@ multi_push(
 
 // Whichever of the two is pushed first, the tag ends up at the image of the same.
 func TestTwoTargetsOfOneBuildThatWantOneTagForTwoImages(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.push(t, "//:push_prod") // so that the tool is there, which takes Bazel a while
 	for _, held := range []string{"second", "first"} {
@@ -103,7 +104,7 @@ func TestTwoTargetsOfOneBuildThatWantOneTagForTwoImages(t *testing.T) {
 			late := rows["//tags:"+held]
 			for _, want := range []string{
 				"push //tags:" + held + " to ", "tag git-0123456789abcdef0123456789abcdef01234567: " + early + " of the same build wants it for another image, " + rows[early].Digest,
-				"give each a tag or a repository of its own",
+				"give each target a tag or a repository of its own",
 			} {
 				if late.Outcome != ledger.Failed || late.ErrorClass != "conflict" || !strings.Contains(late.Error, want) {
 					t.Errorf("the row is %s, %s, without %q: %s", late.Outcome, late.ErrorClass, want, late.Error)

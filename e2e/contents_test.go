@@ -59,6 +59,7 @@ const (
 )
 
 func TestALayerHasWhatABuildContains(t *testing.T) {
+	t.Parallel()
 	script := `"#!/bin/sh\necho script\n"`
 	tree := fmt.Sprintf(treeBelow, "t", "644")
 	wants := map[string]string{

@@ -15,6 +15,7 @@ import (
 // From staging to production: by digest, with what refers to the image, between
 // registries of two ages and within one.
 func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
+	t.Parallel()
 	cache, staging, production := rig.StartBazelRemote(t), rig.StartRegistry(t), rig.StartOldRegistry(t)
 	spec := faultyImage(t, cache, staging.Host, "staging/app", "candidate", faultyNoise(1, 12<<20), faultyNoise(2, 1000))
 	for i, artifact := range []string{"application/spdx+json", "application/x.signature"} {
@@ -35,7 +36,7 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 		}
 		want := "6 blobs sent" // two layers, two files, a config and the empty one of the artifacts
 		if to == staging.Host {
-			want = "0 blobs sent (0 bytes), 6 mounted"
+			want = "0 blobs sent (0 B), 6 mounted"
 		}
 		if !strings.Contains(string(out), "referrers: 2") || !strings.Contains(string(out), want) {
 			t.Errorf("to %s: %s", to, out)
@@ -55,6 +56,7 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 
 // The daemon copies for operators, and its ledger says what it did.
 func TestTheDaemonCopiesAndKeepsARecord(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	pushed := wantPushed(t, s.push(t, "//:push_prod"), "//:push_prod")
 	out, err := s.drayage(t, "copy", reference(pushed), s.registry.Host+"/release/server:v1", s.registry.Host+"/release/mirror", "--tag", "stable", "--by-daemon")

@@ -9,6 +9,7 @@ import (
 )
 
 func TestDoctorTellsWhatRealRegistriesCan(t *testing.T) {
+	t.Parallel()
 	// What the two do differently is what makes the one cheaper to push to.
 	for name, want := range map[string]map[string]bool{
 		"distribution 3":   {"resume": true, "mount": true, "upload by PATCH": true, "lookup of tags": true, "digest told": true, "tags can be moved": true, "cleaning up": true},

@@ -12,6 +12,7 @@ import (
 // believes that the cache still has what it has had, and says so in its events.
 
 func TestALayerThatTheCacheHasEvictedIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.workspace.Bazel(t, "build", append(s.flags(), "//...", "--remote_download_outputs=toplevel")...)
 	spec, err := pushspec.Decode([]byte(s.workspace.Read(t, "bazel-bin/push_staging.pushspec.json")))
@@ -26,6 +27,7 @@ func TestALayerThatTheCacheHasEvictedIsNamed(t *testing.T) {
 }
 
 func TestAnEmptiedCacheFailsTheirPushesAndNoOther(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.workspace.Bazel(t, "build", append(s.flags(), "//...")...)
 	s.cache.EvictAll(t)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAnOlderBuildThatFinishesLateLeavesTheTagOfANewerOne(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.push(t, "//:push_prod") // so that the daemon has spoken with the registry before
 	stuck, letGo := make(chan struct{}), make(chan struct{})

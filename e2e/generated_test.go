@@ -15,6 +15,7 @@ import (
 // that a file that nothing generates any more is found too. The copy lies in the
 // module, whose go.mod pins the generator.
 func TestGeneratedGoIsWhatItsSourcesSay(t *testing.T) {
+	t.Parallel()
 	checkedIn := filepath.Join(rig.Root(t), "proto")
 	copied, err := os.MkdirTemp(filepath.Join(rig.Root(t), ".cache"), "generated-") //nolint:usetesting // it must lie in the module
 	if err != nil {

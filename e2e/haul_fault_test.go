@@ -206,6 +206,7 @@ func faultyNoise(seed byte, size int) []byte {
 var realRegistries = map[string]func(rig.T) *rig.Registry{"distribution 3": rig.StartRegistry, "distribution 2.8": rig.StartOldRegistry}
 
 func TestImagesArriveOverConnectionsThatAreCut(t *testing.T) {
+	t.Parallel()
 	// Version 2.8 gives an upload up whose connection breaks: there a layer has to
 	// pass as a whole, so connections carry more.
 	longest := map[string]int64{"distribution 3": 12 << 20, "distribution 2.8": 150 << 20}
@@ -282,6 +283,7 @@ func TestImagesArriveThroughServerErrorsAndAnOutage(t *testing.T) {
 }
 
 func TestACacheThatRestartsInTheMiddleOfALayer(t *testing.T) {
+	t.Parallel()
 	cache, target := rig.StartBazelRemote(t), rig.StartRegistry(t)
 	wire := startWire(t, target.Host)
 	const size = 1 << 30

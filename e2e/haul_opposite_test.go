@@ -52,6 +52,7 @@ func wantRefused(t *testing.T, cache *rig.BazelRemote, spec *pushspec.Spec, clas
 }
 
 func TestALayerOfOtherBytesIsNotTagged(t *testing.T) {
+	t.Parallel()
 	cache, target := rig.StartBazelRemote(t), rig.StartRegistry(t)
 	layer := faultyNoise(5, 3<<20)
 	spec := faultyImage(t, cache, target.Host, "acme/app", "v1", layer)
@@ -65,6 +66,7 @@ func TestALayerOfOtherBytesIsNotTagged(t *testing.T) {
 }
 
 func TestAManifestThatIsTooLargeIsNotTagged(t *testing.T) {
+	t.Parallel()
 	cache, target := rig.StartBazelRemote(t), rig.StartRegistry(t)
 	// This registry takes manifests of up to 1 MiB.
 	proxy := rig.StartProxy(t, target.Host)
@@ -104,6 +106,7 @@ func swell(t *testing.T, spec *pushspec.Spec, size int) {
 }
 
 func TestASpecOfTenThousandBlobsIsRefused(t *testing.T) {
+	t.Parallel()
 	cache, target := rig.StartBazelRemote(t), rig.StartRegistry(t)
 	spec := faultyImage(t, cache, target.Host, "acme/app", "v1", []byte("layer"))
 	one := spec.Blobs[0]
@@ -123,6 +126,7 @@ func TestASpecOfTenThousandBlobsIsRefused(t *testing.T) {
 }
 
 func TestARegistryThatSendsElsewhereGetsNothing(t *testing.T) {
+	t.Parallel()
 	for kind, path := range map[string]string{"uploads": "/blobs/uploads/", "manifests": "/manifests/"} {
 		t.Run(kind, func(t *testing.T) {
 			cache, target := rig.StartBazelRemote(t), rig.StartRegistry(t)

@@ -15,6 +15,7 @@ import (
 
 // Each team's token is for its own repository: that of the other is no source of mounts.
 func TestTeamsThatShareALayerPushWithTheirOwnTokens(t *testing.T) {
+	t.Parallel()
 	for name, refuses := range map[string]bool{"the other repository is left out of the token": false, "no token with the other repository": true} {
 		t.Run(name, func(t *testing.T) {
 			tokens := rig.StartTokenService(t, time.Hour)
@@ -67,6 +68,7 @@ func refused(status int) rig.Fault {
 }
 
 func TestImagesArriveWhereWhatIsOptionalIsRefused(t *testing.T) {
+	t.Parallel()
 	upload := func(r *http.Request) bool {
 		return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/") && r.ContentLength > 0
 	}

@@ -12,6 +12,7 @@ import (
 const bazelBESFailure = 45
 
 func TestAHeldBuildEndsWithItsPushes(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	held := append(s.flags(), "--bes_backend="+s.daemon.BES, "--build_metadata=DRAYAGE_HOLD=true", "//...")
 

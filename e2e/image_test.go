@@ -17,6 +17,7 @@ import (
 )
 
 func TestTheRegistryServesTheImageThatWasBuilt(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	rows := s.push(t, "//...")
 	prod, staging := wantPushed(t, rows, "//:push_prod"), wantPushed(t, rows, "//:push_staging")
@@ -88,6 +89,7 @@ func TestTheRegistryServesTheImageThatWasBuilt(t *testing.T) {
 // The second build runs in another folder, on a cache that has nothing of the
 // first one.
 func TestTwoFoldersYieldTheSameDigests(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	first := s.push(t, "//...")
 	s.cache = rig.StartBazelRemote(t)

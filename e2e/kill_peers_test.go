@@ -15,6 +15,7 @@ import (
 )
 
 func TestTwoDaemonsThatHaulOneBuildTakeNoBlobTwice(t *testing.T) {
+	t.Parallel()
 	cache, registry := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host)
 	config := rig.DaemonConfig{CAS: cache.GRPC, Store: rig.StartPostgres(t)}
 	first, second := rig.StartDrayaged(t, config), rig.StartDrayaged(t, config)
@@ -59,6 +60,7 @@ func TestTwoDaemonsThatHaulOneBuildTakeNoBlobTwice(t *testing.T) {
 }
 
 func TestAStalledDaemonThatComesBackWritesNoRowAndMovesNoTag(t *testing.T) {
+	t.Parallel()
 	cache, registry := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host)
 	config := rig.DaemonConfig{CAS: cache.GRPC, Store: rig.StartPostgres(t), More: map[string]any{"stall_limit": "3s"}}
 	stalled := rig.StartDrayaged(t, config)

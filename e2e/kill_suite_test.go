@@ -34,11 +34,13 @@ const (
 )
 
 func TestKillsAtRandomMomentsLoseNothing(t *testing.T) {
+	t.Parallel()
 	for name, database := range map[string]func(t *testing.T) string{
 		"sqlite":   func(*testing.T) string { return "" },
 		"postgres": func(t *testing.T) string { t.Helper(); return rig.StartPostgres(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cache, registry := rig.StartBazelRemote(t), rig.StartRegistry(t)
 			k := &killer{
 				registry: registry.Host,

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAHaulThatWasKilledInTheMiddleIsFinishedAfterTheRestart(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	inTheMiddle, gone := make(chan struct{}), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(gone) })

@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "write e2e/testdata/layers/listing.txt a
 // TestALayerThatHasEverything has others read what we wrote: GNU tar, umoci, and
 // the verifier of the stargz snapshotter.
 func TestALayerThatHasEverything(t *testing.T) {
+	t.Parallel()
 	w := rig.CopyWorkspace(t, filepath.Join(rig.Root(t), "e2e", "testdata", "layers"))
 	w.Bazel(t, "build", "--output_groups=+blob", "//...")
 	blobs := map[string]string{"none": w.Read(t, "bazel-bin/none.tar"), "gzip": w.Read(t, "bazel-bin/gzip.tar.gz")}

@@ -15,6 +15,7 @@ import (
 )
 
 func TestTheLedgerIsVerifiedAndTamperingIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	row := wantPushed(t, s.push(t, "//:push_prod"), "//:push_prod")
 

@@ -144,6 +144,7 @@ func theLayer(i *load.Image, s *layerStore) (digest string, data []byte) {
 }
 
 func TestALoadOfWrongBytesKeepsNoneOfThem(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	i, store := loadScene(t)
 	digest, data := theLayer(i, store)
@@ -166,6 +167,7 @@ func TestALoadOfWrongBytesKeepsNoneOfThem(t *testing.T) {
 }
 
 func TestALoadThatBrokeOffGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	i, store := loadScene(t)
 	digest, data := theLayer(i, store)
@@ -195,6 +197,7 @@ func TestALoadThatBrokeOffGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestALoadThatBrokeOffAmongWrongBytesBeginsAgain(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	i, store := loadScene(t)
 	digest, data := theLayer(i, store)
@@ -268,6 +271,7 @@ func (h *held) finish() error {
 }
 
 func TestWhatIsBeingLoadedIsNotCollected(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	i, store := loadScene(t)
 	h := loadUntil(t, containerd, i, store, i.Platforms[0].Layers[2].Digest.String())
@@ -289,6 +293,7 @@ func TestWhatIsBeingLoadedIsNotCollected(t *testing.T) {
 }
 
 func TestWhatAnotherNamespaceHasDoesNotMove(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	i, store := loadScene(t)
 	_, err := loadInto(t, containerd, i, store)
@@ -302,6 +307,7 @@ func TestWhatAnotherNamespaceHasDoesNotMove(t *testing.T) {
 }
 
 func TestTwoLoadsAtTheSameTimeMoveALayerOnce(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	i, store := loadScene(t)
 	digest, _ := theLayer(i, store)
@@ -332,6 +338,7 @@ func TestTwoLoadsAtTheSameTimeMoveALayerOnce(t *testing.T) {
 }
 
 func TestAnImageWhoseConfigNamesOtherLayersIsRefused(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	image, err := random.Image(1000, 1)
 	check(t, err)
@@ -352,6 +359,7 @@ func TestAnImageWhoseConfigNamesOtherLayersIsRefused(t *testing.T) {
 }
 
 func TestAnImageThatCannotBeUnpackedIsLoadedAllTheSame(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	i, store := loadScene(t)
 	result, err := loadInto(t, containerd, i, store, func(o *load.Options) { o.Snapshotter = "stargz" })
@@ -363,6 +371,7 @@ func TestAnImageThatCannotBeUnpackedIsLoadedAllTheSame(t *testing.T) {
 }
 
 func TestASocketThatNobodyListensOnIsNamed(t *testing.T) {
+	t.Parallel()
 	i, store := loadScene(t)
 	nobody := &rig.Containerd{Address: filepath.Join(t.TempDir(), "containerd.sock"), Namespace: "default"}
 	_, err := loadInto(t, nobody, i, store)

@@ -88,6 +88,7 @@ func checkStored(t *testing.T, c *rig.Containerd, digest string) (manifest v1.Ma
 }
 
 func TestALoadMovesWhatContainerdLacks(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest, base := pushBase(t, registry.Host)
 	proxy := rig.StartProxy(t, registry.Host)
@@ -169,6 +170,7 @@ func TestALoadMovesWhatContainerdLacks(t *testing.T) {
 }
 
 func TestALoadOfAnIndexTakesOnePlatform(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest, base := pushBase(t, registry.Host)
 	proxy := rig.StartProxy(t, registry.Host)
@@ -242,6 +244,7 @@ esac
 }
 
 func TestADockerWithAStoreOfItsOwnGetsTheWholeImage(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest, _ := pushBase(t, registry.Host)
 	proxy := rig.StartProxy(t, registry.Host)
@@ -325,6 +328,7 @@ func archived(t *testing.T, archive string) map[string][]byte {
 }
 
 func TestADockerThatKeepsImagesInContainerdIsLoadedThere(t *testing.T) {
+	t.Parallel()
 	containerd := rig.StartContainerd(t)
 	hostname, err := os.Hostname()
 	check(t, err)

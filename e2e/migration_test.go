@@ -14,6 +14,7 @@ var starlarkBlock = regexp.MustCompile("(?ms)^```starlark\n# (MODULE|BUILD).baze
 // TestTheExamplesOfTheMigrationGuideBuild puts what docs/migration.md says that
 // one has afterwards into a workspace, each example as a package.
 func TestTheExamplesOfTheMigrationGuideBuild(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest, _ := pushBase(t, registry.Host)
 	w := rig.NewWorkspace(t)

@@ -12,6 +12,7 @@ import (
 
 // A version is pushed once; the build says so, or the daemon's policy.
 func TestATagThatIsNeverWrittenOverStays(t *testing.T) {
+	t.Parallel()
 	s := &scene{cache: rig.StartBazelRemote(t), registry: rig.StartProxy(t, rig.StartRegistry(t).Host)}
 	s.daemon = rig.StartDrayaged(t, rig.DaemonConfig{CAS: s.cache.GRPC, More: map[string]any{"policy": map[string]any{
 		"rules": []map[string]any{{"name": "all", "never_overwrite": []string{"release-*"}}},
@@ -67,6 +68,7 @@ func TestATagThatIsNeverWrittenOverStays(t *testing.T) {
 
 // What no registry takes as a name fails in the build.
 func TestANameThatNoRegistryTakesFailsInTheBuild(t *testing.T) {
+	t.Parallel()
 	w := rig.NewWorkspace(t)
 	w.Write(t, "BUILD.bazel", w.Read(t, "BUILD.bazel")+`
 [

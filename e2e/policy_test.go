@@ -14,6 +14,7 @@ import (
 // A daemon with a policy hauls what a rule allows the client, and puts the rest on
 // record as denied. Nothing of that reaches the registry.
 func TestThePolicyDecidesWhatIsPushed(t *testing.T) {
+	t.Parallel()
 	const token = "a token that nobody else could guess"
 	tokenFile := filepath.Join(rig.TempDir(t), "ci.token")
 	check(t, os.WriteFile(tokenFile, []byte(token+"\n"), 0o600))

@@ -13,6 +13,7 @@ import (
 const takeOver = 10 * time.Second
 
 func TestOfTwoDaemonsOnOneDatabaseOneFinishesTheOthersJobs(t *testing.T) {
+	t.Parallel()
 	cache, registry := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host)
 	config := rig.DaemonConfig{CAS: cache.GRPC, Store: rig.StartPostgres(t)}
 	first := rig.StartDrayaged(t, config)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAPrebuiltToolIsUsedInThePlaceOfOneFromSource(t *testing.T) {
+	t.Parallel()
 	w := rig.NewWorkspace(t)
 	tool, err := os.ReadFile(rig.Drayage(t))
 	check(t, err)
@@ -31,6 +32,7 @@ drayage.prebuilt(file = "//tools:drayage")
 // Layers and images need the toolchain alone: what bazel run would execute is not
 // made for them.
 func TestAToolchainOfTheUsersIsTaken(t *testing.T) {
+	t.Parallel()
 	w := rig.NewWorkspace(t)
 	tool, err := os.ReadFile(rig.Drayage(t))
 	check(t, err)

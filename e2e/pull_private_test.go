@@ -18,6 +18,7 @@ import (
 // A registry lets in who has a token, and docker's configuration says how to come
 // by one.
 func TestAPrivateBaseIsPulledWithDockersCredentials(t *testing.T) {
+	t.Parallel()
 	tokens := rig.StartTokenService(t, time.Hour)
 	registry := rig.StartTokenRegistry(t, tokens)
 	digest, _ := pushBase(t, registry.Host, remote.WithAuth(authn.FromConfig(authn.AuthConfig{Username: tokens.User, Password: tokens.Password})))

@@ -19,6 +19,7 @@ import (
 // TestBasesArePulledByTheModuleExtension has one workspace with three bases, of
 // one image: by way of a mirror, whole, and for one platform.
 func TestBasesArePulledByTheModuleExtension(t *testing.T) {
+	t.Parallel()
 	storage := rig.StartRegistry(t)
 	digest, layers := pushBase(t, storage.Host)
 	registry, mirror := rig.StartProxy(t, storage.Host), rig.StartProxy(t, storage.Host)

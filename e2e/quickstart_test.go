@@ -84,6 +84,7 @@ func quickStart(t *testing.T, registry, digest, program string) *rig.Workspace {
 }
 
 func TestTheManualHasThisQuickStart(t *testing.T) {
+	t.Parallel()
 	manual, err := os.ReadFile(filepath.Join(rig.Root(t), "docs", "rules.md"))
 	check(t, err)
 	for _, part := range []string{quickStartModule, quickStartBuild, quickStartRC, quickStartPush} {
@@ -107,6 +108,7 @@ func quickStartDigest(t *testing.T) string {
 // gigabyte, on a machine whose cache is warm and on one that has nothing, and pushes
 // it twice.
 func TestTheQuickStartMovesNoByteThatItNeedNot(t *testing.T) {
+	t.Parallel()
 	registry, cache := rig.StartRegistry(t), rig.StartBazelRemote(t)
 	proxy := rig.StartProxy(t, registry.Host)
 	base, err := random.Image(baseLayerSize, baseLayers)

@@ -17,6 +17,7 @@ const sbomType = "application/spdx+json"
 
 // The image has no image_push of its own, and an artifact goes with another's.
 func TestArtifactsAndImagesWithoutATargetOfTheirOwnArePushed(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.workspace.Write(t, "sbom.spdx.json", `{"spdxVersion": "SPDX-2.3"}`)
 	s.workspace.Replace(t, "BUILD.bazel", `"image_manifest"`, `"image_artifact", "image_index", "image_manifest"`)
@@ -96,6 +97,7 @@ image_index(
 
 // Builds are reproducible: what is new is often only what comes with an image.
 func TestAnArtifactThatIsNewOnAnImageThatIsNotIsPushed(t *testing.T) {
+	t.Parallel()
 	for name, start := range realRegistries {
 		t.Run(name, func(t *testing.T) {
 			cache, target := rig.StartBazelRemote(t), start(t)

@@ -11,6 +11,7 @@ import (
 
 // Files that end like push specs are taken for push specs, whatever wrote them.
 func TestASpecThatCannotBeIsRefusedAndNothingElseSuffers(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.workspace.Write(t, "bad/BUILD.bazel", fmt.Sprintf(`
 genrule(

@@ -10,6 +10,7 @@ import (
 // What Bazel sent is seen by a tap in front of the daemon, what the backend got
 // by the backend itself.
 func TestTheBackendGetsTheBytesThatBazelSent(t *testing.T) {
+	t.Parallel()
 	backend := rig.StartBESBackend(t, rig.AcknowledgeEach)
 	s := newScene(t, rig.DaemonBackend{Name: "real", Address: backend.GRPC, Mode: "required"})
 	tap := rig.StartBESTap(t, s.daemon.BES)

@@ -109,6 +109,7 @@ func wantStream(t *testing.T, backend *bestest.Backend, invocation string) {
 }
 
 func TestBackendsKilledAndRestartedInTheMiddleOfAStream(t *testing.T) {
+	t.Parallel()
 	required, requiredReached := stopsAt(t)
 	bestEffort, bestEffortReached := stopsAt(t)
 	s := newScene(t,
@@ -127,6 +128,7 @@ func TestBackendsKilledAndRestartedInTheMiddleOfAStream(t *testing.T) {
 }
 
 func TestDaemonKilledAndRestartedInTheMiddleOfAStream(t *testing.T) {
+	t.Parallel()
 	backend, reached := stopsAt(t)
 	s := newScene(t, rig.DaemonBackend{Name: "real", Address: backend.Address, Mode: "required"})
 	build := s.inBackground(t, "//...")
@@ -145,6 +147,7 @@ func TestDaemonKilledAndRestartedInTheMiddleOfAStream(t *testing.T) {
 }
 
 func TestBackendsThatAcknowledgeAtTheEnd(t *testing.T) {
+	t.Parallel()
 	required := scripted(t, bestest.Script{Acknowledge: bestest.AtEnd})
 	bestEffort := scripted(t, bestest.Script{Acknowledge: bestest.AtEnd})
 	s := newScene(t,
@@ -157,6 +160,7 @@ func TestBackendsThatAcknowledgeAtTheEnd(t *testing.T) {
 }
 
 func TestBestEffortBackendThatNeverAnswersIsNotNoticed(t *testing.T) {
+	t.Parallel()
 	backend := scripted(t, bestest.Script{Acknowledge: bestest.Never})
 	s := newScene(t, rig.DaemonBackend{Name: "silent", Address: backend.Address})
 	result := await(t, "the build ends", s.inBackground(t, "//...", "--bes_timeout=30s"))
@@ -164,6 +168,7 @@ func TestBestEffortBackendThatNeverAnswersIsNotNoticed(t *testing.T) {
 }
 
 func TestRequiredBackendThatNeverAnswersFailsTheBuildAsWithoutTheRelay(t *testing.T) {
+	t.Parallel()
 	backend := scripted(t, bestest.Script{Acknowledge: bestest.Never})
 	s := newScene(t, rig.DaemonBackend{Name: "silent", Address: backend.Address, Mode: "required"})
 	result := await(t, "the build ends", s.inBackground(t, "//...", "--bes_timeout=5s"))

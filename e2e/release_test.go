@@ -85,6 +85,7 @@ func release(t *testing.T) *released {
 }
 
 func TestAReleaseBringsTheToolForEachPlatform(t *testing.T) {
+	t.Parallel()
 	r := release(t)
 	w := r.workspace
 	path := pathWithout(t, "go")

@@ -81,6 +81,7 @@ image_from_binary(
 }
 
 func TestImagesAreAsTheirFilesAndPlatformsSay(t *testing.T) {
+	t.Parallel()
 	w := attributesWorkspace(t)
 	w.Bazel(t, "build", "--remote_download_outputs=all", "//attributes:image", "//attributes:index", "//attributes:both")
 

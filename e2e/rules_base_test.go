@@ -142,6 +142,7 @@ func pushBase(t *testing.T, registry string, options ...remote.Option) (digest s
 }
 
 func TestAnImageIsBuiltOnABaseWithoutItsLayers(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest, layers := pushBase(t, registry.Host)
 	proxy := rig.StartProxy(t, registry.Host)
@@ -197,6 +198,7 @@ func TestAnImageIsBuiltOnABaseWithoutItsLayers(t *testing.T) {
 }
 
 func TestAPullWithoutDigestSaysWhichOneIsMissing(t *testing.T) {
+	t.Parallel()
 	registry := rig.StartRegistry(t)
 	digest, _ := pushBase(t, registry.Host)
 	w := baseWorkspace(t, registry.Host, "")
@@ -207,6 +209,7 @@ func TestAPullWithoutDigestSaysWhichOneIsMissing(t *testing.T) {
 }
 
 func TestTwoFoldersGiveTheSameImages(t *testing.T) {
+	t.Parallel()
 	var specs [2]string
 	for i := range specs {
 		w := rig.NewWorkspace(t)
@@ -221,6 +224,7 @@ func TestTwoFoldersGiveTheSameImages(t *testing.T) {
 }
 
 func TestAChangedSourceRunsOneLayerOneManifestAndOneSpec(t *testing.T) {
+	t.Parallel()
 	w := rig.NewWorkspace(t)
 	w.Bazel(t, "build", "//...")
 	w.Write(t, "config/staging", "greeting = changed\n")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTheReferenceOfTheRulesIsWhatTheirDocstringsSay(t *testing.T) {
+	t.Parallel()
 	reference := rulesdoc.Extract(t)
 	for _, name := range reference.Undocumented() {
 		t.Errorf("rules/%s has no docstring", name)
@@ -41,6 +42,7 @@ func TestTheReferenceOfTheRulesIsWhatTheirDocstringsSay(t *testing.T) {
 }
 
 func TestTheGuideLeadsToEveryPageOfTheReference(t *testing.T) {
+	t.Parallel()
 	guide := readPage(t, rig.Root(t), "docs/rules.md")
 	pages, err := filepath.Glob(filepath.Join(rig.Root(t), rulesdoc.Folder, "*.md"))
 	if err != nil || len(pages) == 0 {

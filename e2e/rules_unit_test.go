@@ -9,6 +9,7 @@ import (
 
 // Drayage is the root module here, as its developers have it.
 func TestTheRulesPassTheirOwnTests(t *testing.T) {
+	t.Parallel()
 	w := rig.Checkout(t)
 	w.Bazel(t, "test", "--test_output=errors", "//rules/tests/...")
 	w.Bazel(t, "build", "//...")

@@ -14,6 +14,7 @@ import (
 // connections and never answers. Nobody else waits for it for long, and nothing is
 // lost once it is back.
 func TestARegistryThatNeverAnswersHoldsNobodyElseUp(t *testing.T) {
+	t.Parallel()
 	const workers, stuck = 4, 6
 	cache, silent, other := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host), rig.StartRegistry(t)
 	daemon := rig.StartDrayaged(t, rig.DaemonConfig{CAS: cache.GRPC, More: map[string]any{"workers": workers}})

@@ -31,6 +31,7 @@ var laterBazels = []string{
 // TestTheSmokeModulePasses does what the Bazel Central Registry's presubmit does,
 // and does it once more with what later versions of Bazel changed.
 func TestTheSmokeModulePasses(t *testing.T) {
+	t.Parallel()
 	w := rig.CopyWorkspace(t, filepath.Join(rig.Root(t), "e2e", "smoke"))
 	test := func(flags ...string) {
 		w.Bazel(t, "test", append(flags, "--test_output=errors", "//...")...)

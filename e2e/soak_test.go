@@ -31,6 +31,7 @@ const soakLimit = 45 * time.Minute
 // A registry that answers every kind of request wrongly one time in ten gets every
 // image whole, with what it comes with, and no tag before that.
 func TestSoakThroughARegistryThatAnswersWrongly(t *testing.T) {
+	t.Parallel()
 	for name, start := range realRegistries {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of the time is waits

@@ -1,11 +1,13 @@
 package pushspec_test
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/drayage/drayage/pushspec"
 )
@@ -37,8 +39,7 @@ func TestWhoMakesABlobIsBounded(t *testing.T) {
 		spec := valid(t)
 		spec.Blobs[1].Annotations = map[string]string{name: strings.Repeat("a", 1025)}
 		_, err := spec.Encode()
-		var invalid *pushspec.Error
-		if !errors.As(err, &invalid) || invalid.Field != "blobs[1].annotations["+name+"]" {
+		if invalid, ok := errors.AsType[*pushspec.Error](err); !ok || invalid.Field != "blobs[1].annotations["+name+"]" {
 			t.Errorf("%s: error is %v", name, err)
 		}
 	}
@@ -53,7 +54,9 @@ func TestWhoMakesABlobIsNoNewField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document struct{ Blobs []map[string]json.RawMessage }
+	var document struct {
+		Blobs []map[string]jsontext.Value `json:"blobs"`
+	}
 	if err := json.Unmarshal(data, &document); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@
 // actions, so whoever reads one treats it as untrusted input: [Decode] bounds
 // its size, depth and counts, refuses what it does not know, and checks every
 // embedded byte against its digest before anything is done with it.
+//
+// See docs/decisions/0003-one-push-spec-one-image-one-repository.md.
 package pushspec
 
 import (

@@ -3,12 +3,12 @@ package pushspec_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -176,8 +176,8 @@ func TestInvalidSpecIsRefusedByField(t *testing.T) {
 			spec := valid(t)
 			row.change(spec)
 			_, err := spec.Encode()
-			var invalid *pushspec.Error
-			if !errors.As(err, &invalid) {
+			invalid, ok := errors.AsType[*pushspec.Error](err)
+			if !ok {
 				t.Fatalf("error is %v, want an *Error", err)
 			}
 			if got := invalid.Field + ": " + invalid.Reason; !strings.HasPrefix(got, row.want) {

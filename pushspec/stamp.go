@@ -8,6 +8,7 @@ import (
 
 // A stamp variable is a key of the workspace status or of the build metadata in
 // braces: {BUILD_SCM_REVISION}.
+// See docs/decisions/0008-the-daemon-stamps.md.
 var variable = regexp.MustCompile(`\{[^{}]*\}`)
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -104,7 +105,7 @@ func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source str
 	stop := report(ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		fmt.Fprintf(progress, "drayage: %d of %d copies made, %d MiB of layers read so far\n", c.done, len(destinations), streamed.Load()>>20)
+		fmt.Fprintf(progress, "drayage: %d of %d copies made, %s of layers read so far\n", c.done, len(destinations), humanize.IBytes(uint64(streamed.Load())))
 	})
 	defer stop()
 	return c.all(ctx, destinations)

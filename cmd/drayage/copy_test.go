@@ -18,7 +18,7 @@ func TestCopyBringsAnImageToSeveralPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		regexp.QuoteMeta(eu.Host+"/acme/app@"+digest) + `  tags: stable, v1, latest  referrers: 0  2 blobs sent \(\d+ bytes\), 0 mounted, 0 there`,
+		regexp.QuoteMeta(eu.Host+"/acme/app@"+digest) + `  tags: stable, v1, latest  referrers: 0  2 blobs sent \(\d+ B\), 0 mounted, 0 there`,
 		regexp.QuoteMeta(us.Host+"/acme/app@"+digest) + `  tags: v1, latest  `,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {

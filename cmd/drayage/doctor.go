@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -47,10 +46,8 @@ most.`,
 				findings = append(findings, more...)
 			}
 			if asJSON {
-				encoder := json.NewEncoder(command.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				if err := encoder.Encode(findings); err != nil {
-					return fmt.Errorf("write findings: %w", err)
+				if err := writeIndented(command.OutOrStdout(), findings); err != nil {
+					return err
 				}
 			} else if err := writeFindings(command.OutOrStdout(), findings); err != nil {
 				return err

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/drayage/drayage/internal/image"
 )
 
@@ -21,7 +23,7 @@ func readDocument(what, path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	if len(data) > image.MaxDocument {
-		return nil, fmt.Errorf("read %s: %s is over the limit of %d MiB", what, path, image.MaxDocument>>20)
+		return nil, fmt.Errorf("read %s: %s is over the limit of %s", what, path, humanize.IBytes(image.MaxDocument))
 	}
 	return data, nil
 }

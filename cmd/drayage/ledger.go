@@ -13,9 +13,6 @@ import (
 	"github.com/drayage/drayage/internal/operator"
 )
 
-// pageSize is how many entries are asked for at a time.
-const pageSize = 500
-
 func newLedgerCommand() *cobra.Command {
 	var daemon, format, since, until, outcome string
 	var query ledger.Query
@@ -77,27 +74,19 @@ terminal; json, jsonl and csv hold every field.`,
 	return command
 }
 
-// fetch asks page by page until there are limit entries (0: until the end).
+// fetch is the limit newest entries that a query finds, or all where that is zero.
 func fetch(ctx context.Context, client *operator.Client, query ledger.Query, limit int) ([]ledger.Entry, error) {
 	if limit < 0 {
 		return nil, fmt.Errorf("--limit: %d is less than zero", limit)
 	}
 	entries := []ledger.Entry{}
-	for {
-		query.Limit = pageSize
-		if limit > 0 {
-			query.Limit = min(pageSize, limit-len(entries))
-		}
-		page, err := client.Ledger(ctx, query)
+	for e, err := range client.Entries(ctx, query, limit) {
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, page.Entries...)
-		if page.Next == 0 || (limit > 0 && len(entries) >= limit) {
-			return entries, nil
-		}
-		query.Before = page.Next
+		entries = append(entries, e)
 	}
+	return entries, nil
 }
 
 func entriesWriter(format string) (func(io.Writer, []ledger.Entry) error, error) {

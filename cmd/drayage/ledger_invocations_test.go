@@ -1,9 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"

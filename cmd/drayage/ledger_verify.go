@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drayage/drayage/internal/drift"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
+	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/table"
+	"github.com/drayage/drayage/internal/version"
 )
 
 func newLedgerVerifyCommand() *cobra.Command {
@@ -27,12 +31,17 @@ database, which somebody who can change the ledger can change too.
 
 With --registry, ask the registries, too, whether they serve what the ledger says:
 every digest that was pushed, and under every tag the digest that was pushed last.
-That is done from here, with your own credentials for them, as docker has them.`,
+This machine asks, with the credentials that docker has here.`,
 		Example: `  drayage ledger verify
   drayage ledger verify --key "$(cat log.pub)" --checkpoint monday.txt --checkpoint tuesday.txt
   drayage ledger verify --registry --since 2026-03-01`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			for _, flag := range []string{"since", "plain-http", "registries"} {
+				if command.Flags().Changed(flag) && !flags.registry {
+					return fmt.Errorf("--%s needs --registry: the log itself is always verified whole", flag)
+				}
+			}
 			return flags.verify(command.Context(), command.OutOrStdout())
 		},
 	}
@@ -43,7 +52,7 @@ That is done from here, with your own credentials for them, as docker has them.`
 	f.StringArrayVar(&flags.checkpoints, "checkpoint", nil, "file with a checkpoint that was kept elsewhere")
 	f.BoolVar(&flags.registry, "registry", false, "ask the registries whether they serve what the ledger says")
 	f.StringVar(&flags.since, "since", "", "with --registry: only what was pushed from this time on, 2026-01-31 or 2026-01-31T12:00:00Z")
-	f.StringArrayVar(&flags.plainHTTP, "plain-http", nil, "with --registry: HOST[:PORT] of a registry to reach without TLS; loopback is by default")
+	flags.registries.add(f)
 	return command
 }
 
@@ -54,20 +63,19 @@ type verifyFlags struct {
 	checkpoints []string
 	registry    bool
 	since       string
-	plainHTTP   []string
+	registries  registryFlags
 }
 
 func (f verifyFlags) verify(ctx context.Context, out io.Writer) error {
-	if !f.registry && (f.since != "" || len(f.plainHTTP) > 0) {
-		return errors.New("--since and --plain-http go with --registry: the log is always verified whole")
-	}
-	values := operator.EncodeQuery(ledger.Query{})
-	if f.since != "" {
-		values.Set("since", f.since)
-	}
-	query, err := operator.DecodeQuery(values)
+	query, err := f.query()
 	if err != nil {
-		return fmt.Errorf("--%w", err)
+		return err
+	}
+	var hosts map[string]registry.HostOptions
+	if f.registry {
+		if hosts, err = f.registries.hosts(); err != nil {
+			return err
+		}
 	}
 	client, err := dial(f.daemon)
 	if err != nil {
@@ -91,19 +99,41 @@ func (f verifyFlags) verify(ctx context.Context, out io.Writer) error {
 		failures = append(failures, fmt.Errorf("the ledger is not what was written: %s", counted(n, "problem", "problems")))
 	}
 	if f.registry {
-		problems, asked, err := checkRegistries(ctx, client, query.Since, f.plainHTTP)
-		if err != nil {
-			return errors.Join(append(failures, err)...)
-		}
-		for _, problem := range problems {
-			fmt.Fprintln(out, table.Printable(problem.String()))
-		}
-		fmt.Fprintf(out, "%d of %d tags and digests are served as the ledger says\n", asked-len(problems), asked)
-		if n := len(problems); n > 0 {
-			failures = append(failures, fmt.Errorf("the registries do not serve what the ledger says: %s", counted(n, "problem", "problems")))
-		}
+		registries := registry.New(registry.Options{Hosts: hosts, UserAgent: "drayage/" + version.String()})
+		defer registries.Close()
+		failures = append(failures, compareWithRegistries(ctx, registries, client.Entries(ctx, query, 0), out))
 	}
 	return errors.Join(failures...)
+}
+
+// compareWithRegistries asks the registries whether they serve what the ledger says.
+func compareWithRegistries(ctx context.Context, registries *registry.Client, entries iter.Seq2[ledger.Entry, error], out io.Writer) error {
+	report, err := drift.Check(ctx, registries, entries)
+	if err != nil {
+		return err
+	}
+	for _, difference := range report.Differences {
+		fmt.Fprintln(out, table.Printable(difference.String()))
+	}
+	wrong := len(report.Differences)
+	fmt.Fprintf(out, "%d of %d tags and digests are served as the ledger says\n", report.Checked-wrong, report.Checked)
+	if wrong > 0 {
+		return fmt.Errorf("the registries do not serve what the ledger says: %s", counted(wrong, "problem", "problems"))
+	}
+	return nil
+}
+
+// query finds the rows that registries are asked about.
+func (f verifyFlags) query() (ledger.Query, error) {
+	values := operator.EncodeQuery(ledger.Query{})
+	if f.since != "" {
+		values.Set("since", f.since)
+	}
+	query, err := operator.DecodeQuery(values)
+	if err != nil {
+		return ledger.Query{}, fmt.Errorf("--%w", err)
+	}
+	return query, nil
 }
 
 // writeReport names what is wrong with the log.

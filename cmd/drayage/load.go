@@ -87,7 +87,9 @@ func (f loadFlags) load(ctx context.Context, out, progress io.Writer, paths []st
 	defer closeLoader()
 	var read atomic.Int64
 	from := load.Sources{CAS: in.blobs, Instance: f.instance, Registries: in.registries, Read: &read}
-	stop := report(ctx, func() { fmt.Fprintf(progress, "drayage: %d MiB of layers read so far\n", read.Load()>>20) })
+	stop := report(ctx, func() {
+		fmt.Fprintf(progress, "drayage: %s of layers read so far\n", humanize.IBytes(uint64(read.Load())))
+	})
 	defer stop()
 	var failures []error
 	for _, i := range images {

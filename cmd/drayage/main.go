@@ -1,5 +1,7 @@
 // Command drayage is the lean half of Drayage: what the rules' build actions run,
 // and what people type to ask the daemon.
+//
+// See docs/decisions/0013-two-programs.md.
 package main
 
 import (

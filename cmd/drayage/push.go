@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -72,7 +73,7 @@ func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []st
 	stop := report(ctx, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		fmt.Fprintf(progress, "drayage: %d of %d images pushed, %d MiB of layers read so far\n", p.done, len(in.specs), in.blobs.read.Load()>>20)
+		fmt.Fprintf(progress, "drayage: %d of %d images pushed, %s of layers read so far\n", p.done, len(in.specs), humanize.IBytes(uint64(in.blobs.read.Load())))
 	})
 	defer stop()
 	return p.all(ctx, in.specs)
@@ -132,7 +133,7 @@ func moved(result haul.Result) string {
 	if result.AlreadyThere {
 		return "there already"
 	}
-	return fmt.Sprintf("%d blobs sent (%d bytes), %d mounted, %d there", result.Uploaded.Blobs, result.Uploaded.Bytes, result.Mounted.Blobs, result.Present.Blobs)
+	return fmt.Sprintf("%d blobs sent (%s), %d mounted, %d there", result.Uploaded.Blobs, humanize.IBytes(uint64(result.Uploaded.Bytes)), result.Mounted.Blobs, result.Present.Blobs)
 }
 
 func orNone(tags []string) string {

@@ -43,6 +43,9 @@ func show[T any](v *view, ask func(ctx context.Context, client *operator.Client,
 	}
 }
 
+// pageSize is how many things are asked for at a time.
+const pageSize = 500
+
 // everyPage asks page by page until the end, each after the number that the one
 // before gave.
 func everyPage[T any](ask func(after int64) (page []T, next int64, err error)) ([]T, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drayage/drayage/internal/clock"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
 )
@@ -60,15 +61,12 @@ Choose the invocation id yourself to know it: bazel build --invocation_id=$(uuid
 // waitUntilDone asks until the invocation's stream has ended with nothing
 // pending, and writes its progress whenever that changes.
 func waitUntilDone(ctx context.Context, client *operator.Client, id string, interval time.Duration, progress io.Writer) (operator.Invocation, error) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
 	said := ""
 	for {
 		invocation, err := client.Invocation(ctx, id)
 		status := fmt.Sprintf("%d pushes under way, %d done", invocation.Pending, total(invocation.Outcomes))
-		var unknown *operator.NotFoundError
-		switch {
-		case errors.As(err, &unknown):
+		switch _, unknown := errors.AsType[*operator.NotFoundError](err); {
+		case unknown:
 			status = "the daemon has not heard of this invocation yet"
 		case err != nil && ctx.Err() == nil:
 			return invocation, err
@@ -79,13 +77,10 @@ func waitUntilDone(ctx context.Context, client *operator.Client, id string, inte
 			fmt.Fprintln(progress, status)
 			said = status
 		}
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return invocation, fmt.Errorf("time is up, and invocation %s is not done: %s", id, said)
-			}
-			return invocation, ctx.Err()
-		case <-ticker.C:
+		if err := clock.Wait(ctx, interval); errors.Is(err, context.DeadlineExceeded) {
+			return invocation, fmt.Errorf("time is up, and invocation %s is not done: %s", id, said)
+		} else if err != nil {
+			return invocation, err
 		}
 	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // lockPath is the file of the module from which the rules know the prebuilt tools.
@@ -32,7 +34,7 @@ type File struct {
 }
 
 func (l Lock) encode() ([]byte, error) {
-	text, err := json.MarshalIndent(l, "", "  ")
+	text, err := json.Marshal(l, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return nil, fmt.Errorf("encode lock: %w", err)
 	}

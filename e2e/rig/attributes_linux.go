@@ -1,6 +1,8 @@
 package rig
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -16,4 +18,10 @@ func attributes(cmd *exec.Cmd) *syscall.SysProcAttr {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	return cmd.SysProcAttr
+}
+
+// commandLine is how a process was called, or "" where there is none.
+func commandLine(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return string(text)
 }

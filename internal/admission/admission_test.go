@@ -85,8 +85,7 @@ func TestARuleAllowsWhatAllItsFieldsAllow(t *testing.T) {
 		push := release
 		c.change(&push)
 		_, err := a.Admit(push)
-		var denied *admission.DeniedError
-		if c.denied == "" && err != nil || c.denied != "" && (!errors.As(err, &denied) || !strings.Contains(err.Error(), c.denied)) {
+		if _, denied := errors.AsType[*admission.DeniedError](err); c.denied == "" && err != nil || c.denied != "" && (!denied || !strings.Contains(err.Error(), c.denied)) {
 			t.Errorf("%s: %v, want %q", name, err, c.denied)
 		}
 	}

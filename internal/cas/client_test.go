@@ -113,8 +113,7 @@ func TestReadRefusesWrongBytes(t *testing.T) {
 		server.PutAs(digest, append([]byte{data[0] ^ 1}, data[1:]...))
 		client := server.Dial(t, impatient(nil))
 		_, err := client.ReadAll(t.Context(), cas.Blob{Digest: digest})
-		var mismatch *cas.MismatchError
-		if !errors.As(err, &mismatch) || mismatch.Digest != digest {
+		if mismatch, ok := errors.AsType[*cas.MismatchError](err); !ok || mismatch.Digest != digest {
 			t.Errorf("blob of %d bytes: got error %v, want a MismatchError that names it", size, err)
 		}
 	}
@@ -128,8 +127,7 @@ func TestReadOfAMissingBlobNamesIt(t *testing.T) {
 	_, batched := client.ReadAll(t.Context(), cas.Blob{Digest: digest})
 	_, streamed := client.Read(t.Context(), cas.Blob{Digest: digest}, 0)
 	for _, err := range []error{batched, streamed} {
-		var missing *cas.NotFoundError
-		if !errors.As(err, &missing) || missing.Digest != digest {
+		if missing, ok := errors.AsType[*cas.NotFoundError](err); !ok || missing.Digest != digest {
 			t.Errorf("got error %v, want a NotFoundError that names %s", err, digest)
 		}
 	}
@@ -168,8 +166,7 @@ func TestReadGivesUpOnAServerThatStaysAway(t *testing.T) {
 	opts.Attempts = 4
 	client := server.Dial(t, opts)
 	_, err := client.Read(t.Context(), cas.Blob{Digest: digest}, 0)
-	var failed *cas.CallError
-	if !errors.As(err, &failed) || failed.Code != codes.Unavailable || failed.Final() {
+	if failed, ok := errors.AsType[*cas.CallError](err); !ok || failed.Code != codes.Unavailable || failed.Final() {
 		t.Errorf("got error %v, want a passing CallError", err)
 	}
 	if calls := server.Calls()["Read"]; calls != 4 {

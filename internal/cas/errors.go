@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,7 +18,7 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("the remote cache does not have %s (%d bytes)", e.Digest, e.Digest.Size)
+	return fmt.Sprintf("the remote cache does not have %s (%s)", e.Digest, humanize.IBytes(uint64(max(0, e.Digest.Size))))
 }
 
 // MismatchError says that the CAS served bytes that are not the blob's.

@@ -107,8 +107,11 @@ func joined(failures []error) error {
 
 // lasting tells whether an error, or what it wraps, says that it lasts.
 func lasting(err error) bool {
-	var l interface{ Lasting() bool }
-	return errors.As(err, &l) && l.Lasting()
+	said, ok := errors.AsType[interface {
+		error
+		Lasting() bool
+	}](err)
+	return ok && said.Lasting()
 }
 
 // Resolve implements [authn.Keychain].

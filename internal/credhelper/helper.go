@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// DefaultLife is how long an answer is used that does not tell when it
+	// defaultLife is how long an answer is used that does not tell when it
 	// expires. It is Bazel's --credential_helper_cache_duration.
-	DefaultLife = 30 * time.Minute
+	defaultLife = 30 * time.Minute
 
 	// timeout is how long a helper may take.
 	timeout = 10 * time.Second
@@ -87,7 +87,7 @@ func (h *Helper) Headers(ctx context.Context, uri string) (map[string][]string, 
 			return answer{}, err
 		}
 		if got.expires.IsZero() {
-			got.expires = asked.Add(DefaultLife)
+			got.expires = asked.Add(defaultLife)
 		}
 		h.remember(uri, got)
 		return got, nil
@@ -157,13 +157,13 @@ func parse(path, uri string, out []byte) (answer, error) {
 		Expires string              `json:"expires"`
 	}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return answer{}, fmt.Errorf("credential helper %s for %s: its answer is not JSON of the form {\"headers\": …}", path, uri)
+		return answer{}, fmt.Errorf("credential helper %s for %s: its answer must be JSON of the form {\"headers\": …}", path, uri)
 	}
 	got := answer{headers: said.Headers}
 	if said.Expires != "" {
 		expires, err := time.Parse(time.RFC3339, said.Expires)
 		if err != nil {
-			return answer{}, fmt.Errorf("credential helper %s for %s: expires is not a time of RFC 3339", path, uri)
+			return answer{}, fmt.Errorf("credential helper %s for %s: expires must be a time in the form of RFC 3339", path, uri)
 		}
 		got.expires = expires
 	}

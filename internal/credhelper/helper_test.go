@@ -8,9 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-
 	"github.com/drayage/drayage/internal/credhelper"
 )
 
@@ -49,28 +46,6 @@ func TestAnswersAreUsedUntilTheyExpire(t *testing.T) {
 	}
 	if asked := questions(); len(asked) != 2 || asked[0] != `{"uri":"https://cache.example"}` {
 		t.Errorf("the helper was asked %q, want once for each five minutes", asked)
-	}
-}
-
-func TestRegistriesGetTheAuthorization(t *testing.T) {
-	registry, err := name.NewRegistry("ghcr.io")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for answer, want := range map[string]authn.AuthConfig{
-		`{"headers":{"authorization":["Bearer x"]}}`:   {RegistryToken: "x"},
-		`{"headers":{"Authorization":["Basic YTpi"]}}`: {Auth: "YTpi", Username: "a", Password: "b"},
-		`{"headers":{}}`: {},
-	} {
-		path, _ := script(t, "echo '"+answer+"'")
-		found, err := credhelper.Keychain{Helper: credhelper.New(path, nil)}.ResolveContext(t.Context(), registry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := authn.Authorization(t.Context(), found)
-		if err != nil || got.RegistryToken != want.RegistryToken || got.Auth != want.Auth {
-			t.Errorf("%s: got %+v, %v; want %+v", answer, got, err, want)
-		}
 	}
 }
 

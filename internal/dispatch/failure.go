@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -37,36 +38,58 @@ type failure struct {
 	after time.Duration
 }
 
+// fail is what becomes of a run that has failed: the row, or the error after which the job
+// is tried again.
+func (r *run) fail(ctx context.Context, err error) (ledger.Entry, error) {
+	f := classify(err)
+	if !f.over(r.attempt) {
+		r.logger.Warn().Err(err).Str("class", f.class).Int("attempt", r.attempt.Number).Dur("after", f.after).Msg("push failed; it will be tried again")
+		return ledger.Entry{}, &store.RetryError{After: f.after, Err: err}
+	}
+	r.entry.Outcome = f.outcome
+	r.entry.ErrorClass = f.class
+	r.entry.Error = r.explain(ctx, err)
+	r.logger.Error().Str("class", f.class).Int("attempts", r.attempt.Number).Msg(r.entry.Error)
+	return r.entry, nil
+}
+
+// classify finds out what an error means for the job.
 func classify(err error) failure {
-	if hauled, ok := errors.AsType[*haul.Error](err); ok {
-		f := failure{class: string(hauled.Class), outcome: ledger.Failed, final: hauled.Class.Final(), after: hauled.RetryAfter}
-		if hauled.Class == haul.Denied || hauled.Class == haul.Taken {
-			f.outcome = ledger.Denied
-		}
+	if f, ok := classifyHaul(err); ok {
 		return f
 	}
-	var (
-		unset    *stampError
-		missing  *cas.NotFoundError
-		document *pushspec.Error
-		version  *pushspec.VersionError
-		denied   *admission.DeniedError
-		conflict *conflictError
-	)
 	switch {
-	case errors.As(err, &conflict):
+	case is[*conflictError](err):
 		return failure{class: classConflict, outcome: ledger.Failed, final: true}
-	case errors.As(err, &denied):
+	case is[*admission.DeniedError](err):
 		return failure{class: classPolicy, outcome: ledger.Denied, final: true}
-	case errors.As(err, &unset):
+	case is[*stampError](err):
 		return failure{class: classStamp, outcome: ledger.Failed, final: true}
-	case errors.As(err, &missing):
+	case is[*cas.NotFoundError](err):
 		// A cache that takes uploads in the background may get it yet (bazel#23250).
 		return failure{class: classEvicted, outcome: ledger.Failed, tries: 4, after: time.Second}
-	case errors.As(err, &document), errors.As(err, &version), errors.Is(err, errNoDigest):
+	case is[*pushspec.Error](err), is[*pushspec.VersionError](err), errors.Is(err, errNoDigest):
 		return failure{class: classMalformed, outcome: ledger.Failed, final: true}
 	}
 	return failure{class: classOther, outcome: ledger.Failed}
+}
+
+func classifyHaul(err error) (failure, bool) {
+	hauled, ok := errors.AsType[*haul.Error](err)
+	if !ok {
+		return failure{}, false
+	}
+	outcome := ledger.Failed
+	if hauled.Class == haul.Denied || hauled.Class == haul.Taken {
+		outcome = ledger.Denied
+	}
+	return failure{class: string(hauled.Class), outcome: outcome, final: hauled.Class.Final(), after: hauled.RetryAfter}, true
+}
+
+// is tells whether an error is of a type.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // over says whether attempt was the last one.
@@ -76,21 +99,30 @@ func (f failure) over(attempt store.Attempt) bool {
 
 // explain writes the error for the person who reads the ledger: which target and
 // destination, what failed, and what to do.
-func explain(known absence, entry ledger.Entry, err error) string {
-	text := "push " + known.job.Target
-	if entry.Registry != "" {
-		text += fmt.Sprintf(" to %s/%s", entry.Registry, entry.Repository)
+func (r *run) explain(ctx context.Context, err error) string {
+	text := "push " + r.job.Target
+	if r.entry.Registry != "" {
+		text += fmt.Sprintf(" to %s/%s", r.entry.Registry, r.entry.Repository)
 	}
 	text += ": " + err.Error()
 	absent, ok := errors.AsType[*cas.NotFoundError](err)
 	if !ok {
 		return text
 	}
-	known.hash = absent.Digest.Hash
+	miss := cacheMiss{job: r.job, invocation: r.latest(ctx), cache: r.worker.opts.Cache, hash: absent.Digest.Hash}
 	if layer, ok := errors.AsType[*missing](err); ok {
-		known.target, known.tag = layer.blob.Target(), layer.blob.Uncached()
-	} else if _, ok := errors.AsType[*specError](err); ok {
-		known.spec, known.target, known.tag = true, known.job.Target, known.job.Uncached
+		miss.target, miss.tag = layer.blob.Target(), layer.blob.Uncached()
+	} else if is[*specError](err) {
+		miss.spec, miss.target, miss.tag = true, r.job.Target, r.job.Uncached
 	}
-	return text + ". " + known.why()
+	return text + ". " + miss.why()
+}
+
+// latest is what is known of the invocation by now: Bazel may have told more of the build
+// since the push began.
+func (r *run) latest(ctx context.Context) store.Invocation {
+	if later, found, err := r.worker.opts.Invocations.Invocation(ctx, r.job.Invocation); err == nil && found {
+		return later
+	}
+	return r.invocation
 }

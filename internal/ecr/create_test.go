@@ -1,11 +1,12 @@
 package ecr_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/drayage/drayage/internal/ecr"
 )
@@ -21,11 +22,14 @@ func TestARepositoryIsCreatedInItsAccountAndRegion(t *testing.T) {
 		"not allowed":   {http.StatusBadRequest, `{"__type":"AccessDeniedException","message":"not authorized to perform: ecr:CreateRepository"}`, "ecr:CreateRepository"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var asked struct{ RegistryID, RepositoryName string }
+			var asked struct {
+				RegistryID     string `json:"registryId"`
+				RepositoryName string `json:"repositoryName"`
+			}
 			var target, signed string
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				target, signed = r.Header.Get("X-Amz-Target"), r.Header.Get("Authorization")
-				if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+				if err := json.UnmarshalRead(r.Body, &asked); err != nil {
 					t.Error(err)
 				}
 				w.Header().Set("Content-Type", "application/x-amz-json-1.1")

@@ -56,8 +56,7 @@ func TestACallThatHeedsNothingIsGivenUpAndNotMadeTwice(t *testing.T) {
 		stuck := func(context.Context) (string, error) { calls.Add(1); <-release; return "late", nil }
 		for range 3 {
 			_, err := group.Do(t.Context(), "k", stuck)
-			var limit *flight.LimitError
-			if !errors.As(err, &limit) || limit.Limit != time.Minute {
+			if limit, ok := errors.AsType[*flight.LimitError](err); !ok || limit.Limit != time.Minute {
 				t.Errorf("got error %v", err)
 			}
 		}

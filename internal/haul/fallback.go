@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -64,7 +65,7 @@ func (f *fallback) encode() ([]byte, error) {
 		return nil, fmt.Errorf("write index of referrers: %w", err)
 	}
 	if len(data) > maxFallback {
-		return nil, &Error{Class: Rejected, Text: fmt.Sprintf("the index of referrers would have %d bytes, and registries take %d", len(data), maxFallback)}
+		return nil, &Error{Class: Rejected, Text: fmt.Sprintf("the index of referrers would take %s, and registries accept at most %s", humanize.IBytes(uint64(len(data))), humanize.IBytes(maxFallback))}
 	}
 	return data, nil
 }
@@ -75,9 +76,9 @@ const fallbackReads = 3
 
 // readFallback reads the index of a subject's referrers. One that is not there is
 // empty.
-func (j *job) readFallback(ctx context.Context, subject v1.Hash) (*fallback, error) {
+func (s *shipment) readFallback(ctx context.Context, subject v1.Hash) (*fallback, error) {
 	for read := 1; ; read++ {
-		data, mediaType, found, err := j.to.Manifest(ctx, fallbackTag(subject), maxFallback)
+		data, mediaType, found, err := s.to.Manifest(ctx, fallbackTag(subject), maxFallback)
 		if err != nil {
 			return nil, failure(ctx, "referrers of "+subject.String(), err)
 		}
@@ -90,9 +91,9 @@ func (j *job) readFallback(ctx context.Context, subject v1.Hash) (*fallback, err
 		}
 		if read == fallbackReads {
 			return nil, &Error{Class: Rejected, Err: err, Text: fmt.Sprintf(
-				"referrers of %s: tag %s, under which registries without a list of referrers have an index of them, holds something else: %v; remove that tag", subject, fallbackTag(subject), err)}
+				"referrers of %s: the tag %s must hold an index of them, and it holds something else: %v; remove that tag", subject, fallbackTag(subject), err)}
 		}
-		if err := j.hauler.opts.Wait(ctx, time.Second); err != nil {
+		if err := s.hauler.opts.Wait(ctx, time.Second); err != nil {
 			return nil, failure(ctx, "referrers of "+subject.String(), err)
 		}
 	}
@@ -122,7 +123,7 @@ func (f *fallback) decode(data []byte, mediaType string) error {
 
 // gone are the entries of others that the repository has no longer: with them in it
 // some registries refuse the index.
-func (j *job) gone(ctx context.Context, index *fallback, ours []*part) (map[string]bool, error) {
+func (s *shipment) gone(ctx context.Context, index *fallback, ours []*part) (map[string]bool, error) {
 	gone := map[string]bool{}
 	for _, digest := range index.digests {
 		if slices.ContainsFunc(ours, func(p *part) bool { return p.Digest.String() == digest }) {
@@ -132,7 +133,7 @@ func (j *job) gone(ctx context.Context, index *fallback, ours []*part) (map[stri
 			gone[digest] = true
 			continue
 		}
-		_, found, err := j.to.Head(ctx, digest)
+		_, found, err := s.to.Head(ctx, digest)
 		if err != nil {
 			return nil, failure(ctx, "referrer "+digest, err)
 		}
@@ -144,13 +145,13 @@ func (j *job) gone(ctx context.Context, index *fallback, ours []*part) (map[stri
 }
 
 // writeFallback writes the index of a subject's referrers.
-func (j *job) writeFallback(ctx context.Context, subject v1.Hash, index *fallback, ours []*part) error {
+func (s *shipment) writeFallback(ctx context.Context, subject v1.Hash, index *fallback, ours []*part) error {
 	for pruned := false; ; pruned = true {
 		data, err := index.encode()
 		if err != nil {
 			return err
 		}
-		_, err = j.to.PutManifest(ctx, fallbackTag(subject), string(types.OCIImageIndex), data)
+		_, err = s.to.PutManifest(ctx, fallbackTag(subject), string(types.OCIImageIndex), data)
 		if err == nil {
 			return nil
 		}
@@ -158,7 +159,7 @@ func (j *job) writeFallback(ctx context.Context, subject v1.Hash, index *fallbac
 		if pruned || !isUnknown(err) {
 			return immutable(err, subject)
 		}
-		gone, lookup := j.gone(ctx, index, ours)
+		gone, lookup := s.gone(ctx, index, ours)
 		if lookup != nil {
 			return lookup
 		}
@@ -171,9 +172,8 @@ func (j *job) writeFallback(ctx context.Context, subject v1.Hash, index *fallbac
 
 // immutable says what to do about a registry that does not take an index of referrers.
 func immutable(err error, subject v1.Hash) error {
-	var failed *Error
-	if asRejected(err, &failed) && failed.Class == Rejected {
-		failed.Text += fmt.Sprintf("; the index under the tag %s has to list what the image comes with: if tags cannot be changed there, let those be changed that begin with sha256-", fallbackTag(subject))
+	if failed, ok := asRefusal(err); ok && failed.Class == Rejected {
+		failed.Text += fmt.Sprintf("; the index under the tag %s must list the image's referrers: if tags are immutable there, exempt those that begin with sha256-", fallbackTag(subject))
 	}
 	return err
 }

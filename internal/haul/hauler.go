@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/cas"
@@ -22,8 +21,8 @@ const (
 	// (bazel#23250).
 	DefaultGrace = 10 * time.Second
 
-	// DefaultBlobsAtOnce is how many blobs of one image are copied at once.
-	DefaultBlobsAtOnce = 4
+	// defaultBlobsAtOnce is how many blobs of one image are copied at once.
+	defaultBlobsAtOnce = 4
 )
 
 // CAS is where a build's blobs are. [cas.Client] is one.
@@ -49,7 +48,7 @@ type Options struct {
 	Grace time.Duration
 
 	// BlobsAtOnce is how many blobs of one image are copied at once. Defaults to
-	// DefaultBlobsAtOnce.
+	// defaultBlobsAtOnce.
 	BlobsAtOnce int
 
 	// Create, if set, makes a repository that does not exist. It says whether it is for
@@ -69,12 +68,13 @@ type Options struct {
 // Hauler hauls images. It is safe for concurrent use, and one should do all of a
 // process's hauls: it knows what they share.
 type Hauler struct {
-	opts    Options
-	known   *known
-	listed  *known // referrers, in the repositories where they are listed
-	flights *flights
-	tags    *locks
-	tagged  *tagged
+	opts     Options
+	presence *presence
+	listed   *presence // referrers, in the repositories where they are listed
+	uploads  *uploads
+	// referrerLocks are of the indexes of referrers.
+	referrerLocks *locks
+	tagLists      *tagLists
 }
 
 // New makes a hauler.
@@ -86,7 +86,7 @@ func New(opts Options) (*Hauler, error) {
 		opts.Grace = DefaultGrace
 	}
 	if opts.BlobsAtOnce <= 0 {
-		opts.BlobsAtOnce = DefaultBlobsAtOnce
+		opts.BlobsAtOnce = defaultBlobsAtOnce
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -95,12 +95,12 @@ func New(opts Options) (*Hauler, error) {
 		opts.Wait = clock.Wait
 	}
 	return &Hauler{
-		opts:    opts,
-		known:   newKnown(opts.Now, knownLimit, knownLife),
-		listed:  newKnown(opts.Now, knownLimit, knownLife),
-		flights: newFlights(),
-		tags:    newLocks(),
-		tagged:  newTagged(opts.Now),
+		opts:          opts,
+		presence:      newPresence(opts.Now, presenceLimit, presenceLife),
+		listed:        newPresence(opts.Now, presenceLimit, presenceLife),
+		uploads:       newUploads(),
+		referrerLocks: newLocks(),
+		tagLists:      newTagLists(opts.Now),
 	}, nil
 }
 
@@ -130,20 +130,13 @@ type Request struct {
 	// LayersInPlace says that the registry reads the CAS itself: layers that are in
 	// the CAS are not sent.
 	LayersInPlace bool
-	// ClaimTags, if set, is asked for all tags once the image is there, right
-	// before any of them is written. Only those granted are, and none after until;
-	// its error ends the haul as it is.
-	ClaimTags func(ctx context.Context, tags []string) (granted []string, until time.Time, err error)
-	// MountFrom are repositories of the destination's registry that may have blobs, by
-	// the blobs' digests. They may not be read from.
-	MountFrom map[string]string
+	// Claims are those of the processes that write to the same registries. Defaults to
+	// those of a process that does so alone.
+	Claims Claims
 	// MayMount, if set, is asked before a blob is mounted from a repository that the
 	// spec does not name, unless the cache is known to have the blob: what the hauler
 	// remembers of others' pushes gives nobody more than they have.
 	MayMount func(repository string) bool
-	// LockReferrers, if set, keeps other processes from writing the index of a
-	// subject's referrers until it is unlocked.
-	LockReferrers func(ctx context.Context, repository string, subject v1.Hash) (unlock func(), err error)
 	// Waits, if set, is told when the haul begins to wait for the registry of a base's
 	// layer, and then whether that answered.
 	Waits func(registry string) (over func(answered bool))

@@ -8,23 +8,23 @@ import (
 // locks are mutexes by name that a context can leave.
 type locks struct {
 	mu   sync.Mutex
-	held map[place]chan struct{} // closed when it is let go
+	held map[digestAt]chan struct{} // closed when it is let go
 }
 
-func newLocks() *locks { return &locks{held: map[place]chan struct{}{}} }
+func newLocks() *locks { return &locks{held: map[digestAt]chan struct{}{}} }
 
-func (l *locks) lock(ctx context.Context, p place) (unlock func(), err error) {
+func (l *locks) lock(ctx context.Context, key digestAt) (unlock func(), err error) {
 	for {
 		l.mu.Lock()
-		held := l.held[p]
+		held := l.held[key]
 		if held == nil {
 			held = make(chan struct{})
-			l.held[p] = held
+			l.held[key] = held
 			l.mu.Unlock()
 			return func() {
 				l.mu.Lock()
 				defer l.mu.Unlock()
-				delete(l.held, p)
+				delete(l.held, key)
 				close(held)
 			}, nil
 		}

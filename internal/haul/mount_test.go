@@ -53,7 +53,9 @@ func TestWhatOthersPushedIsMountedByThoseWhoHaveItAnyway(t *testing.T) {
 					server.Evict(server.Put(layer))
 				}
 				r := request(spec)
-				r.MountFrom = map[string]string{spec.Blobs[0].Digest.String(): "secret/app"}
+				r.Claims = claims{blobs: func([]pushspec.Blob) (haul.Claim, error) {
+					return haul.Claim{Elsewhere: map[string]string{spec.Blobs[0].Digest.String(): "secret/app"}}, nil
+				}}
 				r.MayMount = func(string) bool { return c.may }
 				result, err := h.Haul(t.Context(), r)
 				if c.want != "" {

@@ -2,7 +2,6 @@ package haul
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -23,11 +22,11 @@ const (
 // registry that keeps no list itself (distribution spec, "Pushing Manifests with
 // Subject"). All of one subject go into its index at once: where tags cannot be
 // changed there is no second time.
-func (j *job) listReferrers(ctx context.Context, left work) error {
+func (s *shipment) listReferrers(ctx context.Context, left gaps) error {
 	var subjects []v1.Hash
 	bySubject := map[v1.Hash][]*part{}
-	for _, p := range j.parts {
-		if !left.list[p.Digest] || j.isListed(p) {
+	for _, p := range s.parts {
+		if !left.list[p.Digest] || s.isListed(p) {
 			continue
 		}
 		if bySubject[p.subject] == nil {
@@ -36,30 +35,30 @@ func (j *job) listReferrers(ctx context.Context, left work) error {
 		bySubject[p.subject] = append(bySubject[p.subject], p)
 	}
 	for _, subject := range subjects {
-		if err := j.listWith(ctx, subject, bySubject[subject]); err != nil {
+		if err := s.listWith(ctx, subject, bySubject[subject]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (j *job) listWith(ctx context.Context, subject v1.Hash, ours []*part) error {
-	unlock, err := j.lockReferrers(ctx, subject)
+func (s *shipment) listWith(ctx context.Context, subject v1.Hash, ours []*part) error {
+	release, err := s.claimReferrers(ctx, subject)
 	if err != nil {
 		return fmt.Errorf("wait for the referrers of %s: %w", subject, err)
 	}
-	defer unlock()
+	defer release()
 	// There is no way to write an index only if nobody else has. So it is looked at
 	// afterwards: who came between has taken our entries out, not knowing of them.
 	var refused error
 	for try := 0; ; try++ {
 		if try > 1 {
 			pause := min(listPause<<try, 4*time.Second)
-			if err := j.hauler.opts.Wait(ctx, pause/2+rand.N(pause/2)); err != nil {
+			if err := s.hauler.opts.Wait(ctx, pause/2+rand.N(pause/2)); err != nil {
 				return fmt.Errorf("referrers of %s: %w", subject, err)
 			}
 		}
-		index, err := j.readFallback(ctx, subject)
+		index, err := s.readFallback(ctx, subject)
 		if err != nil {
 			return err
 		}
@@ -69,18 +68,17 @@ func (j *job) listWith(ctx context.Context, subject v1.Hash, ours []*part) error
 			return err
 		case !missing:
 			for _, p := range ours {
-				j.markListed(p)
+				s.markListed(p)
 			}
 			return nil
 		case refused != nil:
 			return refused
 		case try == listTries:
-			return &Error{Class: Unavailable, Text: fmt.Sprintf("referrers of %s: the index under the tag %s was written %d times and does not list all of them afterwards: "+
-				"others write it at the same time, or the registry answers with an old one", subject, fallbackTag(subject), try)}
+			return &Error{Class: Unavailable, Text: fmt.Sprintf("referrers of %s: the index under the tag %s was written %d times and still does not list all of them: "+
+				"others write it at the same time, or the registry serves an old one", subject, fallbackTag(subject), try)}
 		}
-		err = j.writeFallback(ctx, subject, index, ours)
-		var failed *Error
-		if err != nil && (isUnknown(err) || !asRejected(err, &failed)) {
+		err = s.writeFallback(ctx, subject, index, ours)
+		if _, refusal := asRefusal(err); err != nil && (isUnknown(err) || !refusal) {
 			return err
 		}
 		// A refusal may be right all the same: where tags cannot be changed another has
@@ -89,24 +87,20 @@ func (j *job) listWith(ctx context.Context, subject v1.Hash, ours []*part) error
 	}
 }
 
-// lockReferrers keeps the index of a subject's referrers from being written by two of
-// us at the same time.
-func (j *job) lockReferrers(ctx context.Context, subject v1.Hash) (unlock func(), err error) {
-	here, err := j.hauler.tags.lock(ctx, place{j.to.Registry(), j.to.Name(), subject})
-	if err != nil || j.req.LockReferrers == nil {
-		return here, err
-	}
-	elsewhere, err := j.req.LockReferrers(ctx, j.to.Name(), subject)
+// claimReferrers keeps the index of a subject's referrers from being written by two at the
+// same time: of this process's hauls, and then of all processes.
+func (s *shipment) claimReferrers(ctx context.Context, subject v1.Hash) (release func(), err error) {
+	unlock, err := s.hauler.referrerLocks.lock(ctx, digestAt{s.at, subject})
 	if err != nil {
-		here()
+		return nil, err
+	}
+	claim, err := s.request.Claims.ClaimReferrers(ctx, subject)
+	if err != nil {
+		unlock()
 		return nil, err
 	}
 	return func() {
-		elsewhere()
-		here()
+		claim.release(true)
+		unlock()
 	}, nil
-}
-
-func asRejected(err error, failed **Error) bool {
-	return errors.As(err, failed) && ((*failed).Class == Rejected || (*failed).Class == Denied)
 }

@@ -2,13 +2,15 @@ package image_test
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -38,10 +40,16 @@ func baseOf(t *testing.T, config []byte) *image.Base {
 // tree is a JSON document with its numbers as they are written.
 func tree(t *testing.T, data []byte) map[string]any {
 	t.Helper()
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
+	asWritten := json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, value *any) error {
+		if decoder.PeekKind() != jsontext.KindNumber {
+			return errors.ErrUnsupported
+		}
+		number, err := decoder.ReadValue()
+		*value = string(number)
+		return err
+	})
 	var tree map[string]any
-	if err := decoder.Decode(&tree); err != nil {
+	if err := json.Unmarshal(data, &tree, json.WithUnmarshalers(asWritten), jsontext.AllowInvalidUTF8(true)); err != nil {
 		t.Fatalf("%v in %s", err, data)
 	}
 	return tree
@@ -203,8 +211,8 @@ func TestHistoryIsAddedToAsItIs(t *testing.T) {
 func TestABaseThatCannotBeReadIsRefusedWithItsPlace(t *testing.T) {
 	good := baseOf(t, []byte(`{"os":"linux","architecture":"amd64",`+oneLayer+`}`))
 	for name, row := range map[string]struct{ manifest, config, want string }{
-		"a config over the limit":     {"", `{"x":"` + strings.Repeat("y", image.MaxDocument) + `"}`, "read config of the base: 4194312 bytes are over the limit of 4 MiB"},
-		"a manifest over the limit":   {`{"x":"` + strings.Repeat("y", image.MaxDocument) + `"}`, "", "read manifest of the base: 4194312 bytes are over the limit of 4 MiB"},
+		"a config over the limit":     {"", `{"x":"` + strings.Repeat("y", image.MaxDocument) + `"}`, "read config of the base: 4194312 bytes are over the limit of 4.0 MiB"},
+		"a manifest over the limit":   {`{"x":"` + strings.Repeat("y", image.MaxDocument) + `"}`, "", "read manifest of the base: 4194312 bytes are over the limit of 4.0 MiB"},
 		"a config that is too deep":   {"", `{"x":` + strings.Repeat(`{"y":`, 150) + "1" + strings.Repeat("}", 151), "is more than 100 objects and lists deep"},
 		"a field that is there twice": {"", `{"config":{"Env":[],"Env":["A=1"]}}`, "read config of the base: at byte 20, /config/Env: the name is there twice"},
 		"a manifest with one twice":   {`{"layers":[],"layers":[]}`, "", "read manifest of the base: at byte 13, /layers: the name is there twice"},

@@ -84,7 +84,7 @@ func TestAFragmentThatCannotBeIsRefused(t *testing.T) {
 		" \n":                                      "it is empty",
 		`[]`:                                       "it is a list, and not a JSON object",
 		`7`:                                        "it is a number, and not a JSON object",
-		`{"x": "` + strings.Repeat("y", 4<<20) + `"}`:                        "bytes are over the limit of 4 MiB",
+		`{"x": "` + strings.Repeat("y", 4<<20) + `"}`:                        "bytes are over the limit of 4.0 MiB",
 		`{"x": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`: "it is more than 100 objects and lists deep",
 	} {
 		_, err := image.Assemble(image.Spec{Platform: "linux/amd64", Fragment: []byte(fragment)})

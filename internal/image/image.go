@@ -3,13 +3,13 @@
 package image
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize"
+	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -104,7 +104,7 @@ func Assemble(spec Spec) (Image, error) {
 		return Image{}, fmt.Errorf("write config: %w", err)
 	}
 	if len(image.Config) > MaxDocument {
-		return Image{}, fmt.Errorf("write config: %d bytes are over the limit of %d MiB", len(image.Config), MaxDocument>>20)
+		return Image{}, fmt.Errorf("write config: %d bytes are over the limit of %s", len(image.Config), humanize.IBytes(MaxDocument))
 	}
 	if image.Manifest, err = writeManifest(image.Config, d.layers, spec.Annotations); err != nil {
 		return Image{}, fmt.Errorf("write manifest: %w", err)
@@ -139,11 +139,5 @@ func orNil(m map[string]string) map[string]string {
 // marshal writes JSON with nothing escaped that need not be, so that a label
 // with an ampersand reads as it was written.
 func marshal(v any) ([]byte, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+	return json.Marshal(v, written)
 }

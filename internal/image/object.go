@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/dustin/go-humanize"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -42,7 +43,7 @@ type member struct {
 // readDocument reads a JSON object that somebody else wrote, and that has the form.
 func readDocument(data []byte, f *form) (object, error) {
 	if len(data) > MaxDocument {
-		return nil, fmt.Errorf("%d bytes are over the limit of %d MiB", len(data), MaxDocument>>20)
+		return nil, fmt.Errorf("%d bytes are over the limit of %s", len(data), humanize.IBytes(MaxDocument))
 	}
 	if err := checkDocument(data); err != nil {
 		return nil, err

@@ -17,13 +17,14 @@ func TestABaseForAnotherPlatformIsTold(t *testing.T) {
 	if err := base.CheckPlatform("linux/arm64"); err != nil {
 		t.Errorf("the error is %v", err)
 	}
-	var mismatch *image.PlatformError
 	err := base.CheckPlatform("linux/amd64")
-	if want := "the base is for linux/arm64/v8, and the image for linux/amd64"; !errors.As(err, &mismatch) || err.Error() != want {
+	want := "the base is for linux/arm64/v8, and the image for linux/amd64"
+	if mismatch, ok := errors.AsType[*image.PlatformError](err); !ok || mismatch.Error() != want {
 		t.Errorf("the error is %v, want %s", err, want)
 	}
 	armv8 := &image.Base{Config: []byte(`{"os":"linux","architecture":"arm"}`), Platform: []byte(`{"os":"linux","architecture":"arm","variant":"v8"}`)}
-	if err := armv8.CheckPlatform("linux/arm/v7"); !errors.As(err, &mismatch) || mismatch.Base != "linux/arm/v8" {
+	err = armv8.CheckPlatform("linux/arm/v7")
+	if mismatch, ok := errors.AsType[*image.PlatformError](err); !ok || mismatch.Base != "linux/arm/v8" {
 		t.Errorf("the error is %v", err)
 	}
 	if err := (&image.Base{Config: []byte(`[]`)}).CheckPlatform("linux/amd64"); err == nil || !strings.Contains(err.Error(), "base: read config") {

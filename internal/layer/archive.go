@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/dustin/go-humanize"
 )
 
 // tarBlock is the unit of tar archives, in bytes.
@@ -210,7 +212,7 @@ func (a *archive) fault(err error) error {
 	case a.plain.broken != nil:
 		return a.plain.broken
 	case errors.Is(p.broken, errHeaders):
-		return fmt.Errorf("the headers of one entry, %s, are over the limit of %d MiB", after, maxHeaders>>20)
+		return fmt.Errorf("the headers of one entry, %s, are over the limit of %s", after, humanize.IBytes(maxHeaders))
 	case p.broken != nil:
 		return p.broken
 	case a.entries == 0 && !isHeader(a.start):

@@ -6,4 +6,6 @@
 // from the file system: Bazel makes every output executable, and remote execution
 // every input. Links that Bazel made are followed, and links that the user made
 // are kept. A directory that nobody named has no entry.
+//
+// See docs/decisions/0010-directories-and-links-in-layers.md.
 package layer

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/dustin/go-humanize"
 	"github.com/klauspost/compress/zstd"
 	"github.com/klauspost/pgzip"
 	"github.com/ulikunitz/xz"
@@ -127,8 +128,8 @@ func (u *unpacked) inWords(err error) error {
 	case u.compression == None:
 		return fmt.Errorf("read archive: %w", err)
 	case errors.Is(err, errWindow), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return fmt.Errorf("the %s data need a window of more than %d MiB to be unpacked; compress the archive anew, without --long or a large dictionary",
-			u.compression, maxWindow>>20)
+		return fmt.Errorf("the %s data need a window of more than %s to be unpacked; compress the archive anew, without --long or a large dictionary",
+			u.compression, humanize.IBytes(maxWindow))
 	case errors.Is(err, errFiltered):
 		return errors.New("the xz data have filters before their compression, as xz --x86 or --delta makes them; compress the archive anew without")
 	case u.count > 0 && isOther(err):

@@ -107,6 +107,10 @@ const ClassConflict = "conflict"
 // Good says whether the image is in the registry as the build wanted it.
 func (o Outcome) Good() bool { return o == Pushed || o == Present }
 
+// Bad says whether the push ended badly: the image is not in the registry, or not under
+// its tags, and no newer build is the reason.
+func (o Outcome) Bad() bool { return o == Denied || o == Failed || o == Cancelled }
+
 // Manifest is a manifest or an index that the row's repository serves.
 type Manifest struct {
 	Digest    string `json:"digest"`

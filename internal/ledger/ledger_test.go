@@ -66,6 +66,17 @@ func TestWhatUsersSee(t *testing.T) {
 	}
 }
 
+func TestEveryOutcomeButSupersededIsEitherGoodOrBad(t *testing.T) {
+	for _, o := range Outcomes() {
+		if o.Good() && o.Bad() || (o.Good() || o.Bad()) == (o == Superseded) {
+			t.Errorf("%s: good is %t, bad is %t", o, o.Good(), o.Bad())
+		}
+	}
+	if Outcome("").Bad() {
+		t.Error("a push that has not ended has ended badly")
+	}
+}
+
 func TestARowReadsBackAsItWasWritten(t *testing.T) {
 	for _, row := range rows() {
 		want := row

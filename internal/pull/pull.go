@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -260,7 +261,7 @@ func metadata(image v1.Image) (Image, error) {
 		return Image{}, err
 	}
 	if size := max(int64(len(one.Manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
-		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes, which is over the limit of %d MiB", one.Digest, size, pushspec.MaxDataSize>>20)
+		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes, which is over the limit of %s", one.Digest, size, humanize.IBytes(pushspec.MaxDataSize))
 	}
 	if one.Config, err = image.RawConfigFile(); err != nil {
 		return Image{}, err

@@ -2,7 +2,6 @@ package pull_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"log"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -300,7 +300,7 @@ func TestAConfigOverTheLimitIsNotFetched(t *testing.T) {
 	}
 	s.asked()
 	_, err = pull.Pull(t.Context(), s.request(digestOf(t, image)))
-	if err == nil || !strings.Contains(err.Error(), "which is over the limit of 4 MiB") {
+	if err == nil || !strings.Contains(err.Error(), "which is over the limit of 4.0 MiB") {
 		t.Errorf("the error is %v", err)
 	}
 	for _, request := range s.asked() {

@@ -15,7 +15,8 @@ import (
 )
 
 // tokenHeader is the header in which Bazel shows a token, as --bes_header sets it. It
-// is one of the daemon's own: authorization may be meant for a backend.
+// is one of the daemon's own.
+// See docs/decisions/0011-a-token-header-of-our-own.md.
 const tokenHeader = "x-drayage-token" //nolint:gosec // a name, and no token
 
 // access names the clients of both servers.

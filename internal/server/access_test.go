@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/drayage/drayage/internal/certpool"
 	"github.com/drayage/drayage/internal/certpool/certtest"
 	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/server"
@@ -103,16 +105,40 @@ func TestACertificateNamesAClient(t *testing.T) {
 	c := config(t)
 	c.TLS = server.TLS{Cert: cert, Key: key, ClientCA: cert}
 	c.Policy = &server.Policy{Read: []string{"certificate:*.acme.example"}, Operate: []string{"certificate:ops.*"}}
-	url := "https://" + start(t, c).HTTP
+	address := start(t, c).HTTP
+	url := "https://" + address
 	if read, operate := ask(t, url, operator.Login{CA: cert, Cert: cert, Key: key}); read != "" || operate != "" {
 		t.Errorf("with the certificate: %q, %q", read, operate)
 	}
-	if read, _ := ask(t, url, operator.Login{CA: cert}); !strings.Contains(read, "certificate required") {
-		t.Errorf("without a certificate: %q", read)
+	if read, operate := ask(t, url, operator.Login{CA: cert}); read == "" || operate == "" {
+		t.Errorf("without a certificate: %q, %q", read, operate)
+	}
+	if said := listen(t, address, cert); !strings.Contains(said, "certificate required") {
+		t.Errorf("without a certificate the daemon says %q", said)
 	}
 	if read, _ := ask(t, url, operator.Login{}); !strings.Contains(read, "certificate") {
 		t.Errorf("without the authority: %q", read)
 	}
+}
+
+// listen connects without a certificate and returns why the daemon ends the connection.
+// A client that sends at once may find it closed before it reads the reason.
+func listen(t *testing.T, address, authority string) string {
+	t.Helper()
+	roots, err := certpool.Read(authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err = conn.Read(make([]byte, 1)); err == nil {
+		t.Fatal("the daemon answers who says nothing")
+	}
+	return err.Error()
 }
 
 func TestAStreamWithAWrongTokenIsRefused(t *testing.T) {

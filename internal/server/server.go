@@ -22,6 +22,7 @@ import (
 	"github.com/drayage/drayage/bes/bep"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/casregistry"
+	"github.com/drayage/drayage/internal/credentials"
 	"github.com/drayage/drayage/internal/credhelper"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
@@ -150,7 +151,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access, Cache: d.config.CAS.Address,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: dispatch.StoreBlobs(d.store), Policy: d.access, Cache: d.config.CAS.Address,
 		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
@@ -212,7 +213,7 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	}
 	var helper []authn.Keychain
 	if path := d.config.RegistryCredentialHelper; path != "" {
-		helper = append(helper, credhelper.Keychain{Helper: credhelper.New(path, nil)})
+		helper = append(helper, credentials.NewBazelHelper(path))
 	}
 	registries := registry.New(registry.Options{
 		Keychain: keychain.New(helper...),

@@ -27,8 +27,8 @@ func Decode(data []byte, into any) error {
 
 // plain says in a user's words what the YAML package says in Go's.
 func plain(err error) error {
-	var typed *yaml.TypeError
-	if !errors.As(err, &typed) {
+	typed, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
 		return err
 	}
 	var lines []string

@@ -40,8 +40,7 @@ func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 	// The child holds the pipes, and the script waits for it.
 	path := script(t, "sleep 600 & echo $! > "+note+"; wait")
 	_, err := subprocess.Run(t.Context(), subprocess.Command{Path: path, Limit: limit})
-	var failed *subprocess.Error
-	if !errors.As(err, &failed) || failed.Lasting() || !strings.Contains(err.Error(), "did not end within 500ms") {
+	if failed, ok := errors.AsType[*subprocess.Error](err); !ok || failed.Lasting() || !strings.Contains(err.Error(), "did not end within 500ms") {
 		t.Errorf("got error %v", err)
 	}
 	wantDead(t, note)
@@ -117,8 +116,7 @@ func TestOnlyAProgramThatIsNotThereFailsForGood(t *testing.T) {
 		"docker-credential-nobody": true, "/nowhere/helper": true, plain: true, script(t, "exit 3"): false,
 	} {
 		_, err := subprocess.Run(t.Context(), subprocess.Command{Path: path})
-		var failed *subprocess.Error
-		if !errors.As(err, &failed) || failed.Lasting() != want {
+		if failed, ok := errors.AsType[*subprocess.Error](err); !ok || failed.Lasting() != want {
 			t.Errorf("%s: got error %v, want one that lasts: %t", path, err, want)
 		}
 	}

@@ -20,9 +20,8 @@ func readBody(w http.ResponseWriter, r *http.Request, v any) bool {
 		return false
 	}
 	err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, operator.MaxBody), v, json.RejectUnknownMembers(true))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
+	switch tooLarge, is := errors.AsType[*http.MaxBytesError](err); {
+	case is:
 		problem(w, http.StatusRequestEntityTooLarge, "The body is too large", fmt.Sprintf("%d bytes are the limit", tooLarge.Limit))
 	case err != nil:
 		problem(w, http.StatusBadRequest, "The body is not right", err.Error())

@@ -33,9 +33,8 @@ func (h *handler) copy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	queued, err := h.Copier.Copy(r.Context(), copies.Request{Client: h.client(r), From: from, Destinations: to, Referrers: !asked.WithoutReferrers})
-	var denied *admission.DeniedError
-	switch {
-	case errors.As(err, &denied):
+	switch _, denied := errors.AsType[*admission.DeniedError](err); {
+	case denied:
 		problem(w, http.StatusForbidden, "The policy does not allow it", err.Error())
 	case err != nil:
 		problem(w, http.StatusBadGateway, "The image cannot be copied", err.Error())

@@ -1,13 +1,14 @@
 package web
 
 import (
-	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drayage/drayage/internal/ledger"
@@ -17,16 +18,18 @@ import (
 
 // schema is as much of a JSON Schema as the document uses for objects.
 type schema struct {
-	AllOf      []schema
-	Required   []string
-	Properties map[string]struct{ Enum []string }
-	Enum       []string
+	AllOf      []schema          `json:"allOf"`
+	Required   []string          `json:"required"`
+	Properties map[string]schema `json:"properties"`
+	Enum       []string          `json:"enum"`
 }
 
 type openAPIShape struct {
-	OpenAPI    string
-	Paths      map[string]map[string]json.RawMessage
-	Components struct{ Schemas map[string]schema }
+	OpenAPI    string                               `json:"openapi"`
+	Paths      map[string]map[string]jsontext.Value `json:"paths"`
+	Components struct {
+		Schemas map[string]schema `json:"schemas"`
+	} `json:"components"`
 }
 
 func readOpenAPI(t *testing.T) openAPIShape {

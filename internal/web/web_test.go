@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -120,8 +120,8 @@ func TestClientReadsWhatTheAPIWrites(t *testing.T) {
 	if diff := cmp.Diff(want, invocation); diff != "" {
 		t.Errorf("invocation (-want +got):\n%s", diff)
 	}
-	var unknown *operator.NotFoundError
-	if _, err := client.Invocation(t.Context(), "who/is?this"); !errors.As(err, &unknown) {
+	_, err = client.Invocation(t.Context(), "who/is?this")
+	if _, unknown := errors.AsType[*operator.NotFoundError](err); !unknown {
 		t.Errorf("error is %v, want a *NotFoundError", err)
 	}
 }

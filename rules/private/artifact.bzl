@@ -1,8 +1,9 @@
 """image_artifact: what is said about an image, for image_push to push along."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":action.bzl", "run_tool")
 load(":providers.bzl", "ArtifactInfo")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _image_artifact_impl(ctx):
     blobs = []
@@ -20,14 +21,13 @@ def _image_artifact_impl(ctx):
         args.add("--metadata", described)
         args.add("--media-type", media_type or ctx.attr.artifact_type)
         args.add("--digest-function", ctx.attr._digest_function[BuildSettingInfo].value)
-        ctx.actions.run(
-            executable = tool(ctx),
-            arguments = [args],
+        run_tool(
+            ctx,
+            args,
             inputs = files,
             outputs = [blob, described],
             mnemonic = "ImageArtifact",
             progress_message = "Describing artifact %{label}",
-            toolchain = TOOLCHAIN_TYPE,
         )
         blobs.append(blob)
         metadata.append(described)

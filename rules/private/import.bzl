@@ -1,7 +1,8 @@
 """image_import: an image of which the metadata are there as files."""
 
+load(":action.bzl", "run_tool", "tool_args")
 load(":providers.bzl", "ImageManifestInfo")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _check(ctx, what, blobs, outputs):
     """Declares an action that fails unless the parts are of one image.
@@ -12,24 +13,20 @@ def _check(ctx, what, blobs, outputs):
       blobs: list of File, the layers that are checked too.
       outputs: dict from flag to File.
     """
-    args = ctx.actions.args()
-    args.set_param_file_format("shell")
-    args.use_param_file("@%s", use_always = False)
-    args.add("import")
+    args = tool_args(ctx, "import")
     args.add("--manifest", ctx.file.manifest)
     args.add("--config", ctx.file.config)
     args.add_all(ctx.files.layers, before_each = "--layer")
     args.add_all(blobs, before_each = "--blob")
     for flag, output in outputs.items():
         args.add(flag, output)
-    ctx.actions.run(
-        executable = tool(ctx),
-        arguments = [args],
+    run_tool(
+        ctx,
+        args,
         inputs = [ctx.file.manifest, ctx.file.config] + ctx.files.layers + blobs,
         outputs = outputs.values(),
         mnemonic = "ImageImport",
         progress_message = "Checking {} of image %{{label}}".format(what),
-        toolchain = TOOLCHAIN_TYPE,
     )
 
 def _image_import_impl(ctx):

@@ -1,9 +1,10 @@
 """image_index: images for several platforms under one name."""
 
+load(":action.bzl", "assignments", "run_tool", "tool_args")
 load(":blobs.bzl", "made_here")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
 load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 _PLATFORMS = "//command_line_option:platforms"
 
@@ -27,10 +28,7 @@ def _image_index_impl(ctx):
 
     index = ctx.actions.declare_file(ctx.label.name + ".index.json")
     digest = ctx.actions.declare_file(ctx.label.name + ".digest")
-    args = ctx.actions.args()
-    args.set_param_file_format("shell")
-    args.use_param_file("@%s", use_always = False)
-    args.add("index")
+    args = tool_args(ctx, "index")
     args.add("--out", index)
     args.add("--digest", digest)
     args.add_all([image.manifest for image in images], before_each = "--manifest", uniquify = False)
@@ -38,17 +36,16 @@ def _image_index_impl(ctx):
     platforms = [getattr(image, "platform", None) for image in images]
     for platform in platforms if any(platforms) else []:
         args.add(platform or "", format = "--platform=%s")
-    args.add_all(["{}={}".format(k, v) for k, v in ctx.attr.annotations.items()], format_each = "--annotation=%s")
+    args.add_all(assignments(ctx.attr.annotations), format_each = "--annotation=%s")
     if ctx.file.annotations_file:
         args.add("--annotations-file", ctx.file.annotations_file)
-    ctx.actions.run(
-        executable = tool(ctx),
-        arguments = [args],
+    run_tool(
+        ctx,
+        args,
         inputs = [image.manifest for image in images] + [image.config for image in images] + [p for p in platforms if p] + ctx.files.annotations_file,
         outputs = [index, digest],
         mnemonic = "ImageIndex",
         progress_message = "Assembling image index %{label}",
-        toolchain = TOOLCHAIN_TYPE,
     )
     specs = write_push_specs(ctx, images, index)
     return [

@@ -1,8 +1,8 @@
 """What the rules that make layers have in common."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":action.bzl", "assignments", "run_tool")
 load(":providers.bzl", "LayerInfo")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
 
 _EXTENSIONS = {
     "gzip": ".tar.gz",
@@ -58,16 +58,15 @@ def write_layer(ctx, args, inputs, compress = None):
         args.add("--level", ctx.attr.level)
     if estargz == "enabled":
         args.add("--estargz")
-    args.add_all(["{}={}".format(k, v) for k, v in ctx.attr.annotations.items()], format_each = "--annotation=%s")
+    args.add_all(assignments(ctx.attr.annotations), format_each = "--annotation=%s")
     args.add("--digest-function", ctx.attr._digest_function[BuildSettingInfo].value)
-    ctx.actions.run(
-        executable = tool(ctx),
-        arguments = [args],
+    run_tool(
+        ctx,
+        args,
         inputs = inputs,
         outputs = [blob, metadata],
         mnemonic = "ImageLayer",
         progress_message = "Writing image layer %{label}",
-        toolchain = TOOLCHAIN_TYPE,
     )
     return blob, metadata
 

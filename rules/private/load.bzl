@@ -4,10 +4,10 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":blobs.bzl", "made_here")
 load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
-load(":spec.bzl", "image_of", "write_spec")
+load(":spec.bzl", "destination", "image_of", "write_spec")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
-def _place_of(ctx, name):
+def _parse_name(ctx, name):
     """Takes the name of an image apart, as docker does.
 
     Args:
@@ -35,19 +35,16 @@ def _image_load_impl(ctx):
         fail("{}: the image has no name: give it one with tag".format(ctx.label))
     repositories = {}
     for name in names:
-        registry, repository, tag = _place_of(ctx, name)
+        registry, repository, tag = _parse_name(ctx, name)
         repositories.setdefault((registry, repository), []).append(tag)
 
-    images, index = image_of(ctx.attr.image)
+    image = image_of(ctx.attr.image)
     specs = [
         write_spec(
             ctx,
             ctx.label.name + (".{}".format(i + 1) if i else ""),
-            images,
-            index,
-            registry,
-            repository,
-            tags,
+            image,
+            destination(registry, repository, tags),
             suffix = ".loadspec.json",
         )
         for i, ((registry, repository), tags) in enumerate(repositories.items())
@@ -55,7 +52,7 @@ def _image_load_impl(ctx):
 
     strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
     needed = ctx.runfiles(specs + [ctx.info_file, ctx.version_file])
-    blobs = depset(transitive = [image.blobs for image in images])
+    blobs = depset(transitive = [i.blobs for i in image.images])
     if strategy == "eager":
         needed = needed.merge(ctx.runfiles(transitive_files = blobs))
     else:

@@ -1,12 +1,13 @@
 """image_manifest: an image for one platform, assembled from metadata."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":action.bzl", "assignments", "run_tool", "tool_args")
 load(":blobs.bzl", "made_here")
 load(":inherit.bzl", "INHERITED_WORDS", "INHERIT_FROM_BASE", "add_inheritable")
 load(":platform.bzl", "PLATFORM_ATTRS", "known_platform", "target_platform")
 load(":providers.bzl", "ImageManifestInfo", "LayerInfo")
 load(":spec_attrs.bzl", "PUSH_SPECS_ATTRS", "write_push_specs")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 _PLATFORMS = "//command_line_option:platforms"
 
@@ -18,9 +19,6 @@ _for_platform = transition(
     inputs = [_PLATFORMS],
     outputs = [_PLATFORMS],
 )
-
-def _assignments(values):
-    return ["{}={}".format(name, value) for name, value in values.items()]
 
 def _add_base_platform(ctx, args):
     """Has the action compare the base's platform, which nothing but its config says, with the target platform."""
@@ -42,10 +40,7 @@ def _image_manifest_impl(ctx):
     blobs_below = []
     inputs = list(layers)
 
-    args = ctx.actions.args()
-    args.set_param_file_format("shell")
-    args.use_param_file("@%s", use_always = False)
-    args.add("manifest")
+    args = tool_args(ctx, "manifest")
     args.add("--manifest", manifest)
     args.add("--config", config)
     args.add("--digest", digest)
@@ -64,10 +59,10 @@ def _image_manifest_impl(ctx):
         args.add("--platform", target_platform(ctx))
     args.add_all(layers, before_each = "--layer")
     for flag, values in {
-        "annotation": _assignments(ctx.attr.annotations),
-        "env": _assignments(ctx.attr.env),
+        "annotation": assignments(ctx.attr.annotations),
+        "env": assignments(ctx.attr.env),
         "expose": ctx.attr.exposed_ports,
-        "label": _assignments(ctx.attr.labels),
+        "label": assignments(ctx.attr.labels),
         "unset-env": ctx.attr.unset_env,
         "unset-label": ctx.attr.unset_labels,
         "volume": ctx.attr.volumes,
@@ -82,14 +77,13 @@ def _image_manifest_impl(ctx):
             args.add("--" + flag.replace("_", "-"), file)
             inputs.append(file)
 
-    ctx.actions.run(
-        executable = tool(ctx),
-        arguments = [args],
+    run_tool(
+        ctx,
+        args,
         inputs = inputs,
         outputs = [manifest, config, digest],
         mnemonic = "ImageManifest",
         progress_message = "Assembling image %{label}",
-        toolchain = TOOLCHAIN_TYPE,
     )
     blobs = depset([layer[LayerInfo].blob for layer in ctx.attr.layers], transitive = blobs_below)
     image = ImageManifestInfo(

@@ -4,37 +4,31 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":blobs.bzl", "made_here")
 load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
 load(":providers.bzl", "ArtifactInfo", "ImageIndexInfo", "ImageManifestInfo", "PushSpecInfo")
-load(":spec.bzl", "destination_of", "image_of", "write_referrers", "write_spec")
+load(":spec.bzl", "content", "destination", "image_of", "parse_destination", "write_referrers", "write_spec")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 load(":uncached.bzl", "UncachedInfo", "uncached")
 
 def _image_push_impl(ctx):
-    images, index = image_of(ctx.attr.image)
+    image = image_of(ctx.attr.image)
     tags = ([ctx.attr.tag] if ctx.attr.tag else []) + ctx.attr.tag_list
     override = ctx.attr._registry[BuildSettingInfo].value
 
     destinations = [(override or ctx.attr.registry, ctx.attr.repository)]
-    for place in ctx.attr.also_to:
-        registry, repository, tag = destination_of(ctx, place, "also_to", override)
+    for address in ctx.attr.also_to:
+        registry, repository, tag = parse_destination(ctx, address, "also_to", override)
         if tag:
-            fail("{}: {} in also_to has a tag; the tags of all places are in tag and tag_list".format(ctx.label, repr(place)))
+            fail("{}: {} in also_to must have no tag; tag and tag_list hold the tags of every destination".format(ctx.label, repr(address)))
         destinations.append((registry, repository))
 
-    referrers = write_referrers(ctx, ctx.attr.referrers, index or images[0].manifest)
-    untaken = depset(transitive = [target[UncachedInfo].found for target in [ctx.attr.image] + ctx.attr.referrers])
+    referrers = write_referrers(ctx, ctx.attr.referrers, image.index or image.images[0].manifest)
+    kept_out = depset(transitive = [target[UncachedInfo].found for target in [ctx.attr.image] + ctx.attr.referrers])
+    pushed = content(image.images, image.index, referrers, kept_out)
     files = [
         write_spec(
             ctx,
             ctx.label.name + (".{}".format(i + 1) if i else ""),
-            images,
-            index,
-            registry,
-            repository,
-            tags,
-            ctx.file.tag_file,
-            referrers,
-            untaken,
-            overwrite = ctx.attr.overwrite,
+            pushed,
+            destination(registry, repository, tags, ctx.file.tag_file, ctx.attr.overwrite),
         )
         for i, (registry, repository) in enumerate(destinations)
     ]
@@ -44,7 +38,7 @@ def _image_push_impl(ctx):
     needed = ctx.runfiles([ctx.info_file, ctx.version_file], transitive_files = specs)
     blobs = depset(
         [blob for artifact in ctx.attr.referrers for blob in artifact[ArtifactInfo].blobs],
-        transitive = [image.blobs for image in images],
+        transitive = [i.blobs for i in image.images],
     )
     if strategy == "eager":
         needed = needed.merge(ctx.runfiles(transitive_files = blobs))

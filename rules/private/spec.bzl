@@ -1,7 +1,7 @@
 """The action that writes a push spec, for all rules that have one written."""
 
+load(":action.bzl", "assignments", "run_tool", "tool_args")
 load(":providers.bzl", "ArtifactInfo", "ImageIndexInfo", "ImageManifestInfo")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "tool")
 
 def image_of(target):
     """Tells what a target has to push.
@@ -10,11 +10,40 @@ def image_of(target):
       target: a target with ImageManifestInfo or ImageIndexInfo.
 
     Returns:
-      The list of ImageManifestInfo, and the index over them or None.
+      What content returns, without referrers.
     """
     if ImageIndexInfo in target:
-        return target[ImageIndexInfo].images, target[ImageIndexInfo].index
-    return [target[ImageManifestInfo]], None
+        return content(target[ImageIndexInfo].images, target[ImageIndexInfo].index)
+    return content([target[ImageManifestInfo]])
+
+def content(images, index = None, referrers = None, uncached = None):
+    """Describes what a push spec has pushed.
+
+    Args:
+      images: list of ImageManifestInfo.
+      index: File, the index over the images, or None if there is one image alone.
+      referrers: what write_referrers returned, or None.
+      uncached: depset of string, `TAG=LABEL` of the layers that tags keep out of the remote cache, or None.
+
+    Returns:
+      A struct of that.
+    """
+    return struct(images = images, index = index, referrers = referrers, uncached = uncached)
+
+def destination(registry, repository, tags, tag_file = None, overwrite = "always"):
+    """Describes where a push spec has something pushed to.
+
+    Args:
+      registry: host of the registry.
+      repository: name of the repository.
+      tags: list of tags.
+      tag_file: File with more tags, or None.
+      overwrite: `always` or `never`, whether a tag that points to another image is written over.
+
+    Returns:
+      A struct of that.
+    """
+    return struct(overwrite = overwrite, registry = registry, repository = repository, tag_file = tag_file, tags = tags)
 
 def write_referrers(ctx, artifacts, subject):
     """Declares the actions that write the manifests of artifacts about an image.
@@ -31,23 +60,19 @@ def write_referrers(ctx, artifacts, subject):
     for i, artifact in enumerate([a[ArtifactInfo] for a in artifacts]):
         manifest = ctx.actions.declare_file("{}.referrer{}.json".format(ctx.label.name, i + 1))
         manifests.append(manifest)
-        args = ctx.actions.args()
-        args.set_param_file_format("shell")
-        args.use_param_file("@%s", use_always = False)
-        args.add("referrer")
+        args = tool_args(ctx, "referrer")
         args.add("--out", manifest)
         args.add("--subject", subject)
         args.add(artifact.type, format = "--artifact-type=%s")
         args.add_all(artifact.metadata, before_each = "--file")
-        args.add_all(["{}={}".format(k, v) for k, v in artifact.annotations.items()], format_each = "--annotation=%s")
-        ctx.actions.run(
-            executable = tool(ctx),
-            arguments = [args],
+        args.add_all(assignments(artifact.annotations), format_each = "--annotation=%s")
+        run_tool(
+            ctx,
+            args,
             inputs = [subject] + artifact.metadata,
             outputs = [manifest],
             mnemonic = "ImageReferrer",
             progress_message = "Writing artifact manifest %{label}",
-            toolchain = TOOLCHAIN_TYPE,
         )
     return struct(
         manifests = manifests,
@@ -57,83 +82,74 @@ def write_referrers(ctx, artifacts, subject):
 def _made_by(metadata):
     return str(metadata.owner)
 
-def write_spec(ctx, name, images, index, registry, repository, tags, tag_file = None, referrers = None, uncached = None, suffix = ".pushspec.json", overwrite = "always"):
+def write_spec(ctx, name, image, to, suffix = ".pushspec.json"):
     """Declares the action that writes one push spec.
 
     Args:
       ctx: the context of a rule that has the toolchain.
       name: how the file is called, less the suffix.
-      images: list of ImageManifestInfo.
-      index: File, the index over the images, or None if there is one image alone.
-      registry: host of the registry.
-      repository: name of the repository.
-      tags: list of tags.
-      tag_file: File with more tags, or None.
-      referrers: what write_referrers returned, or None.
-      uncached: depset of string, `TAG=LABEL` of the layers that tags keep out of the remote cache, or None.
+      image: what content returned.
+      to: what destination returned.
       suffix: the end of the file's name. The daemon pushes what ends as push specs do.
-      overwrite: `always` or `never`, whether a tag that points to another image is written over.
 
     Returns:
       The push spec.
     """
     spec = ctx.actions.declare_file(name + suffix)
-    inputs = [image.manifest for image in images] + [image.config for image in images]
-    args = ctx.actions.args()
-    args.set_param_file_format("shell")
-    args.use_param_file("@%s", use_always = False)
-    args.add("pushspec")
+    manifests = [i.manifest for i in image.images]
+    configs = [i.config for i in image.images]
+    inputs = manifests + configs
+    args = tool_args(ctx, "pushspec")
     args.add("--out", spec)
     args.add(str(ctx.label), format = "--target=%s")
-    if index:
-        args.add("--index", index)
-        inputs.append(index)
-    args.add_all([image.manifest for image in images], before_each = "--manifest", uniquify = False)
-    args.add_all([image.config for image in images], before_each = "--config", uniquify = False)
-    layers = depset(transitive = [image.layers for image in images])
+    if image.index:
+        args.add("--index", image.index)
+        inputs.append(image.index)
+    args.add_all(manifests, before_each = "--manifest", uniquify = False)
+    args.add_all(configs, before_each = "--config", uniquify = False)
+    layers = depset(transitive = [i.layers for i in image.images])
     args.add_all(layers, before_each = "--layer")
     args.add_all(layers, format_each = "--made-by=%s", map_each = _made_by)
-    if referrers:
-        args.add_all(referrers.metadata, before_each = "--layer", uniquify = False)
-        args.add_all(referrers.metadata, format_each = "--made-by=%s", map_each = _made_by)
-        args.add_all(referrers.manifests, before_each = "--referrer")
-        inputs += referrers.manifests + referrers.metadata
-    if uncached:
-        args.add_all(uncached, format_each = "--uncached=%s")
-    args.add(registry, format = "--registry=%s")
-    args.add(repository, format = "--repository=%s")
-    args.add_all(tags, format_each = "--tag=%s", uniquify = True)
-    if overwrite != "always":
-        args.add(overwrite, format = "--overwrite=%s")
-    if tag_file:
-        args.add("--tag-file", tag_file)
-        inputs.append(tag_file)
+    if image.referrers:
+        args.add_all(image.referrers.metadata, before_each = "--layer", uniquify = False)
+        args.add_all(image.referrers.metadata, format_each = "--made-by=%s", map_each = _made_by)
+        args.add_all(image.referrers.manifests, before_each = "--referrer")
+        inputs += image.referrers.manifests + image.referrers.metadata
+    if image.uncached:
+        args.add_all(image.uncached, format_each = "--uncached=%s")
+    args.add(to.registry, format = "--registry=%s")
+    args.add(to.repository, format = "--repository=%s")
+    args.add_all(to.tags, format_each = "--tag=%s", uniquify = True)
+    if to.overwrite != "always":
+        args.add(to.overwrite, format = "--overwrite=%s")
+    if to.tag_file:
+        args.add("--tag-file", to.tag_file)
+        inputs.append(to.tag_file)
 
-    ctx.actions.run(
-        executable = tool(ctx),
-        arguments = [args],
+    run_tool(
+        ctx,
+        args,
         inputs = depset(inputs, transitive = [layers]),
         outputs = [spec],
         mnemonic = "PushSpec",
         progress_message = "Writing push spec %{label}",
-        toolchain = TOOLCHAIN_TYPE,
     )
     return spec
 
-def destination_of(ctx, place, attribute, registry = ""):
-    """Reads a place in a registry, as attributes have it.
+def parse_destination(ctx, address, attribute, registry = ""):
+    """Reads where something is pushed to, as attributes have it.
 
     Args:
       ctx: the rule's context.
-      place: `HOST/REPOSITORY`, or `HOST/REPOSITORY:TAG`.
+      address: `HOST/REPOSITORY`, or `HOST/REPOSITORY:TAG`.
       attribute: the attribute's name, for the message.
-      registry: a host that takes the place of the one given, or "".
+      registry: a host to push to instead, or "".
 
     Returns:
       The host, the repository, and the tag or "".
     """
-    host, _, rest = place.partition("/")
+    host, _, rest = address.partition("/")
     repository, _, tag = rest.partition(":")
     if not host or not repository:
-        fail("{}: {} in {} is not of the form HOST/REPOSITORY[:TAG]".format(ctx.label, repr(place), attribute))
+        fail("{}: {} in {} must be HOST/REPOSITORY[:TAG]".format(ctx.label, repr(address), attribute))
     return registry or host, repository, tag

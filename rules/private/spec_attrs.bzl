@@ -1,7 +1,7 @@
 """Push specs of an image without an image_push of its own."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load(":spec.bzl", "destination_of", "write_spec")
+load(":spec.bzl", "content", "destination", "parse_destination", "write_spec")
 
 PUSH_SPECS_ATTRS = {
     "push_specs": attr.string_list(
@@ -23,12 +23,12 @@ def write_push_specs(ctx, images, index):
       A list of File. Tags of one repository are in one spec.
     """
     tags = {}
-    for place in ctx.attr.push_specs:
-        registry, repository, tag = destination_of(ctx, place, "push_specs", ctx.attr._registry[BuildSettingInfo].value)
+    for address in ctx.attr.push_specs:
+        registry, repository, tag = parse_destination(ctx, address, "push_specs", ctx.attr._registry[BuildSettingInfo].value)
         tags.setdefault((registry, repository), [])
         if tag:
             tags[(registry, repository)].append(tag)
     return [
-        write_spec(ctx, "{}.{}".format(ctx.label.name, i + 1), images, index, registry, repository, given)
+        write_spec(ctx, "{}.{}".format(ctx.label.name, i + 1), content(images, index), destination(registry, repository, given))
         for i, ((registry, repository), given) in enumerate(tags.items())
     ]

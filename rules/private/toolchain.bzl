@@ -21,14 +21,3 @@ drayage_toolchain = rule(
         ),
     },
 )
-
-def tool(ctx):
-    """Finds the tool of a rule that has the toolchain type among its toolchains.
-
-    Args:
-      ctx: the rule's context.
-
-    Returns:
-      The FilesToRunProvider of `drayage`.
-    """
-    return ctx.toolchains[TOOLCHAIN_TYPE].drayage

@@ -1,6 +1,7 @@
 """What the analysis tests ask about actions."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//rules:push.bzl", "image_push")
 
 def action_of(env, mnemonic):
     """Finds the one action of a kind of the target under test.
@@ -121,4 +122,21 @@ def refused(rule, name, says, **attrs):
         name = name + "_test",
         says = says,
         target_under_test = ":" + name,
+    )
+
+def pushed(name, image, **kwargs):
+    """Declares a push of an image to a repository of these tests.
+
+    Args:
+      name: the target's name.
+      image: the image's label.
+      **kwargs: what else it has.
+    """
+    image_push(
+        name = name,
+        image = image,
+        registry = "registry.example:5000",
+        repository = "acme/app",
+        tags = ["manual"],
+        **kwargs
     )

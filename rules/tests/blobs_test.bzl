@@ -4,8 +4,8 @@ load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:image.bzl", "image_artifact", "image_import", "image_index", "image_manifest")
 load("//rules:load.bzl", "image_load")
 load("//rules:providers.bzl", "PushSpecInfo")
-load("//rules:push.bzl", "image_push", "multi_push")
-load(":actions.bzl", "launcher_of", "names")
+load("//rules:push.bzl", "multi_push")
+load(":actions.bzl", "launcher_of", "names", "pushed")
 
 def _group_impl(ctx):
     env = analysistest.begin(ctx)
@@ -77,20 +77,14 @@ def blobs_tests(name):
         files = {"one.txt": ""},
         tags = ["manual"],
     )
-    image_push(
+    pushed(
         name = "push_blobs",
         image = ":on_eager_base",
         referrers = [":blobs_sbom"],
-        registry = "registry.example",
-        repository = "acme/app",
-        tags = ["manual"],
     )
-    image_push(
+    pushed(
         name = "push_index_blobs",
         image = ":index_on_eager_base",
-        registry = "registry.example",
-        repository = "acme/app",
-        tags = ["manual"],
     )
     _foreign_push(
         name = "foreign_push",

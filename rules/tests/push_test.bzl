@@ -3,7 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:providers.bzl", "PushSpecInfo")
 load("//rules:push.bzl", "image_push", "multi_push")
-load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "read_by", "refused", "spec_actions")
+load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "pushed", "read_by", "refused", "spec_actions")
 
 _REGISTRY = str(Label("//rules/settings:registry"))
 _REMOTE_CACHE = str(Label("//rules/settings:remote_cache"))
@@ -138,22 +138,13 @@ def _multi_impl(ctx):
 
 multi_test = analysistest.make(_multi_impl)
 
-def _push(name, **kwargs):
-    image_push(
-        name = name,
-        registry = "registry.example:5000",
-        repository = "acme/app",
-        tags = ["manual"],
-        **kwargs
-    )
-
 def push_tests(name):
     """All tests of this file; they need the targets of image_tests.
 
     Args:
       name: the suite's.
     """
-    _push(
+    pushed(
         name = "push",
         also_to = ["other.example/mirror/of/app"],
         image = ":image",
@@ -185,7 +176,7 @@ def push_tests(name):
         name = "cas_registry_test",
         target_under_test = ":push",
     )
-    _push(
+    pushed(
         name = "push_once",
         image = ":image",
         overwrite = "never",
@@ -195,7 +186,7 @@ def push_tests(name):
         name = "push_once_test",
         target_under_test = ":push_once",
     )
-    _push(
+    pushed(
         name = "push_index",
         image = ":index",
     )
@@ -203,7 +194,7 @@ def push_tests(name):
         name = "push_index_test",
         target_under_test = ":push_index",
     )
-    _push(
+    pushed(
         name = "push_eagerly",
         image = ":image",
         strategy = "eager",
@@ -212,7 +203,7 @@ def push_tests(name):
         name = "eager_test",
         target_under_test = ":push_eagerly",
     )
-    _push(
+    pushed(
         name = "push_by_daemon",
         image = ":image",
         strategy = "bes",
@@ -233,7 +224,7 @@ def push_tests(name):
     refused(
         image_push,
         name = "push_nowhere",
-        says = "//rules/tests:push_nowhere: \"registry.example\" in also_to is not of the form HOST/REPOSITORY",
+        says = "//rules/tests:push_nowhere: \"registry.example\" in also_to must be HOST/REPOSITORY",
         also_to = ["registry.example"],
         image = ":image",
         registry = "registry.example",

@@ -3,8 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:image.bzl", "image_artifact", "image_index", "image_manifest")
 load("//rules:providers.bzl", "ArtifactInfo")
-load("//rules:push.bzl", "image_push")
-load(":actions.bzl", "action_of", "flags", "layers_here", "names", "read_by", "refused", "spec_actions")
+load(":actions.bzl", "action_of", "flags", "layers_here", "names", "pushed", "read_by", "refused", "spec_actions")
 
 _REGISTRY = str(Label("//rules/settings:registry"))
 
@@ -87,13 +86,10 @@ def _artifacts():
         "image": "image.manifest.json",
         "index": "index.index.json",
     }.items():
-        image_push(
+        pushed(
             name = "push_{}_with_sbom".format(image),
             image = ":" + image,
             referrers = [":sbom"],
-            registry = "registry.example:5000",
-            repository = "acme/app",
-            tags = ["manual"],
         )
         referrer_test(
             name = "{}_referrer_test".format(image),
@@ -141,7 +137,7 @@ def _own_specs():
     refused(
         image_manifest,
         name = "pushed_nowhere",
-        says = "\"ghcr.io\" in push_specs is not of the form HOST/REPOSITORY[:TAG]",
+        says = "\"ghcr.io\" in push_specs must be HOST/REPOSITORY[:TAG]",
         push_specs = ["ghcr.io"],
     )
 

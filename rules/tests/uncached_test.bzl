@@ -3,8 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:image.bzl", "image_artifact", "image_index", "image_manifest")
 load("//rules:layer.bzl", "image_layer")
-load("//rules:push.bzl", "image_push")
-load(":actions.bzl", "flags", "spec_actions")
+load(":actions.bzl", "flags", "pushed", "spec_actions")
 
 def _label(name):
     return str(Label("//rules/tests:" + name))
@@ -60,20 +59,14 @@ def uncached_tests(name):
         files = {"one.txt": ""},
         tags = ["manual", "no-cache"],
     )
-    image_push(
+    pushed(
         name = "push_uncached",
         image = ":uncached_image",
         referrers = [":uncached_sbom"],
-        registry = "registry.example",
-        repository = "acme/app",
-        tags = ["manual"],
     )
-    image_push(
+    pushed(
         name = "push_uncached_index",
         image = ":uncached_index",
-        registry = "registry.example",
-        repository = "acme/app",
-        tags = ["manual"],
     )
     _made_by_test(
         name = "push_uncached_test",

@@ -1,21 +1,24 @@
 """Rules that make files in the forms in which rule sets make them."""
 
-def _tree_impl(ctx):
+def _made_tree(ctx, command):
     tree = ctx.actions.declare_directory(ctx.label.name)
     ctx.actions.run_shell(
         arguments = [tree.path],
-        command = """
-            set -eu
-            cd "$1"
-            mkdir -p bin lib empty/deep
-            ln -s lib lib64
-            ln -s ../lib/data bin/data
-            echo data >lib/data
-            printf '#!/bin/sh\\necho java\\n' >bin/java
-        """,
+        command = command,
         outputs = [tree],
     )
     return [DefaultInfo(files = depset([tree]))]
+
+def _tree_impl(ctx):
+    return _made_tree(ctx, """
+        set -eu
+        cd "$1"
+        mkdir -p bin lib empty/deep
+        ln -s lib lib64
+        ln -s ../lib/data bin/data
+        echo data >lib/data
+        printf '#!/bin/sh\\necho java\\n' >bin/java
+    """)
 
 tree = rule(
     implementation = _tree_impl,
@@ -23,26 +26,19 @@ tree = rule(
 )
 
 def _empty_tree_impl(ctx):
-    tree = ctx.actions.declare_directory(ctx.label.name)
-    ctx.actions.run_shell(
-        arguments = [tree.path],
-        command = "mkdir \"$1/inner\"",
-        outputs = [tree],
-    )
-    return [DefaultInfo(files = depset([tree]))]
+    return _made_tree(ctx, "mkdir \"$1/inner\"")
 
 empty_tree = rule(
     implementation = _empty_tree_impl,
     doc = "A directory without a file.",
 )
 
+def _linked(ctx, link, **to):
+    ctx.actions.symlink(output = link, **to)
+    return [DefaultInfo(files = depset([link]))]
+
 def _linked_tree_impl(ctx):
-    tree = ctx.actions.declare_directory(ctx.label.name)
-    ctx.actions.symlink(
-        output = tree,
-        target_file = ctx.file.tree,
-    )
-    return [DefaultInfo(files = depset([tree]))]
+    return _linked(ctx, ctx.actions.declare_directory(ctx.label.name), target_file = ctx.file.tree)
 
 linked_tree = rule(
     implementation = _linked_tree_impl,
@@ -54,12 +50,7 @@ linked_tree = rule(
 )
 
 def _linked_file_impl(ctx):
-    file = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.symlink(
-        output = file,
-        target_file = ctx.file.src,
-    )
-    return [DefaultInfo(files = depset([file]))]
+    return _linked(ctx, ctx.actions.declare_file(ctx.label.name), target_file = ctx.file.src)
 
 linked_file = rule(
     implementation = _linked_file_impl,
@@ -71,12 +62,7 @@ linked_file = rule(
 )
 
 def _declared_link_impl(ctx):
-    link = ctx.actions.declare_symlink(ctx.label.name)
-    ctx.actions.symlink(
-        output = link,
-        target_path = ctx.attr.to,
-    )
-    return [DefaultInfo(files = depset([link]))]
+    return _linked(ctx, ctx.actions.declare_symlink(ctx.label.name), target_path = ctx.attr.to)
 
 declared_link = rule(
     implementation = _declared_link_impl,

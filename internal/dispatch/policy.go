@@ -1,0 +1,61 @@
+package dispatch
+
+import (
+	"slices"
+
+	"github.com/drayage/drayage/internal/admission"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// Policy says what may be pushed. [admission.Admission] is one.
+type Policy interface {
+	Admit(push admission.Push) (admission.Terms, error)
+}
+
+// admit asks the policy, and notes which tags must not be written over: all, where the
+// build asks for that, and else those of the policy.
+func (r *run) admit() error {
+	r.asked = admission.Push{
+		Client: r.job.Client, Target: r.job.Target, Tags: r.destination.Tags,
+		Repository: r.destination.Registry + "/" + r.destination.Repository, Sources: sources(r.spec),
+	}
+	terms, err := r.worker.opts.Policy.Admit(r.asked)
+	if err != nil {
+		return err
+	}
+	r.keepTags = terms.KeepTags
+	if kept := r.destination.KeepTags(); kept != nil {
+		r.keepTags = kept
+	}
+	return nil
+}
+
+// sources are the repositories that the spec has layers read from.
+func sources(spec *pushspec.Spec) []string {
+	var repositories []string
+	for _, blob := range spec.Blobs {
+		if !pushspec.Distributable(blob.MediaType) {
+			continue // it is read from nowhere
+		}
+		for _, source := range blob.Sources {
+			if source.Repository != "" && !slices.Contains(repositories, source.Repository) {
+				repositories = append(repositories, source.Repository)
+			}
+		}
+	}
+	return repositories
+}
+
+// mayMount tells whether this push may take what its cache is not known to have from a
+// repository of the destination's registry: where it may read or write that.
+func (r *run) mayMount(repository string) bool {
+	from := r.destination.Registry + "/" + repository
+	push := r.asked
+	push.Sources = []string{from}
+	if _, err := r.worker.opts.Policy.Admit(push); err == nil {
+		return true
+	}
+	push.Repository, push.Sources = from, nil
+	_, err := r.worker.opts.Policy.Admit(push)
+	return err == nil
+}

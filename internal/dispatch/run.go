@@ -1,0 +1,112 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rs/zerolog"
+
+	"github.com/drayage/drayage/internal/admission"
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/pushspec"
+)
+
+// run is one run of a job: what has become known of it so far, and the row in the making.
+type run struct {
+	worker     *Worker
+	logger     zerolog.Logger
+	job        store.Job
+	attempt    store.Attempt
+	invocation store.Invocation
+
+	// spec is what is read, and destination its destination with the variables filled in.
+	spec        *pushspec.Spec
+	destination pushspec.Destination
+	// asked is what the policy was asked, and keepTags are the tags that must not be
+	// written over.
+	asked    admission.Push
+	keepTags []string
+	// stay is among the hauls that go to the same registry.
+	stay *stay
+	// tags is what was granted when the tags were claimed.
+	tags store.TagGrant
+
+	entry ledger.Entry
+}
+
+// begin looks up what is known beforehand.
+func (w *Worker) begin(ctx context.Context, job store.Job, attempt store.Attempt) (*run, error) {
+	invocation, _, err := w.opts.Invocations.Invocation(ctx, job.Invocation)
+	if err != nil {
+		return nil, fmt.Errorf("look up invocation %s: %w", job.Invocation, err)
+	}
+	r := &run{
+		worker: w, job: job, attempt: attempt, invocation: invocation,
+		logger: w.opts.Logger.With().Str("invocation", job.Invocation).Str("target", job.Target).Logger(),
+	}
+	r.beginEntry()
+	return r, nil
+}
+
+// push reads the spec and hauls what it says, and notes in the entry all that it
+// learns.
+func (r *run) push(ctx context.Context) error {
+	if err := r.readSpec(ctx); err != nil {
+		return err
+	}
+	r.noteSpec()
+	if err := r.stamp(); err != nil {
+		return err
+	}
+	r.noteDestination()
+	if err := r.admit(); err != nil {
+		return err
+	}
+	hauling, stay, ok := r.worker.shares.enter(ctx, r.destination.Registry)
+	if !ok {
+		return &store.PostponeError{After: pause()}
+	}
+	r.stay = stay
+	err := r.haul(hauling)
+	madeRoom := errors.Is(context.Cause(hauling), errMakeRoom)
+	stay.leave(err == nil || isAnswer(err))
+	if err != nil && madeRoom {
+		return &store.PostponeError{After: pause()}
+	}
+	return err
+}
+
+// haul hauls what the spec says to its destination.
+func (r *run) haul(ctx context.Context) error {
+	result, err := r.worker.opts.Hauler.Haul(ctx, haul.Request{
+		Spec:       r.spec,
+		Repository: r.destination.Repository,
+		Tags:       r.destination.Tags,
+		KeepTags:   r.keepTags,
+		Copied:     r.isCopy(),
+		Instance:   r.job.Spec.Instance,
+		Invocation: r.job.Invocation,
+		Claims:     r,
+		MayMount:   r.mayMount,
+		Waits:      func(host string) func(bool) { return r.stay.visit(r.destination.Registry, host) },
+	})
+	r.noteCounts(result)
+	if err != nil {
+		return nameMissing(r.spec, err)
+	}
+	r.noteOutcome(result)
+	return r.conflict()
+}
+
+// isAnswer tells whether a haul that failed shows that its registry is at work: it has
+// ended for good, or at where its bytes come from.
+func isAnswer(err error) bool {
+	if _, ok := errors.AsType[*conflictError](err); ok {
+		return true
+	}
+	failed, ok := errors.AsType[*haul.Error](err)
+	return ok && (failed.Class.Final() || failed.Source)
+}

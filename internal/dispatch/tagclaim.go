@@ -1,0 +1,64 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/store"
+)
+
+// ClaimTags implements [haul.Claims]. A tag that another job writes is not waited for: the
+// job comes again.
+func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) {
+	registry, repository := r.destination.Place()
+	claim := store.TagClaim{
+		Registry: registry, Repository: repository, Tags: tags, Digest: r.entry.Digest, Target: r.job.Target,
+		Invocation: r.job.Invocation, Started: r.invocation.Started,
+	}
+	var err error
+	r.tags, err = waitFor(ctx, 0, func(ctx context.Context) (store.TagGrant, error) {
+		return r.worker.opts.Tags.ClaimTags(ctx, r.attempt, claim)
+	})
+	if err != nil {
+		return haul.Claim{}, err
+	}
+	if slices.ContainsFunc(r.tags.Conflicts, func(c store.ConflictingTag) bool { return !c.Ours }) {
+		return haul.Claim{}, r.conflict()
+	}
+	return haul.Claim{Tags: r.tags.Tags, Until: r.tags.Until}, nil
+}
+
+// conflictError says that two targets of one build want a tag for two images.
+type conflictError struct{ text string }
+
+func (e *conflictError) Error() string { return e.text }
+
+// conflict is the error for tags that another target of the same build wants as well, or
+// nil.
+func (r *run) conflict() error {
+	var texts []string
+	for _, c := range r.tags.Conflicts {
+		whose := "it points to that image, and no tag of this target was written"
+		if c.Ours {
+			whose = "it pointed to that image, and points to this target's now, " + r.entry.Digest
+		}
+		texts = append(texts, fmt.Sprintf("tag %s: %s of the same build wants it for another image, %s; %s", c.Name, c.Target, c.Digest, whose))
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return &conflictError{strings.Join(texts, "; ") +
+		". The target whose label sorts first gets the tag: give each target a tag or a repository of its own, or build only one of them"}
+}
+
+// explainSuperseded says which newer builds were faster.
+func explainSuperseded(tags []store.SupersededTag) string {
+	var texts []string
+	for _, tag := range tags {
+		texts = append(texts, fmt.Sprintf("tag %s still points to %s, which the newer invocation %s has pushed", tag.Name, tag.Digest, tag.Invocation))
+	}
+	return strings.Join(texts, "; ")
+}

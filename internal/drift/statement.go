@@ -1,0 +1,70 @@
+package drift
+
+import (
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+// statement is something that the ledger says about a registry.
+type statement struct {
+	row int64
+	// registry, repository and reference, a tag or a digest, say where.
+	registry, repository, reference string
+	// digests are what may be served there, the one that the ledger says first. There
+	// are more where a later push failed, and may have written the tag before that.
+	digests []string
+}
+
+// name is HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST.
+func (s statement) name() string {
+	between := ":"
+	if s.reference == s.digests[0] {
+		between = "@"
+	}
+	return s.registry + "/" + s.repository + between + s.reference
+}
+
+// statements gathers what entries say, each thing once. Entries come newest first, so
+// that the first one to name a tag is the one that wrote it last.
+type statements struct {
+	seen map[string]bool
+	// unsure are the digests that pushes which failed may have put under a tag.
+	unsure map[string][]string
+	list   []statement
+}
+
+func newStatements() *statements {
+	return &statements{seen: map[string]bool{}, unsure: map[string][]string{}}
+}
+
+func (s *statements) add(e ledger.Entry) {
+	if e.Outcome == ledger.Failed || e.Outcome == ledger.Cancelled {
+		for _, tag := range e.Tags {
+			name := about(e, tag.Name, e.Digest).name()
+			s.unsure[name] = append(s.unsure[name], e.Digest)
+		}
+	}
+	if !e.Outcome.Good() {
+		return
+	}
+	for _, tag := range e.Tags {
+		said := about(e, tag.Name, e.Digest)
+		said.digests = append(said.digests, s.unsure[said.name()]...)
+		s.say(said)
+	}
+	s.say(about(e, e.Digest, e.Digest))
+	for _, manifest := range e.Manifests {
+		s.say(about(e, manifest.Digest, manifest.Digest))
+	}
+}
+
+func (s *statements) say(said statement) {
+	if name := said.name(); !s.seen[name] {
+		s.seen[name] = true
+		s.list = append(s.list, said)
+	}
+}
+
+// about is what an entry says of a reference in its repository.
+func about(e ledger.Entry, reference, digest string) statement {
+	return statement{row: e.ID, registry: e.Registry, repository: e.Repository, reference: reference, digests: []string{digest}}
+}

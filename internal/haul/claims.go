@@ -1,0 +1,56 @@
+package haul
+
+import (
+	"context"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/pushspec"
+)
+
+// Claims are the rights to write to a registry that processes which share it give one
+// another. A haul asks for each as late as it can and releases it as soon as it has
+// written, or has failed to. The error of a claim ends the haul as it is.
+type Claims interface {
+	// ClaimBlobs is asked before the haul's first request, for all blobs that it may
+	// have to upload.
+	ClaimBlobs(ctx context.Context, blobs []pushspec.Blob) (Claim, error)
+	// ClaimReferrers is asked before the index of a subject's referrers is written.
+	ClaimReferrers(ctx context.Context, subject v1.Hash) (Claim, error)
+	// ClaimTags is asked for all tags of the request once the image is there, right
+	// before any of them is written.
+	ClaimTags(ctx context.Context, tags []string) (Claim, error)
+}
+
+// Claim is the answer to one who asked.
+type Claim struct {
+	// Tags are those of the tags asked for that may be written.
+	Tags []string
+	// Until is the end of the lease: no request that writes is sent after it. Zero is
+	// never.
+	Until time.Time
+	// Elsewhere are repositories of the registry that other processes have uploaded blobs
+	// to, by the blobs' digests. They may not be read from.
+	Elsewhere map[string]string
+	// Release, if set, ends the claim. It is told whether the haul has written what it
+	// claimed.
+	Release func(written bool)
+}
+
+func (c Claim) release(written bool) {
+	if c.Release != nil {
+		c.Release(written)
+	}
+}
+
+// alone are the claims of a process that shares its registries with no other.
+type alone struct{}
+
+func (alone) ClaimBlobs(context.Context, []pushspec.Blob) (Claim, error) { return Claim{}, nil }
+
+func (alone) ClaimReferrers(context.Context, v1.Hash) (Claim, error) { return Claim{}, nil }
+
+func (alone) ClaimTags(_ context.Context, tags []string) (Claim, error) {
+	return Claim{Tags: tags}, nil
+}

@@ -1,0 +1,112 @@
+package haul
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/drayage/drayage/internal/registry"
+)
+
+// tagRoot writes the root under the tags, or by its digest where there are none.
+func (s *shipment) tagRoot(ctx context.Context, pending []string) error {
+	// They are claimed although there may be nothing to write: an older build must not
+	// write over what this one has found right.
+	if len(s.request.Tags) > 0 {
+		claim, err := s.request.Claims.ClaimTags(ctx, s.request.Tags)
+		if err != nil {
+			return err
+		}
+		defer claim.release(true)
+		if !claim.Until.IsZero() {
+			leased, cancel := context.WithDeadline(ctx, claim.Until)
+			defer cancel()
+			ctx = leased
+		}
+		pending = slices.DeleteFunc(slices.Clone(pending), func(tag string) bool { return !slices.Contains(claim.Tags, tag) })
+	}
+	pending, err := s.checkFree(ctx, pending)
+	if err != nil {
+		return err
+	}
+	if len(pending) == 0 {
+		// Without tags, or where a newer build has them all, the image is there by
+		// its digest.
+		if s.isThere(s.request.Spec.Root) {
+			return nil
+		}
+		_, err := s.putRoot(ctx, s.request.Spec.Root.String())
+		return err
+	}
+	if err := s.writeTags(ctx, pending); err != nil {
+		return err
+	}
+	return s.checkOurs(ctx, pending)
+}
+
+// writeTags writes the root under several tags: at once where the registry takes that,
+// and else one by one.
+func (s *shipment) writeTags(ctx context.Context, pending []string) error {
+	written := map[string]bool{}
+	if len(pending) > 1 && s.to.SetsManyTags() {
+		answer, err := s.putRoot(ctx, s.request.Spec.Root.String(), pending...)
+		if err != nil {
+			return err
+		}
+		for _, tag := range answer.Tags {
+			written[tag] = true
+			s.hauler.tagLists.add(s.to, tag)
+		}
+	}
+	var failures tagFailures
+	for _, tag := range pending {
+		if written[tag] {
+			continue
+		}
+		if _, err := s.putRoot(ctx, tag); err != nil && !failures.note(tag, err) {
+			return err
+		} else if err == nil {
+			s.hauler.tagLists.add(s.to, tag)
+		}
+	}
+	return failures.err(pending)
+}
+
+// putRoot writes the root under a reference, and under more tags where the registry takes
+// them with it.
+func (s *shipment) putRoot(ctx context.Context, reference string, tags ...string) (registry.Written, error) {
+	var root v1.Descriptor
+	for _, m := range s.request.Spec.Manifests {
+		if m.Digest == s.request.Spec.Root {
+			root = m
+		}
+	}
+	written, err := s.to.PutManifest(ctx, reference, string(root.MediaType), root.Data, tags...)
+	if err != nil {
+		err = s.unlessTagged(ctx, reference, failure(ctx, what("image", root.Digest, root.Size), err))
+	}
+	if err == nil {
+		s.markRoot()
+	}
+	return written, err
+}
+
+// unlessTagged drops an error if the tag points to the root all the same:
+// registries with immutable tags refuse to write what is already so.
+func (s *shipment) unlessTagged(ctx context.Context, reference string, err error) error {
+	if _, ok := asRefusal(err); !ok || tookAnother(err) {
+		return err
+	}
+	if digest, found, lookup := s.to.Head(ctx, reference); lookup == nil && found && digest == s.request.Spec.Root {
+		return nil
+	}
+	return err
+}
+
+// tookAnother tells whether a registry took a manifest, and for another than was sent.
+func tookAnother(err error) bool {
+	answer, ok := errors.AsType[*registry.Error](err)
+	return ok && answer.Status >= 200 && answer.Status < 300
+}
