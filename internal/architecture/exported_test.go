@@ -51,15 +51,11 @@ var notYet = []string{
 	"internal/flight",
 	"internal/image",
 	"internal/layer",
-	"internal/ledgerlog",
 	"internal/load",
 	"internal/operator",
-	"internal/outbox",
 	"internal/pull",
 	"internal/registry",
 	"internal/server",
-	"internal/sqldb",
-	"internal/store",
 	"internal/subprocess",
 }
 
