@@ -10,7 +10,7 @@ SETUP := e2e/setup/tools
 BIN := $(CURDIR)/.cache/bin
 
 DEMO_TOOLS := bazel bazel-remote registry
-TEST_TOOLS := $(DEMO_TOOLS) docker-registry postgresql buf buildifier containerd debian-base umoci bzip2 lz4 python3 xz zip zstd
+TEST_TOOLS := $(DEMO_TOOLS) golangci-lint docker-registry postgresql buf buildifier containerd debian-base umoci bzip2 lz4 python3 xz zip zstd
 
 # Packages whose tests start servers and Bazel. Bazel needs a core while it starts and
 # waits for most of the rest: four tests at a time keep two cores busy, in 4 GiB.
@@ -37,10 +37,9 @@ demo: ## build two images with Bazel and watch them arrive in a registry
 	@go run ./e2e/demo
 
 .PHONY: test
-test: ## everything that a change must pass: vet, Starlark style, unit and end-to-end tests
+test: ## everything that a change must pass: lint, unit and end-to-end tests
 	@$(SETUP) $(TEST_TOOLS)
-	@$(MAKE) starlark
-	go vet ./...
+	@$(MAKE) lint
 	@$(MAKE) test-unit
 	@$(MAKE) race
 	$(E2E_TEST)
@@ -49,6 +48,10 @@ test: ## everything that a change must pass: vet, Starlark style, unit and end-t
 test-unit: ## the tests without Bazel
 	@$(SETUP) postgresql
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -json -timeout 15m $(GOTEST) $(UNIT) | $(TIMES)
+
+.PHONY: test-quick
+test-quick: ## the unit tests that take a minute together; it lists those that it leaves out
+	go test -json -vet=off -short -timeout 5m $(GOTEST) $(UNIT) | $(TIMES)
 
 # Two images that share a layer, a thousand times. The race detector needs a C
 # compiler.
@@ -71,9 +74,10 @@ soak: ## kill the daemon, and the store's owner, a hundred times on each databas
 	go test -timeout 60m -run TestWhatTheCache ./e2e -v -exhaustive
 
 .PHONY: lint
-lint: ## golangci-lint, and buildifier over the Starlark files
+lint: ## golangci-lint, imports and exported names, and buildifier over the Starlark files
 	@$(SETUP) golangci-lint buildifier
 	$(BIN)/golangci-lint run
+	go test ./internal/architecture
 	@$(MAKE) starlark
 
 .PHONY: starlark

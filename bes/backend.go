@@ -13,8 +13,8 @@ import (
 type Mode int
 
 const (
-	// BestEffort never slows or fails Bazel: what the backend does not take in time
-	// is kept for it within bounds, and beyond them its stream is given up, visibly.
+	// BestEffort never slows or fails Bazel. What the backend does not take in time is
+	// kept for it within bounds. Beyond them its stream is given up, which is logged.
 	BestEffort Mode = iota
 	// Required makes the backend's acknowledgements Bazel's, and its failure
 	// Bazel's failure.
@@ -63,13 +63,13 @@ type Backend struct {
 	// times as long. Defaults to [DefaultRetryDelay].
 	RetryDelay time.Duration
 
-	// Keepalive is after how long a silence the backend is asked whether it is still
+	// Keepalive is the silence after which the backend is asked whether it is still
 	// there, at least 10 s. Defaults to [DefaultKeepalive].
 	Keepalive time.Duration
 
-	// KeepaliveTimeout is how long it may take to answer, and to take in what was
-	// sent. Beyond that its connection is broken, as are the streams on it. Defaults to
-	// [DefaultKeepaliveTimeout].
+	// KeepaliveTimeout is how long it may take to answer, and to take in what was sent.
+	// After that its connection counts as broken, and so do the streams on it. Defaults
+	// to [DefaultKeepaliveTimeout].
 	KeepaliveTimeout time.Duration
 }
 
@@ -78,8 +78,8 @@ const (
 	DefaultRetries = 4
 	// DefaultRetryDelay is Bazel's first delay.
 	DefaultRetryDelay = time.Second
-	// DefaultKeepalive is as often as a gRPC server that was not told otherwise lets
-	// itself be asked: one that is asked more often ends the connection.
+	// DefaultKeepalive is just above the five minutes that a gRPC server wants between
+	// two questions by default: asked more often, it ends the connection.
 	DefaultKeepalive = 5*time.Minute + 10*time.Second
 	// DefaultKeepaliveTimeout is gRPC's.
 	DefaultKeepaliveTimeout = 20 * time.Second
@@ -101,7 +101,7 @@ func (b Backend) withDefaults() (Backend, error) {
 		b.Name = b.Address
 	}
 	if b.Address == "" {
-		return b, errors.New("it has no address")
+		return b, errors.New("address must be given: grpc://HOST:PORT, grpcs://HOST:PORT or unix:PATH")
 	}
 	if _, _, err := target(b.Address); err != nil {
 		return b, err
@@ -121,7 +121,7 @@ func (b Backend) withDefaults() (Backend, error) {
 	b.Keepalive = orDefault(b.Keepalive, DefaultKeepalive)
 	b.KeepaliveTimeout = orDefault(b.KeepaliveTimeout, DefaultKeepaliveTimeout)
 	if b.Keepalive < shortestKeepalive {
-		return b, fmt.Errorf("keepalive %v is too short: servers end connections for less; give %v or more", b.Keepalive, shortestKeepalive)
+		return b, fmt.Errorf("keepalive must be at least %v, and is %v: servers end connections that ask more often", shortestKeepalive, b.Keepalive)
 	}
 	return b, nil
 }
@@ -130,7 +130,7 @@ func (b Backend) withDefaults() (Backend, error) {
 func target(address string) (dial string, secure bool, err error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if path == "" {
-			return "", false, fmt.Errorf("address %q names no socket", address)
+			return "", false, fmt.Errorf("address %q must name a socket, as in unix:/run/bes.sock", address)
 		}
 		return "unix:" + path, false, nil
 	}
@@ -139,13 +139,13 @@ func target(address string) (dial string, secure bool, err error) {
 		return "", false, fmt.Errorf("parse address: %w", err)
 	}
 	if u.Host == "" || u.Path != "" && u.Path != "/" || (u.Scheme != "grpc" && u.Scheme != "grpcs") {
-		return "", false, fmt.Errorf("address %q is not grpc://HOST:PORT, grpcs://HOST:PORT or unix:PATH", address)
+		return "", false, fmt.Errorf("address %q must be grpc://HOST:PORT, grpcs://HOST:PORT or unix:PATH", address)
 	}
 	secure = u.Scheme == "grpcs"
 	host := u.Host
 	if u.Port() == "" {
 		if !secure {
-			return "", false, fmt.Errorf("address %q has no port", address)
+			return "", false, fmt.Errorf("address %q must have a port", address)
 		}
 		host += ":443"
 	}

@@ -8,29 +8,6 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// frame is one message in the bytes that it came in, or is to leave in. Whoever
-// received it frees it.
-type frame struct{ data mem.BufferSlice }
-
-// bytes returns the message in one piece, valid until free.
-func (f *frame) bytes() []byte {
-	switch len(f.data) {
-	case 0:
-		return nil
-	case 1:
-		return f.data[0].ReadOnlyData()
-	}
-	whole := f.data.MaterializeToBuffer(mem.DefaultBufferPool())
-	f.data.Free()
-	f.data = mem.BufferSlice{whole}
-	return whole.ReadOnlyData()
-}
-
-func (f *frame) free() {
-	f.data.Free()
-	f.data = nil
-}
-
 // codec hands frames through untouched, and leaves every other message to
 // protobuf: the daemon's other services share the server.
 type codec struct{ encoding.CodecV2 }

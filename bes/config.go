@@ -26,30 +26,29 @@ type Config struct {
 	// Defaults to none.
 	ObserveHeaders []string
 
-	// Owner names who a stream belongs to, by what the client has proved. What comes
-	// over another owner's connection does not go on with a stream, whatever invocation
-	// it names. Defaults to the name in the certificate.
+	// Owner names who a stream belongs to, by what the client has proved. Nobody can
+	// continue a stream of another owner by naming its invocation. Defaults to the name
+	// in the certificate.
 	Owner func(Stream) string
 
 	// MaxStreams is how many streams may be open at a time. One more is ended
 	// RESOURCE_EXHAUSTED, which Bazel retries. Defaults to [DefaultMaxStreams].
 	MaxStreams int
 
-	// Linger is how long an invocation is remembered after its stream ended, so
-	// that what Bazel sends again is known again. Defaults to [DefaultLinger].
+	// Linger is how long an invocation is remembered after its stream ended: what Bazel
+	// sends again within that time is recognised. Defaults to [DefaultLinger].
 	Linger time.Duration
 
 	// FirstMessage is how long a stream may be open before its first message.
 	// Defaults to [DefaultFirstMessage].
 	FirstMessage time.Duration
 
-	// FinishGrace is how long to wait, once everything is acknowledged, for a
-	// backend that keeps its stream open to say how it ended. Defaults to
-	// [DefaultFinishGrace].
+	// FinishGrace is how long to wait for a backend that keeps its stream open after
+	// everything is acknowledged. Defaults to [DefaultFinishGrace].
 	FinishGrace time.Duration
 
-	// DeliverTimeout is how long a best-effort backend may take over what is left
-	// once Bazel is done. Defaults to [DefaultDeliverTimeout].
+	// DeliverTimeout is how long a best-effort backend may take for the rest once Bazel
+	// has sent everything. Defaults to [DefaultDeliverTimeout].
 	DeliverTimeout time.Duration
 
 	// LifecycleTimeout bounds a lifecycle call to a backend. Bazel gives up after
@@ -64,9 +63,9 @@ type Config struct {
 	// [DefaultReplayBytesTotal].
 	ReplayBytesTotal int64
 
-	// SpoolDir is a directory on disk for what best-effort backends are behind with
-	// beyond half of ReplayBytes. What is written there is encrypted with a key that
-	// ends with the process. Defaults to none: nothing is written.
+	// SpoolDir is a directory on disk for messages to best-effort backends beyond half
+	// of ReplayBytes. They are encrypted with a key that ends with the process. Defaults
+	// to none: nothing is written.
 	SpoolDir string
 
 	// SpoolBytes bounds what all streams keep in SpoolDir. Defaults to
@@ -81,8 +80,8 @@ type Config struct {
 }
 
 const (
-	// DefaultMaxStreams is more than the Bazels that one daemon's machine can have
-	// network for; it is there to bound memory.
+	// DefaultMaxStreams is there to bound memory: the network of one machine carries
+	// fewer Bazels.
 	DefaultMaxStreams = 4096
 
 	// DefaultLinger outlasts Bazel's retries, which go on for some 10 s without
@@ -135,7 +134,7 @@ func (c Config) withDefaults() (Config, error) {
 		int64(c.LifecycleTimeout), c.ReplayBytes, c.ReplayBytesTotal, c.SpoolBytes,
 	} {
 		if n < 0 {
-			return Config{}, errors.New("limits and durations cannot be less than zero")
+			return Config{}, errors.New("limits and durations must not be negative")
 		}
 	}
 	names := make(map[string]bool)
@@ -149,7 +148,7 @@ func (c Config) withDefaults() (Config, error) {
 			return Config{}, fmt.Errorf("backend %q: %w", b.Name, err)
 		}
 		if names[b.Name] {
-			return Config{}, fmt.Errorf("backend %q: there are two of this name", b.Name)
+			return Config{}, fmt.Errorf("backend %q: another backend has this name; give each a name of its own", b.Name)
 		}
 		names[b.Name] = true
 		backends[i] = b

@@ -127,6 +127,9 @@ func TestBackendBreaksAfterAnyAcknowledgement(t *testing.T) {
 }
 
 func TestBackendRefusesAnyMessageForGood(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	refused := status.Error(codes.InvalidArgument, "injected")
 	atEvery(t, func(t *testing.T, sequence int64) {
 		s := newSetup(t, bestest.Script{}, bestest.Script{OnMessage: once(sequence, refused)})
@@ -147,6 +150,9 @@ func TestBackendRefusesAnyMessageForGood(t *testing.T) {
 }
 
 func TestRelayKilledAtAnyMessage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	atEvery(t, func(t *testing.T, sequence int64) {
 		s := newSetup(t, bestest.Script{}, bestest.Script{})
 		s.bazel.RetryDelay = 20 * time.Millisecond // time for its connection to notice

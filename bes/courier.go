@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/internal/clock"
 )
 
 // courier carries one invocation's stream to one best-effort backend. Adding a
@@ -33,7 +35,7 @@ type courier struct {
 	mu           sync.Mutex
 	replay       replay
 	acknowledged int64
-	sent         int64 // on the current connection
+	sent         int64 // on the current stream
 	closed       bool  // nothing more will be added
 	spoolFile    spoolFile
 	toSpool      *chunk // the oldest that was not handed to the disk
@@ -74,8 +76,7 @@ func (s *Service) courier(b *backend, k key, headers metadata.MD, first int64) *
 	return c
 }
 
-// add takes a message over, last being the stream's last one. It never waits for the
-// backend.
+// add takes a message; last marks the stream's last one. It never waits for the backend.
 func (c *courier) add(sequence int64, b []byte, last bool) {
 	c.mu.Lock()
 	if c.gaveUp != nil || c.closed || sequence != c.replay.next {
@@ -85,7 +86,7 @@ func (c *courier) add(sequence int64, b []byte, last bool) {
 	need := c.replay.need(len(b))
 	if !c.room(need) {
 		c.mu.Unlock()
-		c.giveUp(reasonOverflow, fmt.Errorf("what it has not taken in is more than the %d bytes that are kept", c.service.config.ReplayBytes))
+		c.giveUp(reasonOverflow, fmt.Errorf("it is behind by more than the %d bytes that the relay keeps for it", c.service.config.ReplayBytes))
 		return
 	}
 	c.service.replayBytes.Add(need)
@@ -99,9 +100,9 @@ func (c *courier) add(sequence int64, b []byte, last bool) {
 	}
 }
 
-// room makes room for need bytes, if that can be done. What was sent and is not yet
-// acknowledged is let go before the stream is: a backend that acknowledges at the end
-// only is in good health, and the stream is lost only if its connection breaks.
+// room makes room for need bytes, if that can be done. It first drops what was sent and
+// is not yet acknowledged: a backend that acknowledges only at the end is in good
+// health, and needs those messages again only if its connection breaks.
 // Called with mu held.
 func (c *courier) room(need int64) bool {
 	config := &c.service.config
@@ -189,7 +190,7 @@ func (c *courier) run() {
 		c.service.metrics.retried(c.backend.Name)
 		c.service.log.Warn().Err(err).Str("backend", c.backend.Name).Str("invocation", c.key.invocation).
 			Dur("delay", delay).Msg("backend's stream broke; trying again")
-		if !sleep(c.ctx, delay) {
+		if clock.Wait(c.ctx, delay) != nil {
 			c.giveUp(reasonShutdown, errStopping)
 			return
 		}
@@ -209,7 +210,7 @@ func (c *courier) progress() int64 {
 	return c.acknowledged
 }
 
-// discard lets go of what is kept, once nothing more is delivered.
+// discard drops what is kept, once nothing more is delivered.
 func (c *courier) discard() {
 	c.mu.Lock()
 	c.clear()
@@ -230,23 +231,12 @@ func (c *courier) clear() {
 	c.toSpool = nil
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // awaitCouriers waits until every courier is done, but not longer than ctx.
 func (s *Service) awaitCouriers(ctx context.Context) error {
 	s.mu.Lock()
 	var all []<-chan struct{}
-	for _, l := range s.lanes {
-		all = append(all, l.pending()...)
+	for _, o := range s.orders {
+		all = append(all, o.pending()...)
 	}
 	s.mu.Unlock()
 	for _, done := range all {

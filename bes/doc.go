@@ -15,9 +15,10 @@
 //
 // An acknowledgement is a promise: Bazel never sends again what was acknowledged. A
 // message is acknowledged when every required backend has acknowledged it and
-// everything that the observer wants durable up to it is durable; strictly in order,
-// and once, for Bazel does not survive an acknowledgement that comes twice. Nothing
-// is held back from a backend until it acknowledges: some do so at the end only.
+// everything that the observer wants durable up to it is durable. Acknowledgements are
+// sent strictly in order, and once: Bazel does not survive one that comes twice. A
+// backend gets each message at once, whatever it has acknowledged: some backends
+// acknowledge only at the end.
 //
 // # Backends
 //
@@ -27,17 +28,16 @@
 //
 // A [BestEffort] backend, the default, never slows or fails Bazel. Its messages are
 // kept until it acknowledges them, within bounds, and sent again when its connection
-// breaks. Beyond the bounds its stream is given up: that is logged as an error and
-// counted, and leaves the backend a stream that ends early and never one with a
-// hole.
+// breaks. Beyond the bounds its stream is given up, which is logged as an error and
+// counted. The backend then has a stream that ends early, never one with a hole.
 //
 // # Reconnections
 //
 // What is known of an invocation outlives its connection for [Config.Linger]. When
 // Bazel comes back and sends again what was not acknowledged, backends that have it
-// are not sent it again, and the observer does not see it twice. A stream that begins
-// in its middle with nothing known of it (because the relay was restarted) is taken
-// as it comes; [Stream.FirstSequence] says so.
+// are not sent it again, and the observer does not see it twice. After a restart the
+// relay knows nothing of the stream, which then begins in its middle. It is taken as it
+// comes, and [Stream.FirstSequence] says so.
 //
 // See docs/decisions/0001-push-from-the-build-event-stream.md and
 // docs/decisions/0004-best-effort-backends.md.

@@ -14,27 +14,25 @@ type key struct {
 	component                int32
 }
 
-// invocation is what is known of one invocation's stream, across the connections
-// that it comes over.
+// invocation is what is known of one invocation's messages, across all the incoming
+// streams that bring them.
 type invocation struct {
 	key key
 
 	mu sync.Mutex
-	// attached is the connection that the stream comes over now, nil when there is
-	// none.
-	attached *attachment
-	// known says whether any message has come; the numbers below mean nothing
-	// before.
-	known bool
+	// attached is the incoming stream that is open now, nil when there is none.
+	attached *incoming
+	// begun says whether any message has come. Before, the numbers below mean nothing.
+	begun bool
 	// received is the highest sequence number taken in.
 	received int64
 	// observed is the highest sequence number that the observation was handed. The
-	// attached connection's reader raises it, without mu.
+	// attached stream's reader raises it, without mu.
 	observed atomic.Int64
 	// waits are what must be durable before its event is acknowledged, in order.
 	waits []wait
-	// acknowledged is the highest sequence number that Bazel was sent the
-	// acknowledgement of, on whatever connection.
+	// acknowledged is the highest sequence number whose acknowledgement was sent to
+	// Bazel, over whatever stream.
 	acknowledged int64
 	// last is the sequence number of component_stream_finished, 0 until it came.
 	last int64
@@ -46,11 +44,11 @@ type invocation struct {
 	// observation is nil before the first message, after a wait failed, and at the
 	// end.
 	observation Observation
-	// idleSince is when the last connection went away.
+	// idleSince is when the last incoming stream ended.
 	idleSince time.Time
 
-	// couriers carry the stream to the best-effort backends. They are made with
-	// the first message, and used by the attached connection's reader only.
+	// couriers carry the messages to the best-effort backends. They are made with the
+	// first message, and only the attached stream's reader uses them.
 	couriers []*courier
 }
 
@@ -60,8 +58,8 @@ type wait struct {
 	until    func(context.Context) error
 }
 
-// durable is the highest sequence number that nothing local keeps from being
-// acknowledged. Called with mu held.
+// durable is the highest sequence number up to which everything that must be durable
+// is. Called with mu held.
 func (i *invocation) durable() int64 {
 	if len(i.waits) > 0 {
 		return i.waits[0].sequence - 1
@@ -95,7 +93,7 @@ func (i *invocation) due() int64 {
 // begin sets the numbers for a stream that begins, or goes on behind a gap, with
 // the given sequence number. Called with mu held.
 func (i *invocation) begin(first int64) {
-	i.known = true
+	i.begun = true
 	before := first - 1
 	i.received, i.acknowledged = before, max(i.acknowledged, before)
 	i.observed.Store(before)
@@ -105,8 +103,8 @@ func (i *invocation) begin(first int64) {
 	}
 }
 
-// forget drops an observation whose wait failed. What it was handed and is not
-// acknowledged will be handed to a new one. Called with mu held.
+// forget drops an observation whose wait failed. A new one will be handed every message
+// that is not acknowledged. Called with mu held.
 func (i *invocation) forget() Observation {
 	observation := i.observation
 	i.observation = nil
@@ -120,7 +118,7 @@ func (i *invocation) complete() bool { return i.last != 0 && i.acknowledged >= i
 
 var (
 	errLeft = errors.New("the client left before the end of its stream")
-	errGap  = errors.New("the stream went on elsewhere")
+	errGap  = errors.New("messages are missing: the stream went on elsewhere in the meantime")
 )
 
 // close ends what is left of an invocation that is not attached.

@@ -18,6 +18,9 @@ import (
 // enforcement takes before it ends the connection, which is what happens to a Bazel
 // with --grpc_keepalive_time otherwise.
 func TestClientMayPingAsOftenAsBazelDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	r := startRelay(t, bes.Config{})
 	conn, err := net.Dial("tcp", r.target)
@@ -83,6 +86,9 @@ func await(t *testing.T, framer *http2.Framer, wanted func(http2.Frame) bool) {
 // TestBackendThatVanishedIsNoticed puts a wire between relay and backend which, from
 // some moment on, carries nothing and says nothing, as when a machine loses power.
 func TestBackendThatVanishedIsNoticed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	b := startBackend(t, bestest.Script{Acknowledge: bestest.AtEnd})
 	w := startDeadWire(t, b.HostPort)

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/drayage/drayage/internal/clock"
 )
 
 // lifecycle takes one lifecycle event: the required backends' answer is Bazel's,
@@ -95,7 +97,7 @@ func (b *backend) lifecycle(ctx context.Context, m *frame, headers metadata.MD) 
 // in the same build.
 func (s *Service) post(ctx context.Context, b *backend, build string, k lifecycleKey, event []byte) {
 	done := make(chan struct{})
-	before, ok := s.lane(b, build).follow(k, done)
+	before, ok := s.order(b, build).follow(k, done)
 	if !ok {
 		return
 	}
@@ -126,7 +128,7 @@ func (s *Service) retryLifecycle(b *backend, m *frame, headers metadata.MD) erro
 		if code == codes.OK || code == codes.InvalidArgument || code == codes.FailedPrecondition || failures >= b.Retries {
 			return err
 		}
-		if !sleep(s.ctx, time.Duration(float64(b.RetryDelay)*math.Pow(retryGrowth, float64(failures)))) {
+		if clock.Wait(s.ctx, time.Duration(float64(b.RetryDelay)*math.Pow(retryGrowth, float64(failures)))) != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ const viaHeader = "x-drayage-via"
 // errLoop ends a call that came back to the relay which sent it: through a load
 // balancer, say, which no look at an address can tell.
 var errLoop = status.Error(codes.FailedPrecondition,
-	"the BES relay has been sent what it forwards: one of its backends leads back to itself; correct the backend's address")
+	"the BES relay received what it had forwarded: the address of one of its backends leads back to the relay; correct that address")
 
 // looped says whether a call came through this very relay.
 func (s *Service) looped(ctx context.Context) bool {
@@ -32,7 +32,7 @@ func (s *Service) looped(ctx context.Context) bool {
 func refuseSelf(backend string, listen []string) error {
 	for _, own := range listen {
 		if sameAddress(backend, own) {
-			return fmt.Errorf("address %s is this relay's own (it serves on %s): name the BES backend that events are to reach", backend, own)
+			return fmt.Errorf("address %s is the relay's own, because it serves on %s: give the address of the BES backend that is to receive the events", backend, own)
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func TestLoopThatNoAddressShowsIsFound(t *testing.T) {
 	r := startRelayAt(t, address, bes.Config{Backends: []bes.Backend{{Address: "grpc://" + address, Mode: bes.Required}}})
 	_, outcome := upload(t, r, someEvents(3))
 	wantExit(t, outcome, bestest.ExitPermanent)
-	if !strings.Contains(outcome.Err.Error(), "leads back to itself") {
+	if !strings.Contains(outcome.Err.Error(), "leads back to the relay") {
 		t.Errorf("Bazel sees %v", outcome.Err)
 	}
 }

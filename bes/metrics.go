@@ -81,8 +81,8 @@ func (m *metrics) stopped(backend, reason string) { m.gaveUp.WithLabelValues(bac
 func (m *metrics) retried(backend string)         { m.retries.WithLabelValues(backend).Inc() }
 func (m *metrics) lifecycleLost(backend string)   { m.lostLifecycle.WithLabelValues(backend).Inc() }
 
-// streamMetrics counts for one connection, and adds up now and then: counters that
-// all streams share cost more than the events.
+// streamMetrics counts for one incoming stream, and adds up now and then: to count each
+// event in counters that all streams share costs more than the event.
 type streamMetrics struct {
 	metrics                 *metrics
 	events, replayed, bytes int

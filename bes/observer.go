@@ -47,7 +47,7 @@ type Observer interface {
 }
 
 // Observation is one invocation's events, as an [Observer] sees them. Its methods
-// are not called concurrently, and outlive a single connection: when Bazel
+// are not called concurrently, and outlive a single gRPC stream: when Bazel
 // reconnects, the observation goes on.
 type Observation interface {
 	// Observe is handed each distinct event once, in order of its sequence number.

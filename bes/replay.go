@@ -18,8 +18,8 @@ type chunk struct {
 	ends  []uint32
 	next  *chunk
 
-	place   place // on disk
-	queued  bool  // for the disk
+	extent  extent // on disk
+	queued  bool   // for the disk
 	dropped bool
 }
 

@@ -9,10 +9,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// requiredStream carries one connection's messages to one required backend. Nothing
-// is kept: when it breaks the connection ends as it did, and Bazel sends again.
+// requiredStream carries one incoming stream's messages to one required backend. Nothing
+// is kept: when it breaks, the incoming stream ends in the same way, and Bazel sends
+// again.
 type requiredStream struct {
-	a       *attachment
+	in      *incoming
 	index   int
 	backend *backend
 	stream  grpc.ClientStream
@@ -24,26 +25,26 @@ type requiredStream struct {
 	finished chan struct{}
 }
 
-// errBackendEnded says that a backend's stream is over; its receiver ends the
-// connection.
+// errBackendEnded says that a backend's stream is over. Its receiver ends the incoming
+// stream.
 var errBackendEnded = errors.New("backend ended its stream")
 
 // openRequired opens a stream to each required backend.
-func (a *attachment) openRequired() error {
-	for index, b := range a.service.required {
-		stream, release, err := b.open(a.ctx, b.passOn(a.ctx))
+func (in *incoming) openRequired() error {
+	for index, b := range in.service.required {
+		stream, release, err := b.open(in.ctx, b.passOn(in.ctx))
 		if err != nil {
 			return err
 		}
-		a.invocation.mu.Lock()
-		resume := a.invocation.required[index] + 1
-		a.invocation.mu.Unlock()
+		in.invocation.mu.Lock()
+		resume := in.invocation.required[index] + 1
+		in.invocation.mu.Unlock()
 		r := &requiredStream{
-			a: a, index: index, backend: b, stream: stream, release: release, resume: resume,
+			in: in, index: index, backend: b, stream: stream, release: release, resume: resume,
 			finished: make(chan struct{}),
 		}
-		a.required = append(a.required, r)
-		a.workers.Go(func() {
+		in.required = append(in.required, r)
+		in.workers.Go(func() {
 			defer r.release()
 			r.receive()
 		})
@@ -72,41 +73,41 @@ func (r *requiredStream) closeSend() {
 
 // receive takes the backend's acknowledgements until its stream ends.
 func (r *requiredStream) receive() {
-	a, i := r.a, r.a.invocation
+	in, i := r.in, r.in.invocation
 	var m frame
 	for {
 		err := r.stream.RecvMsg(&m)
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				r.backend.answered(err)
-				a.end(err)
+				in.end(err)
 			}
 			close(r.finished)
-			a.backendDone(r.index)
+			in.backendDone(r.index)
 			return
 		}
 		sequence, err := readAcknowledgement(m.bytes())
 		m.free()
 		if err != nil {
-			a.end(status.Errorf(codes.FailedPrecondition, "BES backend %s: %v", r.backend.Name, err))
+			in.end(status.Errorf(codes.FailedPrecondition, "BES backend %s: %v", r.backend.Name, err))
 			continue
 		}
 		i.mu.Lock()
 		due := i.required[r.index] + 1
-		ok := sequence == due && sequence <= a.received
+		ok := sequence == due && sequence <= in.received
 		if ok {
 			i.required[r.index] = sequence
-			a.pumpLocked()
+			in.acknowledgeLocked()
 			continue
 		}
 		i.mu.Unlock()
 		switch {
 		case sequence < due:
 			// Bazel does not survive the same acknowledgement twice.
-			a.service.log.Warn().Str("backend", r.backend.Name).Int64("sequence", sequence).Msg("backend acknowledged a message again")
+			in.service.log.Warn().Str("backend", r.backend.Name).Int64("sequence", sequence).Msg("backend acknowledged a message again")
 		default:
-			a.end(status.Errorf(codes.FailedPrecondition,
-				"BES backend %s acknowledged message %d where %d was due", r.backend.Name, sequence, due))
+			in.end(status.Errorf(codes.FailedPrecondition,
+				"BES backend %s acknowledged message %d instead of message %d", r.backend.Name, sequence, due))
 		}
 	}
 }

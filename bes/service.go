@@ -37,8 +37,8 @@ type Service struct {
 
 	mu          sync.Mutex
 	invocations map[key]*invocation
-	lanes       map[laneKey]*lane
-	open        map[*attachment]struct{}
+	orders      map[buildKey]*buildOrder
+	open        map[*incoming]struct{}
 	closed      bool
 
 	// spool is nil without a directory for it.
@@ -46,7 +46,8 @@ type Service struct {
 	// replayBytes is what all couriers keep.
 	replayBytes atomic.Int64
 
-	// streams counts open connections, background every other goroutine.
+	// streams counts the incoming streams that are open, background every other
+	// goroutine.
 	streams    sync.WaitGroup
 	background sync.WaitGroup
 }
@@ -64,8 +65,8 @@ func New(config Config) (*Service, error) {
 		instance:    uuid.NewString(),
 		stopping:    make(chan struct{}),
 		invocations: make(map[key]*invocation),
-		lanes:       make(map[laneKey]*lane),
-		open:        make(map[*attachment]struct{}),
+		orders:      make(map[buildKey]*buildOrder),
+		open:        make(map[*incoming]struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics, err = newMetrics(config.Metrics, s.replayBytes.Load, s.spoolBytes)
@@ -130,9 +131,9 @@ func ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// admit counts a connection in, unless there are too many or the service stops.
-func (s *Service) admit(a *attachment) error {
-	if s.looped(a.ctx) {
+// admit counts an incoming stream in, unless there are too many or the service stops.
+func (s *Service) admit(in *incoming) error {
+	if s.looped(in.ctx) {
 		return errLoop
 	}
 	s.mu.Lock()
@@ -142,17 +143,17 @@ func (s *Service) admit(a *attachment) error {
 	}
 	if len(s.open) >= s.config.MaxStreams {
 		s.metrics.refused.Inc()
-		return status.Errorf(codes.ResourceExhausted, "%d streams are open, which is as many as may be; try again", len(s.open))
+		return status.Errorf(codes.ResourceExhausted, "%d streams are open, and the relay takes no more; try again", len(s.open))
 	}
-	s.open[a] = struct{}{}
+	s.open[in] = struct{}{}
 	s.metrics.streams.Inc()
 	s.streams.Add(1)
 	return nil
 }
 
-// attach finds or makes the state of an invocation, and makes a its connection. One
-// that came before is ended first: Bazel has given up on it.
-func (s *Service) attach(a *attachment, k key) (*invocation, error) {
+// attach finds or makes the state of an invocation, and attaches the incoming stream to
+// it. An earlier one is ended first: Bazel has given up on it.
+func (s *Service) attach(in *incoming, k key) (*invocation, error) {
 	for {
 		s.mu.Lock()
 		i := s.invocations[k]
@@ -163,57 +164,57 @@ func (s *Service) attach(a *attachment, k key) (*invocation, error) {
 		i.mu.Lock()
 		before := i.attached
 		if before == nil {
-			i.attached = a
-			a.invocation = i
+			i.attached = in
+			in.invocation = i
 		}
 		i.mu.Unlock()
 		s.mu.Unlock()
 		if before == nil {
-			a.events = s.metrics.stream()
+			in.events = s.metrics.stream()
 			return i, nil
 		}
-		before.end(status.Error(codes.Aborted, "the client opened this stream anew"))
-		if err := before.awaitRelease(a.ctx); err != nil {
+		before.end(status.Error(codes.Aborted, "the client opened this stream again"))
+		if err := before.awaitRelease(in.ctx); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// takeoverTimeout is how long a connection may take to let go of its invocation.
+// takeoverTimeout is how long an incoming stream may take to let go of its invocation.
 const takeoverTimeout = 10 * time.Second
 
-func (a *attachment) awaitRelease(ctx context.Context) error {
+func (in *incoming) awaitRelease(ctx context.Context) error {
 	timer := time.NewTimer(takeoverTimeout)
 	defer timer.Stop()
 	select {
-	case <-a.released:
+	case <-in.released:
 		return nil
 	case <-timer.C:
-		return status.Error(codes.Unavailable, "an earlier connection of this stream is still being closed; try again")
+		return status.Error(codes.Unavailable, "an earlier attempt at this stream is still being closed; try again")
 	case <-ctx.Done():
 		return status.FromContextError(ctx.Err()).Err()
 	}
 }
 
-// release lets go of a connection of which no goroutine is left.
-func (s *Service) release(a *attachment) {
+// release counts an incoming stream out, once no goroutine of it is left.
+func (s *Service) release(in *incoming) {
 	s.mu.Lock()
-	delete(s.open, a)
+	delete(s.open, in)
 	s.mu.Unlock()
 	s.metrics.streams.Dec()
 	defer s.streams.Done()
-	i := a.invocation
+	i := in.invocation
 	if i == nil {
 		return
 	}
 	var failed Observation
 	i.mu.Lock()
-	if a.broken != nil {
+	if in.broken != nil {
 		failed = i.forget()
 	}
 	i.mu.Unlock()
 	if failed != nil {
-		failed.End(a.broken)
+		failed.End(in.broken)
 	}
 	i.mu.Lock()
 	i.attached = nil
@@ -226,7 +227,7 @@ func (s *Service) release(a *attachment) {
 			c.close()
 		}
 	}
-	a.events.ended(a.result)
+	in.events.ended(in.result)
 }
 
 // sweep forgets invocations that nobody has come back to.
@@ -255,9 +256,9 @@ func (s *Service) forget(before time.Time) {
 		}
 		i.mu.Unlock()
 	}
-	for k, l := range s.lanes {
-		if l.idle(before) {
-			delete(s.lanes, k)
+	for k, o := range s.orders {
+		if o.idle(before) {
+			delete(s.orders, k)
 		}
 	}
 	s.mu.Unlock()

@@ -36,8 +36,8 @@ func (s *Service) Shutdown(ctx context.Context) error {
 	err := awaitDone(ctx, finished)
 	if err != nil {
 		s.mu.Lock()
-		for a := range s.open {
-			a.end(errStopping)
+		for in := range s.open {
+			in.end(errStopping)
 		}
 		s.mu.Unlock()
 		<-finished

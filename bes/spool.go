@@ -13,10 +13,10 @@ import (
 	"sync/atomic"
 )
 
-// spool keeps on disk what best-effort backends are behind with, beyond what memory
-// may hold. Build events carry secrets: what is written is encrypted with a key that
-// is made at start and never leaves the process's memory, to files that have no name
-// any more once they are open.
+// spool keeps on disk the messages for best-effort backends that memory has no room for.
+// Build events carry secrets, so what is written is encrypted. The key is made at the
+// start and never leaves the process's memory. The files lose their names as soon as
+// they are open.
 type spool struct {
 	dir  string
 	max  int64
@@ -32,17 +32,17 @@ type spoolWork struct {
 	chunk   *chunk
 }
 
-// spoolQueue is how many chunks may wait for the disk. While it is full, memory holds
+// spoolQueue is how many chunks may wait for the disk. While as many wait, memory holds
 // what comes.
 const spoolQueue = 256
 
 func newSpool(dir string, limit int64) (*spool, error) {
 	probe, err := os.CreateTemp(dir, "drayage-spool-")
 	if err != nil {
-		return nil, fmt.Errorf("try spool directory: %w", err)
+		return nil, fmt.Errorf("write to the spool directory: %w", err)
 	}
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
-		return nil, fmt.Errorf("try spool directory: %w", err)
+		return nil, fmt.Errorf("write to the spool directory: %w", err)
 	}
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
@@ -79,8 +79,8 @@ type spoolFile struct {
 	closed bool
 }
 
-// place is where a chunk lies in its courier's file.
-type place struct {
+// extent is where a chunk lies in its courier's file.
+type extent struct {
 	offset, size int64
 	nonce        uint64
 	err          error
@@ -89,56 +89,56 @@ type place struct {
 var errSpoolFull = errors.New("the spool is full")
 
 // write encrypts data and appends it to the file.
-func (s *spool) write(f *spoolFile, data []byte) place {
+func (s *spool) write(f *spoolFile, data []byte) extent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	size := int64(len(data) + s.aead.Overhead())
 	if f.closed {
-		return place{err: os.ErrClosed}
+		return extent{err: os.ErrClosed}
 	}
 	if s.used.Add(size) > s.max {
 		s.used.Add(-size)
-		return place{err: errSpoolFull}
+		return extent{err: errSpoolFull}
 	}
-	p, err := s.append(f, data, size)
+	e, err := s.append(f, data, size)
 	if err != nil {
 		s.used.Add(-size)
-		return place{err: err}
+		return extent{err: err}
 	}
 	f.size += size
-	return p
+	return e
 }
 
-func (s *spool) append(f *spoolFile, data []byte, size int64) (place, error) {
+func (s *spool) append(f *spoolFile, data []byte, size int64) (extent, error) {
 	if f.file == nil {
 		file, err := os.CreateTemp(s.dir, "drayage-spool-")
 		if err != nil {
-			return place{}, fmt.Errorf("make spool file: %w", err)
+			return extent{}, fmt.Errorf("make spool file: %w", err)
 		}
 		f.file = file
 		if err := os.Remove(file.Name()); err != nil {
-			return place{}, fmt.Errorf("unlink spool file: %w", err)
+			return extent{}, fmt.Errorf("unlink spool file: %w", err)
 		}
 	}
-	p := place{offset: f.size, size: size, nonce: s.sealed.Add(1)}
-	if _, err := f.file.WriteAt(s.aead.Seal(nil, s.nonce(p.nonce), data, nil), p.offset); err != nil { //nolint:gosec // the nonce counts up
-		return place{}, fmt.Errorf("write spool file: %w", err)
+	e := extent{offset: f.size, size: size, nonce: s.sealed.Add(1)}
+	if _, err := f.file.WriteAt(s.aead.Seal(nil, s.nonce(e.nonce), data, nil), e.offset); err != nil { //nolint:gosec // the nonce counts up
+		return extent{}, fmt.Errorf("write spool file: %w", err)
 	}
-	return p, nil
+	return e, nil
 }
 
 // read returns what was written.
-func (s *spool) read(f *spoolFile, p place) ([]byte, error) {
+func (s *spool) read(f *spoolFile, e extent) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.file == nil || f.closed {
 		return nil, fmt.Errorf("read spool file: %w", os.ErrClosed)
 	}
-	sealed := make([]byte, p.size)
-	if _, err := f.file.ReadAt(sealed, p.offset); err != nil {
+	sealed := make([]byte, e.size)
+	if _, err := f.file.ReadAt(sealed, e.offset); err != nil {
 		return nil, fmt.Errorf("read spool file: %w", err)
 	}
-	data, err := s.aead.Open(sealed[:0], s.nonce(p.nonce), sealed, nil)
+	data, err := s.aead.Open(sealed[:0], s.nonce(e.nonce), sealed, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read spool file: %w", err)
 	}
@@ -193,18 +193,18 @@ func (c *courier) overflow() {
 }
 
 // spooled notes where a chunk lies on disk, and lets go of its memory.
-func (c *courier) spooled(at *chunk, p place) {
+func (c *courier) spooled(at *chunk, on extent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := int64(cap(at.data))
 	c.spooling -= size
-	if p.err != nil {
-		if !errors.Is(p.err, errSpoolFull) && !errors.Is(p.err, os.ErrClosed) {
-			c.service.log.Warn().Err(p.err).Str("backend", c.backend.Name).Msg("what a backend is behind with cannot be spooled")
+	if on.err != nil {
+		if !errors.Is(on.err, errSpoolFull) && !errors.Is(on.err, os.ErrClosed) {
+			c.service.log.Warn().Err(on.err).Str("backend", c.backend.Name).Msg("messages for a backend cannot be written to the spool; they stay in memory")
 		}
 		return
 	}
-	at.place = p
+	at.extent = on
 	at.data = nil
 	if !at.dropped {
 		c.replay.bytes -= size

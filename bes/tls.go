@@ -32,7 +32,7 @@ func (t TLS) config() (*tls.Config, error) {
 		}
 	}
 	if (t.CertFile == "") != (t.KeyFile == "") {
-		return nil, errors.New("a client certificate needs both its file and its key's")
+		return nil, errors.New("a client certificate and its key must be given together")
 	}
 	if t.CertFile == "" {
 		return config, nil

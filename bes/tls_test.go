@@ -57,12 +57,12 @@ func TestBackendOverMutualTLSWithACredentialHelper(t *testing.T) {
 func TestMistakesInABackendStopTheStart(t *testing.T) {
 	certFile, keyFile := certtest.SelfSigned(t, "test")
 	for text, backend := range map[string]bes.Backend{
-		"no address":          {Name: "x"},
-		"is not grpc://":      {Address: "http://127.0.0.1:1"},
-		"has no port":         {Address: "grpc://127.0.0.1"},
-		"no such file":        {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: "/nowhere/ca.pem"}},
-		"holds no PEM cert":   {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: keyFile}},
-		"needs both its file": {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CertFile: certFile}},
+		"must be given":     {Name: "x"},
+		"must be grpc://":   {Address: "http://127.0.0.1:1"},
+		"must have a port":  {Address: "grpc://127.0.0.1"},
+		"no such file":      {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: "/nowhere/ca.pem"}},
+		"holds no PEM cert": {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: keyFile}},
+		"given together":    {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CertFile: certFile}},
 	} {
 		_, err := bes.New(bes.Config{Backends: []bes.Backend{backend}})
 		if err == nil || !strings.Contains(err.Error(), text) {

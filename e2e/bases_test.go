@@ -327,7 +327,7 @@ image_load(
 		}
 	}
 	failed := w.TryBazel(t, "run", "//app:push_strict")
-	want := "the image has layers that are not to be distributed, and that are not sent: " + layer.String() + ". Have the registry take them by their urls"
+	want := "the image has layers that must not be distributed, so they were not sent: " + layer.String() + ". Have the registry accept them by their urls"
 	if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, want) {
 		t.Errorf("exit code %d, without %q:\n%s", failed.ExitCode, want, failed.Stderr)
 	}

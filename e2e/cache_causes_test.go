@@ -166,7 +166,7 @@ func (l loss) run(t *testing.T, s *lossScene) {
 }
 
 func losses(s *lossScene) []loss {
-	const unlooked, dropped = "Bazel takes it for there and did not look: ", "The cache has dropped it, and Bazel takes it for there."
+	const unlooked, dropped = "Bazel assumes that the cache has it and did not check: ", "The cache has dropped it, and Bazel assumes that it is still there."
 	with := func(flags ...string) func(*testing.T) []string {
 		return func(*testing.T) []string { return flags }
 	}
@@ -243,7 +243,7 @@ func losses(s *lossScene) []loss {
 		{name: "a disk cache alone", says: "The build had a disk cache and no remote cache", spec: true, lose: with(s.disk)},
 		{name: "no cache", says: "The build had no remote cache", spec: true, lose: with()},
 		{name: "told not to upload", says: "by --noremote_upload_local_results", spec: true, lose: with(s.remote, minimal, "--noremote_upload_local_results")},
-		{name: "an HTTP cache", says: "The build speaks HTTP with its remote cache", spec: true, lose: with("--remote_cache="+s.other.HTTP, minimal)},
+		{name: "an HTTP cache", says: "The build uses its remote cache over HTTP", spec: true, lose: with("--remote_cache="+s.other.HTTP, minimal)},
 		{name: "another cache", says: "The build's remote cache is " + s.other.Address + ", and the daemon reads " + s.cache.GRPC, spec: true, always: true,
 			lose: with("--remote_cache="+s.other.GRPC, minimal)},
 		{name: "a cache that may be read only", says: "Bazel could not upload it", spec: true, stays: true, always: true, lose: readOnly(), mend: restart()},

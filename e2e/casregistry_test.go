@@ -46,7 +46,7 @@ func TestAnImageIsPulledFromARegistryInFrontOfTheCache(t *testing.T) {
 
 	// Another registry knows nothing of the cache, and says so.
 	result = push(rig.StartRegistry(t).Host)
-	if result.ExitCode == 0 || !strings.Contains(result.Stderr, "does not take the layers out of the remote cache") {
+	if result.ExitCode == 0 || !strings.Contains(result.Stderr, "cannot read the layers from the remote cache") {
 		t.Errorf("exit code %d\n%s", result.ExitCode, result.Stderr)
 	}
 

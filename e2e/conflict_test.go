@@ -104,7 +104,7 @@ func TestTwoTargetsOfOneBuildThatWantOneTagForTwoImages(t *testing.T) {
 			late := rows["//tags:"+held]
 			for _, want := range []string{
 				"push //tags:" + held + " to ", "tag git-0123456789abcdef0123456789abcdef01234567: " + early + " of the same build wants it for another image, " + rows[early].Digest,
-				"give each a tag or a repository of its own",
+				"give each target a tag or a repository of its own",
 			} {
 				if late.Outcome != ledger.Failed || late.ErrorClass != "conflict" || !strings.Contains(late.Error, want) {
 					t.Errorf("the row is %s, %s, without %q: %s", late.Outcome, late.ErrorClass, want, late.Error)

@@ -137,7 +137,7 @@ func (s *Scanner) finished(b []byte) error {
 // map of a BuildMetadata. It refuses to keep more than budget bytes.
 func pairs(b []byte, budget int64) (map[string]string, error) {
 	if int64(len(b)) > budget {
-		return nil, fmt.Errorf("%d bytes of key and value pairs are more than the %d that may still be kept", len(b), budget)
+		return nil, fmt.Errorf("the event has %d bytes of keys and values, and no more than %d may still be kept", len(b), budget)
 	}
 	values := make(map[string]string)
 	m := wire.Walk(b)

@@ -15,6 +15,9 @@ import (
 // TestAMillionSetsOfWhichThreeHoldSpecs keeps the promise that sets under which no
 // push spec lies cost nothing, however many there are.
 func TestAMillionSetsOfWhichThreeHoldSpecs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	const sets = 1_000_000
 	scanner := bep.NewScanner(bep.Options{})
 	var specs []string

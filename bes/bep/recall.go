@@ -23,7 +23,7 @@ func record(kind protowire.Number, id, payload []byte) [][]byte {
 // are recalled in the order in which they were given.
 func (s *Scanner) Recall(record []byte) error {
 	if _, err := s.Scan(record); err != nil {
-		return fmt.Errorf("recall what was read of the stream before: %w", err)
+		return fmt.Errorf("recall a record of the stream: %w", err)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ const (
 	setLinks = 2
 )
 
-var errNoSetID = errors.New("it has no set id")
+var errNoSetID = errors.New("the set has no id")
 
 // namedSet keeps of a set what a later target can need. A set comes before
 // whatever refers to it, so that a link to a set which was not kept leads nowhere.

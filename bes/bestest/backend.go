@@ -323,7 +323,7 @@ func (b *Backend) store(r *received, sequence, before int64, m []byte) {
 	at := sequence - r.first
 	switch {
 	case at < 0 || at > int64(len(r.messages)):
-		b.faults = append(b.faults, fmt.Sprintf("message %d came where %d was due", sequence, r.first+int64(len(r.messages))))
+		b.faults = append(b.faults, fmt.Sprintf("message %d came instead of message %d", sequence, r.first+int64(len(r.messages))))
 	case at == int64(len(r.messages)):
 		r.messages = append(r.messages, m)
 	case string(r.messages[at]) != string(m):

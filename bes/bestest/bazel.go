@@ -251,7 +251,7 @@ func (u *upload) receive(stream grpc.ClientStream, call int) (int, error) {
 		case n < due:
 			return ExitCrash, fmt.Errorf("message %d was acknowledged twice", n)
 		case n > due || n > sent:
-			return ExitPermanent, fmt.Errorf("message %d was acknowledged where %d was due", n, due)
+			return ExitPermanent, fmt.Errorf("message %d was acknowledged instead of message %d", n, due)
 		}
 		u.mu.Lock()
 		u.acknowledged = due

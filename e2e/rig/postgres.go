@@ -3,14 +3,14 @@ package rig
 import (
 	"path/filepath"
 
-	"github.com/drayage/drayage/internal/store/storetest"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 // StartPostgres starts a private PostgreSQL cluster, and returns the URL of an
 // empty database in it as drayaged's store names it.
 func StartPostgres(t T) string {
 	t.Helper()
-	cluster, err := storetest.Start(t.Context(), storetest.Options{Bin: filepath.Dir(Tool(t, "initdb"))})
+	cluster, err := sqldbtest.Start(t.Context(), sqldbtest.Options{Bin: filepath.Dir(Tool(t, "initdb"))})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,10 +31,14 @@ type report struct {
 
 	output map[string][]string // by package and test, until the test has passed or been shown
 	tests  []timed
+	// skipped are the tests that skipped themselves, by their reasons, and parts counts
+	// the parts of tests that did.
+	skipped map[string][]string
+	parts   map[string]int
 }
 
 func newReport(out io.Writer, verbose bool) *report {
-	return &report{out: out, verbose: verbose, output: map[string][]string{}}
+	return &report{out: out, verbose: verbose, output: map[string][]string{}, skipped: map[string][]string{}, parts: map[string]int{}}
 }
 
 type timed struct {
@@ -57,14 +62,37 @@ func (r *report) line(text []byte) {
 		case e.Test != "":
 			r.output[key] = append(r.output[key], e.Output)
 		}
-	case "pass", "skip":
+	case "pass":
 		delete(r.output, key)
 		r.ended(e)
+	case "skip":
+		r.skip(key, e)
 	case "fail":
 		r.show(key)
 		r.ended(e)
 	}
 }
+
+// skip notes a test that has skipped itself, with its reason. A package without tests
+// is skipped too, which says nothing.
+func (r *report) skip(key string, e event) {
+	reason := ""
+	for _, output := range r.output[key] {
+		if match := skipReason.FindStringSubmatch(output); match != nil {
+			reason = match[1]
+		}
+	}
+	delete(r.output, key)
+	switch {
+	case strings.Contains(e.Test, "/"):
+		r.parts[reason]++
+	case e.Test != "":
+		r.skipped[reason] = append(r.skipped[reason], path.Base(e.Package)+"."+e.Test)
+	}
+}
+
+// skipReason is how `go test` prints what [testing.T.Skip] is given.
+var skipReason = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)\n$`)
 
 // show prints what a test has printed.
 func (r *report) show(key string) {
@@ -97,8 +125,15 @@ func (r *report) ended(e event) {
 	r.tests = append(r.tests, timed{path.Base(e.Package) + "." + e.Test, time.Duration(e.Elapsed * float64(time.Second))})
 }
 
-// table lists the tests that took at least a time, the longest first.
+// table lists what was skipped, and the tests that took at least a time, the longest
+// first.
 func (r *report) table(from time.Duration) {
+	for _, reason := range slices.Sorted(maps.Keys(r.skipped)) {
+		fmt.Fprintf(r.out, "\nskipped (%s):\n  %s\n", reason, strings.Join(slices.Sorted(slices.Values(r.skipped[reason])), "\n  "))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.parts)) {
+		fmt.Fprintf(r.out, "\nskipped (%s): parts of tests: %d\n", reason, r.parts[reason])
+	}
 	slices.SortStableFunc(r.tests, func(a, b timed) int { return cmp.Compare(b.took, a.took) })
 	var listed, sum time.Duration
 	n := 0

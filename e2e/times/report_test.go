@@ -10,6 +10,12 @@ const run = `go: a message of go's own
 {"Action":"output","Package":"m/a","Test":"TestQuick","Output":"=== RUN   TestQuick\n"}
 {"Action":"output","Package":"m/a","Test":"TestQuick","Output":"    of no interest\n"}
 {"Action":"pass","Package":"m/a","Test":"TestQuick","Elapsed":0.2}
+{"Action":"output","Package":"m/a","Test":"TestLater","Output":"    a_test.go:12: it takes seconds\n"}
+{"Action":"output","Package":"m/a","Test":"TestLater","Output":"--- SKIP: TestLater (0.00s)\n"}
+{"Action":"skip","Package":"m/a","Test":"TestLater","Elapsed":0}
+{"Action":"skip","Package":"m/none","Elapsed":0}
+{"Action":"output","Package":"m/a","Test":"TestQuick/postgres","Output":"    a_test.go:12: it needs a server\n"}
+{"Action":"skip","Package":"m/a","Test":"TestQuick/postgres","Elapsed":0}
 {"Action":"output","Package":"m/a","Test":"TestSlow/part","Output":"    what is wrong\n"}
 {"Action":"fail","Package":"m/a","Test":"TestSlow/part","Elapsed":2}
 {"Action":"output","Package":"m/a","Test":"TestSlow","Output":"--- FAIL: TestSlow (2.50s)\n"}
@@ -36,13 +42,18 @@ func read(t *testing.T, verbose bool) string {
 	return out.String()
 }
 
-func TestTheReportShowsFailuresPackagesAndTheSlowTests(t *testing.T) {
+func TestTheReportShowsFailuresPackagesWhatWasSkippedAndTheSlowTests(t *testing.T) {
 	const want = `go: a message of go's own
     what is wrong
 --- FAIL: TestSlow (2.50s)
 FAIL
 ok  	m/b	30.1s
 panic: oh
+
+skipped (it takes seconds):
+  a.TestLater
+
+skipped (it needs a server): parts of tests: 1
 
  seconds  test
     30.0  b.TestSlower

@@ -157,13 +157,13 @@ func parse(path, uri string, out []byte) (answer, error) {
 		Expires string              `json:"expires"`
 	}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return answer{}, fmt.Errorf("credential helper %s for %s: its answer is not JSON of the form {\"headers\": …}", path, uri)
+		return answer{}, fmt.Errorf("credential helper %s for %s: its answer must be JSON of the form {\"headers\": …}", path, uri)
 	}
 	got := answer{headers: said.Headers}
 	if said.Expires != "" {
 		expires, err := time.Parse(time.RFC3339, said.Expires)
 		if err != nil {
-			return answer{}, fmt.Errorf("credential helper %s for %s: expires is not a time of RFC 3339", path, uri)
+			return answer{}, fmt.Errorf("credential helper %s for %s: expires must be a time in the form of RFC 3339", path, uri)
 		}
 		got.expires = expires
 	}

@@ -68,6 +68,6 @@ func (r *run) releaseBlobs(ctx context.Context, claim BlobClaim, written bool) {
 	}
 	// Whatever became of the job, the blobs are where they are.
 	if err := r.worker.opts.Blobs.ReleaseBlobs(context.WithoutCancel(ctx), r.attempt, claim, repository); err != nil {
-		r.logger.Warn().Err(err).Str("registry", claim.Registry).Msg("other daemons are not told where blobs went")
+		r.logger.Warn().Err(err).Str("registry", claim.Registry).Msg("cannot tell other daemons where blobs went")
 	}
 }

@@ -17,11 +17,11 @@ func (m cacheMiss) elsewhere() (cause, step string) {
 	step = fmt.Sprintf("Build again with --remote_cache=%s %s", m.address(), bazel.Again)
 	switch {
 	case told && remote == "" && m.flag("disk_cache") != "":
-		return "The build had a disk cache and no remote cache: nobody else reads what it made.", step
+		return "The build had a disk cache and no remote cache, so nobody else can read what it built.", step
 	case told && remote == "":
 		return "The build had no remote cache.", step
 	case strings.HasPrefix(remote, "http"):
-		return "The build speaks HTTP with its remote cache, and Bazel does not name such a cache in its events.", "Name the cache by its gRPC address. " + step
+		return "The build uses its remote cache over HTTP, and Bazel does not name such a cache in its events.", "Name the cache by its gRPC address. " + step
 	case m.spec && !m.job.Spec.Local && m.otherHost():
 		return fmt.Sprintf("The build's remote cache is %s, and the daemon reads %s.", m.job.Spec.Host, m.address()),
 			"If these are two caches, name one and the same to both. " + step
@@ -68,25 +68,25 @@ func (m cacheMiss) otherHost() bool {
 func (m cacheMiss) cause() (cause, step string) {
 	switch {
 	case m.unsent():
-		return "Bazel could not upload it" + m.refusal() + ".", "Mend that, and build again with " + bazel.Upload
+		return "Bazel could not upload it" + m.refusal() + ".", "Fix that, and build again with " + bazel.Upload
 	case m.kept() != "":
 		of := ""
 		if m.target != "" {
 			of = " of " + m.target
 		}
 		return fmt.Sprintf("The tag %s%s keeps it out of the remote cache.", m.kept(), of),
-			"Remove the tag, or build again with " + bazel.Upload + ", which uploads it all the same"
+			"Remove the tag, or build again with " + bazel.Upload + ", which uploads it anyway"
 	case m.keptByFlag():
 		return "The build's --modify_execution_info keeps it out of the remote cache.", "Leave that flag out, and build again with " + bazel.Upload
 	case m.withheld():
-		return "The build uploads nothing that it makes itself, by --noremote_upload_local_results.",
+		return "--noremote_upload_local_results keeps the build from uploading what it builds.",
 			"Build again with --remote_upload_local_results " + bazel.Upload
 	case m.flag("disk_cache") != "":
 		return "The build has a disk cache, and Bazel does not upload what it finds there.", "Build again with " + bazel.Again
 	case m.uploads():
-		return "The cache has dropped it, and Bazel takes it for there.", "Have the cache keep layers for longer, and build again with " + bazel.Again
+		return "The cache has dropped it, and Bazel assumes that it is still there.", "Have the cache keep layers for longer, and build again with " + bazel.Again
 	}
-	return "Bazel takes it for there and did not look: it was made without this cache, or the cache has dropped it since.", "Build again with " + bazel.Again
+	return "Bazel assumes that the cache has it and did not check: it was built without this cache, or the cache has dropped it since.", "Build again with " + bazel.Again
 }
 
 // unsent says whether Bazel failed to upload it, as it told in this build.
@@ -103,9 +103,9 @@ func (m cacheMiss) refusal() string {
 	case "":
 		return ": its warning is \"Remote Cache: …\""
 	case "UNAUTHENTICATED", "PERMISSION_DENIED":
-		return ": " + code + ", the cache does not take uploads with the build's credentials"
+		return ": " + code + ": the cache rejects uploads with the build's credentials"
 	case "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "OUT_OF_RANGE":
-		return ": " + code + ", the cache is full, or does not take a file of that size"
+		return ": " + code + ": the cache is full, or does not accept a file of this size"
 	default:
 		return ": " + code
 	}

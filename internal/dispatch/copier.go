@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/admission"
@@ -82,7 +83,7 @@ func (c *Copier) Copy(ctx context.Context, request copies.Request) (copies.Queue
 		return copies.Queued{}, err
 	}
 	c.Logger.Info().Str("invocation", invocation.ID).Str("client", request.Client).Str("source", source).Str("digest", image.Digest.String()).
-		Int("copies", len(jobs)).Msg("an image is to be copied")
+		Int("copies", len(jobs)).Msg("copies of an image are queued")
 	return copies.Queued{Invocation: invocation.ID, Digest: image.Digest, Referrers: image.Referrers, Jobs: len(jobs)}, nil
 }
 
@@ -99,7 +100,7 @@ func copySpec(image *copies.Image, to pushspec.Destination) ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > maxCopySpec {
-		return nil, fmt.Errorf("copy to %s/%s: the manifests take %d bytes, and a daemon keeps %d with a job: copy it without the daemon", to.Registry, to.Repository, len(data), maxCopySpec)
+		return nil, fmt.Errorf("copy to %s/%s: the manifests take %s, and the daemon keeps at most %s with a job: copy the image without --by-daemon", to.Registry, to.Repository, humanize.IBytes(uint64(len(data))), humanize.IBytes(maxCopySpec))
 	}
 	return data, nil
 }

@@ -72,8 +72,8 @@ func TestACopyIsAJobForEachDestination(t *testing.T) {
 		{Client: "token:release", From: copies.Reference{Registry: "127.0.0.1:1", Repository: "secret/app", Tag: "v1"}, Destinations: to},
 	} {
 		_, err := copier.Copy(t.Context(), denied)
-		var refused *admission.DeniedError
-		if !errors.As(err, &refused) || len(queue.jobs) > 0 {
+		_, ok := errors.AsType[*admission.DeniedError](err)
+		if !ok || len(queue.jobs) > 0 {
 			t.Errorf("%s from %s: error is %v, with %d jobs", denied.Client, denied.From, err, len(queue.jobs))
 		}
 	}

@@ -43,7 +43,7 @@ type failure struct {
 func (r *run) fail(ctx context.Context, err error) (ledger.Entry, error) {
 	f := classify(err)
 	if !f.over(r.attempt) {
-		r.logger.Warn().Err(err).Str("class", f.class).Int("attempt", r.attempt.Number).Dur("after", f.after).Msg("push failed; it is tried again")
+		r.logger.Warn().Err(err).Str("class", f.class).Int("attempt", r.attempt.Number).Dur("after", f.after).Msg("push failed; it will be tried again")
 		return ledger.Entry{}, &store.RetryError{After: f.after, Err: err}
 	}
 	r.entry.Outcome = f.outcome

@@ -16,9 +16,9 @@ import (
 	"github.com/drayage/drayage/internal/store"
 )
 
-// HoldMetadata is the key of the build metadata with which a build asks to be
+// holdMetadata is the key of the build metadata with which a build asks to be
 // held, or not to be: --build_metadata=DRAYAGE_HOLD=true.
-const HoldMetadata = "DRAYAGE_HOLD"
+const holdMetadata = "DRAYAGE_HOLD"
 
 // DefaultHoldLimit is how long a build is held at most.
 const DefaultHoldLimit = 10 * time.Minute
@@ -48,7 +48,7 @@ type Pushes interface {
 
 // wanted says whether a build with this metadata is held.
 func (h Hold) wanted(metadata map[string]string) bool {
-	if asked, err := strconv.ParseBool(metadata[HoldMetadata]); err == nil {
+	if asked, err := strconv.ParseBool(metadata[holdMetadata]); err == nil {
 		return asked
 	}
 	return h.Always
@@ -80,7 +80,7 @@ func (s *observation) hold(durable func(context.Context) error) func(context.Con
 		}
 		failed, err := s.failed(ctx)
 		if err != nil {
-			s.logger.Error().Err(err).Msg("how the pushes of a held build ended cannot be read")
+			s.logger.Error().Err(err).Msg("cannot read how the pushes of a held build ended")
 			return nil
 		}
 		if len(failed) == 0 {

@@ -74,8 +74,8 @@ func TestHeldBuildFailsWithTheTargetsWhosePushesFailed(t *testing.T) {
 	p := &pushes{failed: []string{"//b:push", "//a:push"}, done: make(chan struct{})}
 	close(p.done)
 	err := lastWait(t, p, dispatch.Hold{Always: true})(t.Context())
-	var verdict *bes.Verdict
-	if !errors.As(err, &verdict) || status.Code(verdict.Err) != codes.FailedPrecondition {
+	verdict, ok := errors.AsType[*bes.Verdict](err)
+	if !ok || status.Code(verdict.Err) != codes.FailedPrecondition {
 		t.Fatalf("error is %v, want a verdict of FAILED_PRECONDITION", err)
 	}
 	want := "drayage: 2 pushes failed: //a:push, //b:push; see drayage ledger --invocation i"

@@ -82,7 +82,7 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 	}
 	for _, record := range records {
 		if err := s.scanner.Recall(record); err != nil {
-			logger.Error().Err(err).Msg("what was remembered of the stream cannot be read")
+			logger.Error().Err(err).Msg("cannot read what was remembered of the stream")
 		}
 	}
 	return s
@@ -96,9 +96,9 @@ func (o *Observer) refuse(ctx context.Context, s *observation) error {
 	case err != nil:
 		return unavailable(err)
 	case found && known.Owner != "" && known.Owner != s.owner:
-		s.logger.Warn().Str("client", s.client).Str("owner", known.Owner).Msg("a client was refused that sends events of another's invocation")
+		s.logger.Warn().Str("client", s.client).Str("owner", known.Owner).Msg("refused a client that sends events of another client's invocation")
 		// Bazel does not try again on this one.
-		return status.Errorf(codes.FailedPrecondition, "invocation %s is another client's", s.stream.InvocationID)
+		return status.Errorf(codes.FailedPrecondition, "invocation %s belongs to another client", s.stream.InvocationID)
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (s *observation) priority() store.Priority {
 	if !known {
 		if !s.warned {
 			s.warned = true
-			s.logger.Warn().Str("asked", asked).Msg("build asks for a priority that is none of urgent, normal, low, idle; its pushes have the normal one")
+			s.logger.Warn().Str("asked", asked).Msg("the build asks for an unknown priority; its pushes get normal. Use urgent, normal, low or idle")
 		}
 	}
 	return priority
@@ -215,10 +215,10 @@ const priorityMetadata = "DRAYAGE_PRIORITY"
 // report says aloud what the stream keeps from being pushed.
 func (s *observation) report(found bep.Found) {
 	for _, lost := range found.Lost {
-		s.logger.Error().Str("target", lost.Label).Str("group", lost.OutputGroup).Msg("a push spec of this target was not found: the stream told of its file in a way that could not be followed")
+		s.logger.Error().Str("target", lost.Label).Str("group", lost.OutputGroup).Msg("a push spec of this target was not found: the stream names its file in a way that cannot be followed")
 	}
 	if found.Full {
-		s.logger.Error().Msg("the stream names more push specs than may be kept for one invocation; later ones can be missed")
+		s.logger.Error().Msg("the stream names more push specs than are kept for one invocation; later ones may be missed")
 	}
 }
 

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/internal/dispatch"
@@ -19,135 +17,6 @@ import (
 	"github.com/drayage/drayage/internal/store"
 	bepb "github.com/drayage/drayage/proto/bep"
 )
-
-// queue keeps in memory what a store would keep on disk.
-type queue struct {
-	mu          sync.Mutex
-	jobs        []store.Job
-	invocations []store.Invocation
-	records     [][]byte
-	enqueues    int
-	err         error
-	// entered and release, if set, make Enqueue say that it was entered and wait.
-	entered, release chan struct{}
-}
-
-func (q *queue) Enqueue(_ context.Context, jobs []store.Job) error {
-	if q.entered != nil {
-		q.entered <- struct{}{}
-		<-q.release
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.enqueues++
-	q.jobs = append(q.jobs, jobs...)
-	return q.err
-}
-
-func (q *queue) SaveInvocation(_ context.Context, i store.Invocation) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.invocations = append(q.invocations, i)
-	return q.err
-}
-
-func (q *queue) Remember(_ context.Context, _ string, records [][]byte) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.records = append(q.records, records...)
-	return q.err
-}
-
-func (q *queue) Remembered(context.Context, string) ([][]byte, error) { return q.records, q.err }
-
-func (q *queue) Invocation(context.Context, string) (store.Invocation, bool, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.invocations) == 0 {
-		return store.Invocation{}, false, nil
-	}
-	return q.invocations[0], true, nil
-}
-
-func targets(jobs []store.Job) []string {
-	var names []string
-	for _, j := range jobs {
-		names = append(names, j.Target)
-	}
-	return names
-}
-
-// stream feeds an observation with the events of one invocation.
-type stream struct {
-	t           *testing.T
-	observation bes.Observation
-	sequence    int64
-}
-
-func begin(t *testing.T, q *queue, first int64) *stream {
-	t.Helper()
-	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: q, Logger: zerolog.Nop()})
-	return &stream{t: t, sequence: first - 1, observation: observer.Begin(t.Context(), bes.Stream{
-		StreamID:      bes.StreamID{BuildID: "build", InvocationID: "invocation"},
-		Peer:          "10.0.0.7:4711",
-		FirstSequence: first,
-	})}
-}
-
-func (s *stream) send(event *bepb.BuildEvent) func(context.Context) error {
-	s.t.Helper()
-	data, err := proto.Marshal(event)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.sequence++
-	return s.observation.Observe(bes.Event{Sequence: s.sequence, BazelEvent: data})
-}
-
-// keep sends an event and waits until it is durable.
-func (s *stream) keep(event *bepb.BuildEvent) {
-	s.t.Helper()
-	if wait := s.send(event); wait != nil {
-		if err := wait(s.t.Context()); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
-func (s *stream) finish() {
-	s.t.Helper()
-	s.sequence++
-	if err := s.observation.Observe(bes.Event{Sequence: s.sequence, Finished: true})(s.t.Context()); err != nil {
-		s.t.Fatal(err)
-	}
-	s.observation.End(nil)
-}
-
-const digest = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-func namedSet(id string, file *bepb.File) *bepb.BuildEvent {
-	return &bepb.BuildEvent{
-		Id:      &bepb.BuildEventId{Id: &bepb.BuildEventId_NamedSet{NamedSet: &bepb.BuildEventId_NamedSetOfFilesId{Id: id}}},
-		Payload: &bepb.BuildEvent_NamedSetOfFiles{NamedSetOfFiles: &bepb.NamedSetOfFiles{Files: []*bepb.File{file}}},
-	}
-}
-
-func specFile(name, hex string) *bepb.File {
-	return &bepb.File{
-		Name: name + ".pushspec.json", Digest: hex, Length: 42,
-		File: &bepb.File_Uri{Uri: "bytestream://cache:9092/main/blobs/" + hex + "/42"},
-	}
-}
-
-func completed(label, set string) *bepb.BuildEvent {
-	return &bepb.BuildEvent{
-		Id: &bepb.BuildEventId{Id: &bepb.BuildEventId_TargetCompleted{TargetCompleted: &bepb.BuildEventId_TargetCompletedId{Label: label}}},
-		Payload: &bepb.BuildEvent_Completed{Completed: &bepb.TargetComplete{
-			Success:     true,
-			OutputGroup: []*bepb.OutputGroup{{Name: "default", FileSets: []*bepb.BuildEventId_NamedSetOfFilesId{{Id: set}}}},
-		}},
-	}
-}
 
 func TestPushSpecInTheStreamBecomesAJob(t *testing.T) {
 	q := &queue{}
@@ -226,15 +95,6 @@ func TestWhatCannotBeKeptIsNotAcknowledged(t *testing.T) {
 		t.Errorf("error is %v, want UNAVAILABLE", err)
 	}
 	s.observation.End(errors.New("ended"))
-}
-
-func completedInline(label string) *bepb.BuildEvent {
-	event := completed(label, "none")
-	event.GetCompleted().OutputGroup = []*bepb.OutputGroup{{
-		Name:        "push_spec",
-		InlineFiles: []*bepb.File{{Name: label + ".pushspec.json", File: &bepb.File_Contents{Contents: []byte(label)}}},
-	}}
-	return event
 }
 
 func TestBurstIsKeptInFewCommitsAndObserveDoesNotWait(t *testing.T) {

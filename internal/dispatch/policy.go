@@ -15,7 +15,11 @@ type Policy interface {
 // admit asks the policy, and notes which tags must not be written over: all, where the
 // build asks for that, and else those of the policy.
 func (r *run) admit() error {
-	terms, err := r.worker.opts.Policy.Admit(r.asked(sources(r.spec)...))
+	r.asked = admission.Push{
+		Client: r.job.Client, Target: r.job.Target, Tags: r.destination.Tags,
+		Repository: r.destination.Registry + "/" + r.destination.Repository, Sources: sources(r.spec),
+	}
+	terms, err := r.worker.opts.Policy.Admit(r.asked)
 	if err != nil {
 		return err
 	}
@@ -24,14 +28,6 @@ func (r *run) admit() error {
 		r.keepTags = kept
 	}
 	return nil
-}
-
-// asked is what the policy is asked about a push that reads layers from these repositories.
-func (r *run) asked(sources ...string) admission.Push {
-	return admission.Push{
-		Client: r.job.Client, Target: r.job.Target, Tags: r.destination.Tags,
-		Repository: r.destination.Registry + "/" + r.destination.Repository, Sources: sources,
-	}
 }
 
 // sources are the repositories that the spec has layers read from.
@@ -54,7 +50,8 @@ func sources(spec *pushspec.Spec) []string {
 // repository of the destination's registry: where it may read or write that.
 func (r *run) mayMount(repository string) bool {
 	from := r.destination.Registry + "/" + repository
-	push := r.asked(from)
+	push := r.asked
+	push.Sources = []string{from}
 	if _, err := r.worker.opts.Policy.Admit(push); err == nil {
 		return true
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
@@ -24,7 +25,9 @@ type run struct {
 	// spec is what is read, and destination its destination with the variables filled in.
 	spec        *pushspec.Spec
 	destination pushspec.Destination
-	// keepTags are the tags that must not be written over.
+	// asked is what the policy was asked, and keepTags are the tags that must not be
+	// written over.
+	asked    admission.Push
 	keepTags []string
 	// stay is among the hauls that go to the same registry.
 	stay *stay

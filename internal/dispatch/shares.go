@@ -22,7 +22,7 @@ const (
 
 // errMakeRoom ends a haul to a registry that is silent, so that others can use its
 // worker. The job comes back.
-var errMakeRoom = errors.New("the registry is silent, and leaves its worker to others")
+var errMakeRoom = errors.New("the registry is silent, and other registries need its worker")
 
 // shares keep a registry that is down, or does not answer, from taking all workers:
 // hauls to it may last for minutes, and pushes to other registries would wait for

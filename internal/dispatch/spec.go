@@ -69,7 +69,7 @@ func checkFunction(spec *pushspec.Spec, function string) error {
 		if other != "" {
 			return &pushspec.Error{
 				Target: spec.Target, Field: fmt.Sprintf("blobs[%d].sources", i),
-				Reason: fmt.Sprintf("names the layer under %s, and the build's cache is under %s: set --@drayage//rules/settings:digest_function=%s in that build", other, function, function),
+				Reason: fmt.Sprintf("names the layer by its %s digest, and the build's cache uses %s: set --@drayage//rules/settings:digest_function=%s in that build", other, function, function),
 			}
 		}
 	}

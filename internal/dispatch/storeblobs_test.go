@@ -30,8 +30,8 @@ func (d *oneDaemon) ReleaseBlobs(_ context.Context, registry, repository string,
 func TestAStoresBlobsAreClaimedInTheShapeOfTags(t *testing.T) {
 	daemon := &oneDaemon{free: "sha256:1"}
 	blobs := dispatch.StoreBlobs(daemon)
-	var postponed *store.PostponeError
-	if _, err := blobs.ClaimBlobs(t.Context(), store.Attempt{}, dispatch.BlobClaim{Registry: "r.test", Digests: []string{"sha256:1", "sha256:2"}}); !errors.As(err, &postponed) {
+	_, err := blobs.ClaimBlobs(t.Context(), store.Attempt{}, dispatch.BlobClaim{Registry: "r.test", Digests: []string{"sha256:1", "sha256:2"}})
+	if _, postponed := errors.AsType[*store.PostponeError](err); !postponed {
 		t.Errorf("blobs that another daemon has: error is %v, want to be postponed", err)
 	}
 	claim := dispatch.BlobClaim{Registry: "r.test", Digests: []string{"sha256:1"}}

@@ -52,15 +52,15 @@ func (c *content) openRegistry(ctx context.Context, from string, offset int64) (
 	if err != nil {
 		return nil, &Error{Class: Malformed, Text: fmt.Sprintf("push spec: source %q: %v", from, err), Err: err, Source: true}
 	}
-	failed := func(err error) error { return &baseError{from, c.shipment.req.Copied, err} }
+	failed := func(err error) error { return &baseError{from, c.shipment.request.Copied, err} }
 	r, err := c.shipment.hauler.opts.Registries.Repository(repo.RegistryStr(), repo.RepositoryStr(),
-		registry.Caller{Invocation: c.shipment.req.Invocation})
+		registry.Caller{Invocation: c.shipment.request.Invocation})
 	if err != nil {
 		return nil, failed(err)
 	}
 	over := func(bool) {}
-	if c.shipment.req.Waits != nil && r.Registry() != c.shipment.to.Registry() {
-		over = c.shipment.req.Waits(r.Registry())
+	if c.shipment.request.Waits != nil && r.Registry() != c.shipment.to.Registry() {
+		over = c.shipment.request.Waits(r.Registry())
 	}
 	body, err := r.ReadBlob(ctx, c.blob.Digest, offset)
 	over(err == nil)
@@ -86,31 +86,34 @@ func (s *shipment) sameRegistry(source pushspec.Source) (string, bool) {
 // baseFailure makes the error of a haul out of what went wrong with a base's repository.
 func baseFailure(subject string, err *baseError) *Error {
 	text := err.err.Error()
-	var answer *registry.Error
-	if errors.As(err.err, &answer) {
+	answer, answered := errors.AsType[*registry.Error](err.err)
+	if answered {
 		text = strings.TrimPrefix(text, answer.Op+": ")
 	}
-	whose, advice := "base ", fmt.Sprintf("; the base is no longer in %s: take one that is, and build again", err.repository)
+	whose := "base "
 	if err.copied {
-		whose, advice = "", fmt.Sprintf("; it is no longer in %s", err.repository)
+		whose = ""
 	}
 	e := &Error{Class: Unavailable, Source: true, Err: err, Text: fmt.Sprintf("read %s%s from %s: %s", whose, subject, err.repository, text)}
-	var (
-		wrong     *registry.MismatchError
-		elsewhere *registry.ElsewhereError
-		realm     *registry.RealmError
-	)
 	switch {
-	case errors.As(err.err, &wrong):
+	case is[*registry.MismatchError](err.err):
 		e.Class = Malformed
 		e.Text += fmt.Sprintf("; nothing was written under that digest: look at what %s serves", err.repository)
-	case errors.As(err.err, &elsewhere):
+	case is[*registry.ElsewhereError](err.err):
 		e.Class = Rejected
 		e.Text += "; name the base by the registry that has it"
-	case errors.As(err.err, &realm):
+	case is[*registry.RealmError](err.err):
 		e.Class = Rejected
 		e.Text += adviceRealm
-	case answer == nil:
+	case answered:
+		e.judgeBase(answer, err)
+	}
+	return e
+}
+
+// judgeBase finds the class of what a base's registry answered.
+func (e *Error) judgeBase(answer *registry.Error, err *baseError) {
+	switch {
 	case answer.Denied():
 		e.Class, e.RetryAfter = Denied, answer.RetryAfter
 		e.Text += "; check that these credentials may read " + err.repository
@@ -118,9 +121,12 @@ func baseFailure(subject string, err *baseError) *Error {
 		e.Class, e.RetryAfter = Throttled, answer.RetryAfter
 	case answer.Status == http.StatusNotFound || answer.Status == http.StatusGone:
 		e.Class = Evicted
-		e.Text += advice
+		if err.copied {
+			e.Text += fmt.Sprintf("; it is no longer in %s", err.repository)
+		} else {
+			e.Text += fmt.Sprintf("; the base is no longer in %s: use a base that is still there, and build again", err.repository)
+		}
 	case !answer.Passing():
 		e.Class = Rejected
 	}
-	return e
 }

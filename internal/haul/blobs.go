@@ -23,7 +23,7 @@ func (s *shipment) copyBlobs(ctx context.Context, left gaps) error {
 		}
 	}
 	var blobs []pushspec.Blob
-	for _, blob := range s.req.Spec.Blobs {
+	for _, blob := range s.request.Spec.Blobs {
 		switch {
 		case !needed[blob.Digest] || !pushspec.Distributable(blob.MediaType):
 		case s.inPlace(blob):
@@ -62,14 +62,14 @@ func (s *shipment) copyBlobs(ctx context.Context, left gaps) error {
 
 // toCopy are the blobs that have to be in the repository before the manifests are.
 func (s *shipment) toCopy() []pushspec.Blob {
-	return slices.DeleteFunc(slices.Clone(s.req.Spec.Blobs), func(blob pushspec.Blob) bool {
+	return slices.DeleteFunc(slices.Clone(s.request.Spec.Blobs), func(blob pushspec.Blob) bool {
 		return s.inPlace(blob) || !pushspec.Distributable(blob.MediaType)
 	})
 }
 
 // inPlace tells whether the registry takes a blob out of the CAS.
 func (s *shipment) inPlace(blob pushspec.Blob) bool {
-	return s.req.LayersInPlace && slices.ContainsFunc(blob.Sources, func(s pushspec.Source) bool { return s.CAS != "" })
+	return s.request.LayersInPlace && slices.ContainsFunc(blob.Sources, func(s pushspec.Source) bool { return s.CAS != "" })
 }
 
 // count counts a blob, once.

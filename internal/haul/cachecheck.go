@@ -26,7 +26,7 @@ func (s *shipment) startCacheCheck(ctx context.Context) *cacheCheck {
 	ctx, c.cancel = context.WithCancel(ctx)
 	byCAS := map[cas.Digest][]v1.Hash{}
 	var ask []cas.Digest
-	for _, blob := range s.req.Spec.Blobs {
+	for _, blob := range s.request.Spec.Blobs {
 		if !pushspec.Distributable(blob.MediaType) {
 			continue
 		}
@@ -44,7 +44,7 @@ func (s *shipment) startCacheCheck(ctx context.Context) *cacheCheck {
 		return c
 	}
 	c.running.Go(func() {
-		missing, err := s.hauler.opts.CAS.FindMissing(ctx, s.req.Instance, ask)
+		missing, err := s.hauler.opts.CAS.FindMissing(ctx, s.request.Instance, ask)
 		if err != nil {
 			// Reading the blobs tells the same, only later.
 			s.hauler.opts.Logger.Debug().Err(err).Msg("remote cache does not tell what it lacks")

@@ -71,7 +71,7 @@ func (c *content) mismatched(err error) error {
 	if !ok || c.from == "" {
 		return err
 	}
-	return &baseError{c.from, c.shipment.req.Copied, wrong}
+	return &baseError{c.from, c.shipment.request.Copied, wrong}
 }
 
 // Open implements [registry.Content].
@@ -136,7 +136,7 @@ func (c *content) open(ctx context.Context, source pushspec.Source, offset int64
 	}
 	h := c.shipment.hauler
 	if h.opts.CAS == nil {
-		return nil, &Error{Class: Rejected, Source: true, Text: "no remote cache is configured to read " + c.shipment.what(c.blob) + " from"}
+		return nil, &Error{Class: Rejected, Source: true, Text: "read " + c.shipment.what(c.blob) + ": no remote cache is configured"}
 	}
 	blob, err := c.shipment.casBlob(source, c.blob.Size)
 	if err != nil {
@@ -159,5 +159,5 @@ func (s *shipment) casBlob(source pushspec.Source, size int64) (cas.Blob, error)
 		return cas.Blob{}, &Error{Class: Malformed, Text: "push spec: " + err.Error(), Err: err}
 	}
 	digest.Size = size
-	return cas.Blob{Instance: s.req.Instance, Digest: digest}, nil
+	return cas.Blob{Instance: s.request.Instance, Digest: digest}, nil
 }

@@ -58,7 +58,7 @@ func (s *shipment) tryCopy(ctx context.Context, blob pushspec.Blob) (over bool, 
 }
 
 func (s *shipment) origin(blob pushspec.Blob) origin {
-	return origin{instance: s.req.Instance, sources: blob.Sources}
+	return origin{instance: s.request.Instance, sources: blob.Sources}
 }
 
 // transfer mounts a blob, or uploads it. A source of "" means that the registry

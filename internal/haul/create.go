@@ -36,7 +36,7 @@ func create(host, repository string) string {
 		name, _, _ := strings.Cut(rest, "/")
 		return fmt.Sprintf("create it: gcloud artifacts repositories create %s --repository-format=docker --location=%s --project=%s", name, found[1], first)
 	}
-	return fmt.Sprintf("create %s there, or have the registry create repositories when they are pushed to", repository)
+	return fmt.Sprintf("create %s there, or have the registry create repositories on the first push", repository)
 }
 
 // isAbsent tells whether the destination's registry says that the repository does not

@@ -53,7 +53,7 @@ func TestARepositoryIsCreatedWhereThatIsAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var exists atomic.Bool
-			fake, server := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
+			fake, server := registrytest.Start(t, registrytest.Rules{Fault: func(*http.Request) *registrytest.Fault {
 				if !exists.Load() {
 					return &registrytest.Fault{Status: http.StatusNotFound, Code: "NAME_UNKNOWN"}
 				}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -64,7 +65,7 @@ func (f *fallback) encode() ([]byte, error) {
 		return nil, fmt.Errorf("write index of referrers: %w", err)
 	}
 	if len(data) > maxFallback {
-		return nil, &Error{Class: Rejected, Text: fmt.Sprintf("the index of referrers would have %d bytes, and registries take %d", len(data), maxFallback)}
+		return nil, &Error{Class: Rejected, Text: fmt.Sprintf("the index of referrers would take %s, and registries accept at most %s", humanize.IBytes(uint64(len(data))), humanize.IBytes(maxFallback))}
 	}
 	return data, nil
 }
@@ -90,7 +91,7 @@ func (s *shipment) readFallback(ctx context.Context, subject v1.Hash) (*fallback
 		}
 		if read == fallbackReads {
 			return nil, &Error{Class: Rejected, Err: err, Text: fmt.Sprintf(
-				"referrers of %s: tag %s, under which registries without a list of referrers have an index of them, holds something else: %v; remove that tag", subject, fallbackTag(subject), err)}
+				"referrers of %s: the tag %s must hold an index of them, and it holds something else: %v; remove that tag", subject, fallbackTag(subject), err)}
 		}
 		if err := s.hauler.opts.Wait(ctx, time.Second); err != nil {
 			return nil, failure(ctx, "referrers of "+subject.String(), err)
@@ -171,9 +172,8 @@ func (s *shipment) writeFallback(ctx context.Context, subject v1.Hash, index *fa
 
 // immutable says what to do about a registry that does not take an index of referrers.
 func immutable(err error, subject v1.Hash) error {
-	var failed *Error
-	if asRejected(err, &failed) && failed.Class == Rejected {
-		failed.Text += fmt.Sprintf("; the index under the tag %s has to list what the image comes with: if tags cannot be changed there, let those be changed that begin with sha256-", fallbackTag(subject))
+	if failed, ok := asRefusal(err); ok && failed.Class == Rejected {
+		failed.Text += fmt.Sprintf("; the index under the tag %s must list the image's referrers: if tags are immutable there, exempt those that begin with sha256-", fallbackTag(subject))
 	}
 	return err
 }

@@ -1,13 +1,13 @@
 package haul_test
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -28,7 +28,7 @@ func addLayer(t *testing.T, spec *pushspec.Spec, layer v1.Descriptor, sources ..
 		t.Fatal(err)
 	}
 	manifest.Layers = append(manifest.Layers, layer)
-	data, err := json.Marshal(manifest)
+	data, err := json.Marshal(manifest, json.Deterministic(true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +99,9 @@ func TestARegistryThatWantsAllLayersIsToldWhatWasLeftOut(t *testing.T) {
 	layer := foreign(types.OCIRestrictedLayer)
 	addLayer(t, spec, layer)
 	_, err := impatient(t, server.Dial(t, cas.Options{}), registry.Options{}).Haul(t.Context(), request(spec))
-	var failed *haul.Error
-	want := "the image has layers that are not to be distributed, and that are not sent: " + layer.Digest.String() + ". Have the registry take them by their urls"
-	if !errors.As(err, &failed) || failed.Class != haul.Rejected || !strings.Contains(err.Error(), want) {
+	failed, ok := errors.AsType[*haul.Error](err)
+	want := "the image has layers that must not be distributed, so they were not sent: " + layer.Digest.String() + ". Have the registry accept them by their urls"
+	if !ok || failed.Class != haul.Rejected || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want it to contain %s", err, want)
 	}
 }

@@ -23,16 +23,25 @@ func newGaps() gaps {
 
 func (g gaps) none() bool { return len(g.write) == 0 && len(g.list) == 0 }
 
+// findGaps finds out what the repository lacks. Where the root is not there it is taken to
+// lack everything.
+func (s *shipment) findGaps(ctx context.Context, there bool) (gaps, error) {
+	if !there {
+		return s.everything(), nil
+	}
+	return s.look(ctx)
+}
+
 // everything are the gaps of an image of which nothing is there.
 func (s *shipment) everything() gaps {
-	w := newGaps()
+	left := newGaps()
 	for _, p := range s.parts {
-		w.write[p.Digest] = true
+		left.write[p.Digest] = true
 		if p.isReferrer() {
-			w.list[p.Digest] = true
+			left.list[p.Digest] = true
 		}
 	}
-	return w
+	return left
 }
 
 // look finds out what is left to do for an image whose root is there. A root that is
@@ -54,7 +63,7 @@ func (s *shipment) look(ctx context.Context) (gaps, error) {
 		switch {
 		case p.isReferrer() && (!s.isListed(p) || !s.isThere(p.Digest)):
 			bySubject[p.subject] = append(bySubject[p.subject], p)
-		case p.isReferrer() || p.Digest == s.req.Spec.Root || s.isThere(p.Digest):
+		case p.isReferrer() || p.Digest == s.request.Spec.Root || s.isThere(p.Digest):
 		default:
 			g.Go(func() error {
 				there, err := s.headManifest(gctx, p)
@@ -69,7 +78,7 @@ func (s *shipment) look(ctx context.Context) (gaps, error) {
 		g.Go(func() error { return s.lookForReferrers(gctx, subject, referrers, left, note) })
 	}
 	if err := g.Wait(); err != nil {
-		return gaps{}, failure(ctx, "image "+s.req.Spec.Root.String(), err)
+		return gaps{}, failure(ctx, "image "+s.request.Spec.Root.String(), err)
 	}
 	return left, nil
 }

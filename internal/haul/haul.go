@@ -8,22 +8,24 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Haul carries an image to its repository. The error is an [*Error], that of a claim, or
 // the context's own.
-func (h *Hauler) Haul(ctx context.Context, req Request) (Result, error) {
+func (h *Hauler) Haul(ctx context.Context, request Request) (Result, error) {
 	var requests atomic.Int64
-	repository, err := h.opts.Registries.Repository(req.Spec.Destination.Registry, req.Repository,
-		registry.Caller{Invocation: req.Invocation, Requests: &requests})
+	repository, err := h.opts.Registries.Repository(request.Spec.Destination.Registry, request.Repository,
+		registry.Caller{Invocation: request.Invocation, Requests: &requests})
 	if err != nil {
 		return Result{}, &Error{Class: Malformed, Text: err.Error(), Err: err}
 	}
-	if req.Claims == nil {
-		req.Claims = alone{}
+	if request.Claims == nil {
+		request.Claims = alone{}
 	}
-	s := &shipment{hauler: h, req: req, to: repository, at: address{repository.Registry(), repository.Name()}}
-	if s.claim, err = h.uploads.claim(ctx, req.Claims, s.toCopy()); err != nil {
+	s := &shipment{hauler: h, request: request, to: repository, at: address{repository.Registry(), repository.Name()}}
+	s.blobs = s.toCopy()
+	if s.claim, err = h.uploads.claim(ctx, request.Claims, s.blobs); err != nil {
 		return Result{}, err
 	}
 	err = s.mindLeftAlone(s.runOrCreate(ctx))
@@ -34,12 +36,14 @@ func (h *Hauler) Haul(ctx context.Context, req Request) (Result, error) {
 
 // shipment is one haul under way.
 type shipment struct {
-	hauler *Hauler
-	req    Request
-	to     *registry.Repository
+	hauler  *Hauler
+	request Request
+	to      *registry.Repository
 	// at is the address of to.
 	at address
-	// claim is that of the blobs.
+	// blobs are those that have to be in the repository before the manifests are, and
+	// claim is the claim of them.
+	blobs []pushspec.Blob
 	claim Claim
 
 	// parts are the spec's manifests.
@@ -57,7 +61,7 @@ func (s *shipment) run(ctx context.Context) (err error) {
 	s.cached = s.startCacheCheck(ctx)
 	defer s.cached.stop()
 
-	if s.parts, err = parts(s.req.Spec); err != nil {
+	if s.parts, err = parts(s.request.Spec); err != nil {
 		return err
 	}
 	pending, err := s.lookUpTags(ctx)
@@ -68,22 +72,20 @@ func (s *shipment) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	left := s.everything()
-	if there {
-		if left, err = s.look(ctx); err != nil {
-			return err
-		}
-		s.result.AlreadyThere = left.none() && len(pending) == 0
+	left, err := s.findGaps(ctx, there)
+	if err != nil {
+		return err
 	}
+	s.result.AlreadyThere = left.none() && len(pending) == 0
 	err = s.bring(ctx, left, pending)
 	if isUnknown(err) && there {
 		// What was known from earlier is gone since.
 		err = s.anew(ctx, err, pending)
 	}
-	if isUnknown(err) && s.req.LayersInPlace {
+	if isUnknown(err) && s.request.LayersInPlace {
 		return &Error{
 			Class: Rejected, Err: err,
-			Text: s.to.Registry() + " does not take the layers out of the remote cache: it is no registry in front of that cache, or the cache has evicted them: " + err.Error(),
+			Text: s.to.Registry() + " cannot read the layers from the remote cache: it is not a registry in front of this cache, or the cache has evicted them: " + err.Error(),
 		}
 	}
 	if isUnknown(err) && !there {
@@ -122,7 +124,7 @@ func (s *shipment) forget() {
 		s.hauler.presence.forget(s.at, p.Digest)
 		s.hauler.listed.forget(s.at, p.Digest)
 	}
-	for _, b := range s.req.Spec.Blobs {
+	for _, b := range s.request.Spec.Blobs {
 		s.hauler.presence.forget(s.at, b.Digest)
 	}
 	s.result.Uploaded, s.result.Mounted, s.result.Present = Count{}, Count{}, Count{}

@@ -21,8 +21,8 @@ const (
 	// (bazel#23250).
 	DefaultGrace = 10 * time.Second
 
-	// DefaultBlobsAtOnce is how many blobs of one image are copied at once.
-	DefaultBlobsAtOnce = 4
+	// defaultBlobsAtOnce is how many blobs of one image are copied at once.
+	defaultBlobsAtOnce = 4
 )
 
 // CAS is where a build's blobs are. [cas.Client] is one.
@@ -48,7 +48,7 @@ type Options struct {
 	Grace time.Duration
 
 	// BlobsAtOnce is how many blobs of one image are copied at once. Defaults to
-	// DefaultBlobsAtOnce.
+	// defaultBlobsAtOnce.
 	BlobsAtOnce int
 
 	// Create, if set, makes a repository that does not exist. It says whether it is for
@@ -86,7 +86,7 @@ func New(opts Options) (*Hauler, error) {
 		opts.Grace = DefaultGrace
 	}
 	if opts.BlobsAtOnce <= 0 {
-		opts.BlobsAtOnce = DefaultBlobsAtOnce
+		opts.BlobsAtOnce = defaultBlobsAtOnce
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now

@@ -13,7 +13,7 @@ import (
 const maxManifest = 4 << 20
 
 // keeps tells whether a tag must not be written over.
-func (s *shipment) keeps(tag string) bool { return slices.Contains(s.req.KeepTags, tag) }
+func (s *shipment) keeps(tag string) bool { return slices.Contains(s.request.KeepTags, tag) }
 
 // takenTags are tags that point to another image and must not be written over, with the
 // digests that they point to.
@@ -29,8 +29,8 @@ func (t takenTags) err(root v1.Hash, what string) error {
 		texts = append(texts, fmt.Sprintf("tag %s points to %s", tag, digest))
 	}
 	slices.Sort(texts)
-	return &Error{Class: Taken, Text: fmt.Sprintf("%s%s, and is never written over; this image is %s. "+
-		"Push it under a tag of its own, or remove the tag from the registry first", strings.Join(texts, ", "), what, root)}
+	return &Error{Class: Taken, Text: fmt.Sprintf("%s%s; the tag must not be overwritten, and this image is %s. "+
+		"Push this image under another tag, or remove the tag from the registry first", strings.Join(texts, ", "), what, root)}
 }
 
 // lookUpKept finds out which of the tags are taken. Those that point to the root already
@@ -46,7 +46,7 @@ func (s *shipment) lookUpKept(ctx context.Context, tags []string) (right []strin
 		case err != nil:
 			return nil, nil, failure(ctx, "tag "+tag, err)
 		case !found:
-		case digest == s.req.Spec.Root:
+		case digest == s.request.Spec.Root:
 			right = append(right, tag)
 		default:
 			taken[tag] = digest
@@ -71,30 +71,30 @@ func (s *shipment) digestOf(ctx context.Context, tag string) (digest v1.Hash, fo
 
 // checkFree is asked right before tags are written. It gives those that are still to be
 // written: another may have come meanwhile.
-func (s *shipment) checkFree(ctx context.Context, tags []string) (left []string, err error) {
-	right, taken, err := s.lookUpKept(ctx, tags)
+func (s *shipment) checkFree(ctx context.Context, pending []string) (left []string, err error) {
+	right, taken, err := s.lookUpKept(ctx, pending)
 	if err == nil {
-		err = taken.err(s.req.Spec.Root, " since this push began")
+		err = taken.err(s.request.Spec.Root, " since this push began")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return slices.Contains(right, tag) }), nil
+	return slices.DeleteFunc(slices.Clone(pending), func(tag string) bool { return slices.Contains(right, tag) }), nil
 }
 
 // checkOurs looks at tags that were written: who came between two of our requests had
 // the last word.
-func (s *shipment) checkOurs(ctx context.Context, tags []string) error {
-	right, taken, err := s.lookUpKept(ctx, tags)
+func (s *shipment) checkOurs(ctx context.Context, pending []string) error {
+	right, taken, err := s.lookUpKept(ctx, pending)
 	if err != nil {
 		return err
 	}
-	if err := taken.err(s.req.Spec.Root, ", which another has written at the same time"); err != nil {
+	if err := taken.err(s.request.Spec.Root, ", which another has written at the same time"); err != nil {
 		return err
 	}
-	for _, tag := range tags {
+	for _, tag := range pending {
 		if s.keeps(tag) && !slices.Contains(right, tag) {
-			return &Error{Class: Unavailable, Text: fmt.Sprintf("tag %s was written, and the registry does not have it afterwards", tag)}
+			return &Error{Class: Unavailable, Text: fmt.Sprintf("the registry accepted tag %s and does not have it", tag)}
 		}
 	}
 	return nil

@@ -56,8 +56,8 @@ func TestATagThatIsKeptIsNotWrittenOver(t *testing.T) {
 		if !failed.Class.Final() {
 			t.Error("it is tried again")
 		}
-		want := "tag v1 points to " + first.Root.String() + ", and is never written over; this image is " + second.Root.String() +
-			". Push it under a tag of its own, or remove the tag from the registry first"
+		want := "tag v1 points to " + first.Root.String() + "; the tag must not be overwritten, and this image is " + second.Root.String() +
+			". Push this image under another tag, or remove the tag from the registry first"
 		if failed.Text != want {
 			t.Errorf("the text is\n%s\nwant\n%s", failed.Text, want)
 		}
@@ -184,12 +184,12 @@ func TestOneOfManyHasATagThatIsKept(t *testing.T) {
 			if claimed {
 				claim.Unlock()
 			}
-			var failed *haul.Error
+			failed, ok := errors.AsType[*haul.Error](err)
 			switch {
 			case err == nil:
 				won.Add(1)
 				winner.Store(spec)
-			case !errors.As(err, &failed) || failed.Class != haul.Taken:
+			case !ok || failed.Class != haul.Taken:
 				t.Errorf("got error %v, want class %s", err, haul.Taken)
 			}
 		})

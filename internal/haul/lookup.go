@@ -11,12 +11,12 @@ import (
 // lookUpTags notes what the tags point to, and gives those that do not point to
 // the root yet.
 func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error) {
-	s.result.Tags = make([]Tag, len(s.req.Tags))
-	right := make([]bool, len(s.req.Tags))
-	others := make([]v1.Hash, len(s.req.Tags)) // what else they point to
+	s.result.Tags = make([]Tag, len(s.request.Tags))
+	right := make([]bool, len(s.request.Tags))
+	others := make([]v1.Hash, len(s.request.Tags)) // what else they point to
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.hauler.opts.BlobsAtOnce)
-	for i, tag := range s.req.Tags {
+	for i, tag := range s.request.Tags {
 		s.result.Tags[i].Name = tag
 		g.Go(func() error {
 			// A list that is a few seconds old is no leave to write.
@@ -35,7 +35,7 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 			if found && digest != (v1.Hash{}) {
 				s.result.Tags[i].Previous = digest.String()
 			}
-			right[i] = found && digest == s.req.Spec.Root
+			right[i] = found && digest == s.request.Spec.Root
 			if found && !right[i] {
 				others[i] = digest
 			}
@@ -46,7 +46,7 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 		return nil, err
 	}
 	taken := takenTags{}
-	for i, tag := range s.req.Tags {
+	for i, tag := range s.request.Tags {
 		if right[i] {
 			continue
 		}
@@ -55,10 +55,10 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 			taken[tag] = others[i]
 		}
 	}
-	if err := taken.err(s.req.Spec.Root, ""); err != nil {
+	if err := taken.err(s.request.Spec.Root, ""); err != nil {
 		return nil, err
 	}
-	if len(pending) < len(s.req.Tags) {
+	if len(pending) < len(s.request.Tags) {
 		s.markRoot()
 	}
 	return pending, nil
@@ -66,11 +66,11 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 
 // hasRoot tells whether the repository has the root manifest, if the tags have not told.
 func (s *shipment) hasRoot(ctx context.Context, pending []string) (bool, error) {
-	root := s.req.Spec.Root
-	if len(pending) < len(s.req.Tags) || s.isThere(root) {
+	root := s.request.Spec.Root
+	if len(pending) < len(s.request.Tags) || s.isThere(root) {
 		return true, nil
 	}
-	if len(s.req.Tags) > 0 {
+	if len(s.request.Tags) > 0 {
 		// A new tag seldom comes with an old image. Its smallest blob, which needs a
 		// request anyway, tells whether it may be so.
 		there, asked, err := s.probe(ctx)
@@ -88,4 +88,4 @@ func (s *shipment) hasRoot(ctx context.Context, pending []string) (bool, error) 
 	return found, nil
 }
 
-func (s *shipment) markRoot() { s.markThere(s.req.Spec.Root) }
+func (s *shipment) markRoot() { s.markThere(s.request.Spec.Root) }

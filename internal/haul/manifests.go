@@ -13,7 +13,7 @@ func (s *shipment) writeManifests(ctx context.Context, left gaps) error {
 		}
 		// What comes after the root refers to it: it has to be there, but not yet under
 		// its tags.
-		if p.Digest == s.req.Spec.Root && i == len(s.parts)-1 && !p.isReferrer() {
+		if p.Digest == s.request.Spec.Root && i == len(s.parts)-1 && !p.isReferrer() {
 			continue
 		}
 		if err := s.writeManifest(ctx, p, left); err != nil {
@@ -24,7 +24,7 @@ func (s *shipment) writeManifests(ctx context.Context, left gaps) error {
 }
 
 func (s *shipment) writeManifest(ctx context.Context, p *part, left gaps) error {
-	if p.Digest != s.req.Spec.Root && s.isThere(p.Digest) && !left.kept[p.Digest] {
+	if p.Digest != s.request.Spec.Root && s.isThere(p.Digest) && !left.kept[p.Digest] {
 		return nil
 	}
 	written, err := s.to.PutManifest(ctx, p.Digest.String(), string(p.MediaType), p.Data)

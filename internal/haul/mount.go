@@ -22,7 +22,7 @@ func (s *shipment) knownMount(blob pushspec.Blob) string {
 // mayMount tells whether this push may have a blob from a repository that its spec does
 // not name: because it has it anyway, or may have what is there.
 func (s *shipment) mayMount(from string, blob pushspec.Blob) bool {
-	return s.req.MayMount == nil || from == s.to.Name() || blob.Data != nil || s.cached.has(blob) || s.req.MayMount(from)
+	return s.request.MayMount == nil || from == s.to.Name() || blob.Data != nil || s.cached.has(blob) || s.request.MayMount(from)
 }
 
 // mountable is the repository to ask for a blob first: one that the spec names,

@@ -100,8 +100,8 @@ func TestWhatAnotherHaulMissesMayBeThereForThisOne(t *testing.T) {
 		t.Errorf("the one whose repository has the layer: %v", errs[9])
 	}
 	for _, err := range errs[:9] {
-		var failed *haul.Error
-		if err == nil || !errors.As(err, &failed) || !failed.Class.Final() {
+		failed, ok := errors.AsType[*haul.Error](err)
+		if !ok || !failed.Class.Final() {
 			t.Errorf("got error %v, want a final one", err)
 		}
 	}

@@ -1,9 +1,9 @@
 package haul_test
 
 import (
-	"encoding/json"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -19,7 +19,7 @@ func TestAnIndexOfIndexesArrivesFromTheLeavesUp(t *testing.T) {
 	for range 2 {
 		last := spec.Manifests[len(spec.Manifests)-1]
 		last.Data = nil
-		data, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{last}})
+		data, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{last}}, json.Deterministic(true))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,11 +11,10 @@ import (
 // probe asks for the smallest blob, in the hope of an answer for the whole
 // image. It says nothing (asked is false) where that would cost a request.
 func (s *shipment) probe(ctx context.Context) (there, asked bool, err error) {
-	blobs := s.toCopy()
-	if len(blobs) == 0 || !s.to.MountsItself(true) {
+	if len(s.blobs) == 0 || !s.to.MountsItself(true) {
 		return false, false, nil
 	}
-	blob := slices.MinFunc(blobs, func(a, b pushspec.Blob) int { return cmp.Compare(a.Size, b.Size) })
+	blob := slices.MinFunc(s.blobs, func(a, b pushspec.Blob) int { return cmp.Compare(a.Size, b.Size) })
 	if s.isThere(blob.Digest) {
 		return true, true, nil
 	}

@@ -2,7 +2,6 @@ package haul
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -75,12 +74,11 @@ func (s *shipment) listWith(ctx context.Context, subject v1.Hash, ours []*part) 
 		case refused != nil:
 			return refused
 		case try == listTries:
-			return &Error{Class: Unavailable, Text: fmt.Sprintf("referrers of %s: the index under the tag %s was written %d times and does not list all of them afterwards: "+
-				"others write it at the same time, or the registry answers with an old one", subject, fallbackTag(subject), try)}
+			return &Error{Class: Unavailable, Text: fmt.Sprintf("referrers of %s: the index under the tag %s was written %d times and still does not list all of them: "+
+				"others write it at the same time, or the registry serves an old one", subject, fallbackTag(subject), try)}
 		}
 		err = s.writeFallback(ctx, subject, index, ours)
-		var failed *Error
-		if err != nil && (isUnknown(err) || !asRejected(err, &failed)) {
+		if _, refusal := asRefusal(err); err != nil && (isUnknown(err) || !refusal) {
 			return err
 		}
 		// A refusal may be right all the same: where tags cannot be changed another has
@@ -96,7 +94,7 @@ func (s *shipment) claimReferrers(ctx context.Context, subject v1.Hash) (release
 	if err != nil {
 		return nil, err
 	}
-	claim, err := s.req.Claims.ClaimReferrers(ctx, subject)
+	claim, err := s.request.Claims.ClaimReferrers(ctx, subject)
 	if err != nil {
 		unlock()
 		return nil, err
@@ -105,8 +103,4 @@ func (s *shipment) claimReferrers(ctx context.Context, subject v1.Hash) (release
 		claim.release(true)
 		unlock()
 	}, nil
-}
-
-func asRejected(err error, failed **Error) bool {
-	return errors.As(err, failed) && ((*failed).Class == Rejected || (*failed).Class == Denied)
 }

@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/cas/castest"
@@ -22,58 +18,10 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// clock is a clock that moves when somebody waits for it.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Unix(1_000_000, 0)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) wait(ctx context.Context, d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-	return ctx.Err()
-}
-
-// impatient is a hauler whose clock moves when it waits.
-func impatient(t testing.TB, client *cas.Client, registries registry.Options) *haul.Hauler {
-	t.Helper()
-	if registries.Keychain == nil {
-		registries.Keychain = authn.NewMultiKeychain()
-	}
-	if registries.Wait == nil {
-		c := newClock()
-		registries.Now, registries.Wait = c.now, c.wait
-	}
-	r := registry.New(registries)
-	t.Cleanup(r.Close)
-	h, err := haul.New(haul.Options{CAS: client, Registries: r, Grace: -1, Now: registries.Now, Wait: registries.Wait})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
-// haulAll hauls all specs at once.
-func haulAll(ctx context.Context, h *haul.Hauler, specs []*pushspec.Spec) ([]haul.Result, []error) {
-	results, errs := make([]haul.Result, len(specs)), make([]error, len(specs))
-	var hauls sync.WaitGroup
-	for i, spec := range specs {
-		hauls.Go(func() { results[i], errs[i] = h.Haul(ctx, request(spec)) })
-	}
-	hauls.Wait()
-	return results, errs
-}
-
 func TestASharedLayerIsUploadedOnceToARegistry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	for _, c := range []struct {
 		name       string
 		repository func(int) string
@@ -115,6 +63,9 @@ func TestASharedLayerIsUploadedOnceToARegistry(t *testing.T) {
 // The hauls of one layer, two at a time: whoever comes second waits, mounts, or
 // finds it there.
 func TestTwoImagesAtOnceAThousandTimes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	fake, server := registrytest.Start(t, registrytest.Rules{}), castest.Start(t)
 	client := server.Dial(t, cas.Options{})
 	h := impatient(t, client, registry.Options{})
@@ -186,8 +137,8 @@ func TestAFailedImageFailsNoOther(t *testing.T) {
 	server.Evict(server.Put(gone))
 	_, errs := haulAll(t.Context(), impatient(t, client, registry.Options{}), specs)
 	for i, err := range errs {
-		var failed *haul.Error
-		if i%2 == 0 && (!errors.As(err, &failed) || failed.Class != haul.Evicted) {
+		failed, ok := errors.AsType[*haul.Error](err)
+		if i%2 == 0 && (!ok || failed.Class != haul.Evicted) {
 			t.Errorf("image %d: got error %v, want class %s", i, err, haul.Evicted)
 		}
 		if i%2 == 1 && err != nil {
@@ -209,85 +160,5 @@ func TestWithoutMountsEachRepositoryGetsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkImage(t, fake.Host, fmt.Sprintf("acme/app-%d", i), "v1", specs[i].Root)
-	}
-}
-
-func TestWhatARegistryLostIsCopiedAnew(t *testing.T) {
-	fake, server := registrytest.Start(t, registrytest.Rules{}), castest.Start(t)
-	client := server.Dial(t, cas.Options{})
-	h := impatient(t, client, registry.Options{})
-	layer := noise(1, 3000)
-	first := image(t, server, fake.Host, "acme/app", []string{"v1"}, layer)
-	if _, err := h.Haul(t.Context(), request(first)); err != nil {
-		t.Fatal(err)
-	}
-	fake.Forget("acme/app", first.Blobs[0].Digest.String())
-	second := image(t, server, fake.Host, "acme/app", []string{"v2"}, layer, noise(2, 10))
-	if _, err := h.Haul(t.Context(), request(second)); err != nil {
-		t.Fatal(err)
-	}
-	checkImage(t, fake.Host, "acme/app", "v2", second.Root)
-}
-
-func TestANewTagOfAKnownImageMovesNoBytes(t *testing.T) {
-	fake, server := registrytest.Start(t, registrytest.Rules{MultiTag: true}), castest.Start(t)
-	client := server.Dial(t, cas.Options{})
-	spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, noise(1, 3000))
-	known := impatient(t, client, registry.Options{})
-	if _, err := known.Haul(t.Context(), request(spec)); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name   string
-		hauler *haul.Hauler
-		tags   []string
-		want   int
-	}{
-		{"known", known, []string{"v2"}, 2},
-		{"known, many tags", known, []string{"v3", "v4", "v5"}, 4},
-		{"found out", impatient(t, client, registry.Options{}), []string{"v6"}, 4},
-		{"by digest", impatient(t, client, registry.Options{}), nil, 1},
-	} {
-		r := request(spec)
-		r.Tags = c.tags
-		result, err := c.hauler.Haul(t.Context(), r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if result.Requests > c.want || result.Uploaded.Blobs > 0 {
-			t.Errorf("%s: the result is %+v, want at most %d requests and no upload", c.name, result, c.want)
-		}
-		for _, tag := range c.tags {
-			if data, _ := fake.Manifest("acme/app", tag); descriptor("", data).Digest != spec.Root {
-				t.Errorf("%s: tag %s does not point to the image", c.name, tag)
-			}
-		}
-	}
-}
-
-func TestAnImmutableTagThatIsRightIsNoError(t *testing.T) {
-	server := castest.Start(t)
-	fake := registrytest.Start(t, registrytest.Rules{ImmutableTags: true})
-	client := server.Dial(t, cas.Options{})
-	spec := image(t, server, fake.Host, "acme/app", []string{"v1"}, noise(1, 3000))
-	if _, err := impatient(t, client, registry.Options{}).Haul(t.Context(), request(spec)); err != nil {
-		t.Fatal(err)
-	}
-	// The lookup misses the tag, as one that is answered from a stale cache does.
-	var missed atomic.Bool
-	fake.SetRules(registrytest.Rules{ImmutableTags: true, Fault: func(r *http.Request) *registrytest.Fault {
-		if r.Method == http.MethodHead && path.Base(r.URL.Path) == "v1" && missed.CompareAndSwap(false, true) {
-			return &registrytest.Fault{Status: http.StatusNotFound}
-		}
-		return nil
-	}})
-	if _, err := impatient(t, client, registry.Options{}).Haul(t.Context(), request(spec)); err != nil {
-		t.Errorf("the same image again: %v", err)
-	}
-	other := image(t, server, fake.Host, "acme/app", []string{"v1"}, noise(2, 3000))
-	_, err := impatient(t, client, registry.Options{}).Haul(t.Context(), request(other))
-	var failed *haul.Error
-	if !errors.As(err, &failed) || failed.Class != haul.Rejected {
-		t.Errorf("another image: got error %v, want class %s", err, haul.Rejected)
 	}
 }

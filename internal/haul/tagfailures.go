@@ -16,8 +16,7 @@ type tagFailures struct {
 // note takes a failure in. It is false for one that may pass, and for the caller's own
 // end: then the others fare no better.
 func (f *tagFailures) note(tag string, err error) bool {
-	var failed *Error
-	if !asRejected(err, &failed) {
+	if _, ok := asRefusal(err); !ok {
 		return false
 	}
 	f.tags, f.errs = append(f.tags, tag), append(f.errs, err)
@@ -35,8 +34,7 @@ func (f *tagFailures) err(of []string) error {
 	e := &Error{Class: Denied, Err: errors.Join(f.errs...)}
 	texts := make([]string, len(f.errs))
 	for i, err := range f.errs {
-		var failed *Error
-		if errors.As(err, &failed) && failed.Class != Denied {
+		if failed, ok := errors.AsType[*Error](err); ok && failed.Class != Denied {
 			e.Class = failed.Class
 		}
 		texts[i] = fmt.Sprintf("tag %s: %v", f.tags[i], err)

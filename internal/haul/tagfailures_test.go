@@ -29,8 +29,8 @@ func TestATagThatIsRefusedKeepsNoOtherFromBeingWritten(t *testing.T) {
 			}
 			spec := image(t, server, fake.Host, "acme/app", []string{"v0", "v1", "v2", "v3", "v4"}, noise(2, 100))
 			_, err := impatient(t, client, registry.Options{}).Haul(t.Context(), request(spec))
-			var failed *haul.Error
-			if !errors.As(err, &failed) || failed.Class != haul.Rejected {
+			failed, ok := errors.AsType[*haul.Error](err)
+			if !ok || failed.Class != haul.Rejected {
 				t.Fatalf("got error %v, want class %s", err, haul.Rejected)
 			}
 			for _, want := range []string{"tag v1: ", "tag v3: ", "immutable", "the other tags (3) point to the image"} {
@@ -57,8 +57,8 @@ func TestARegistryThatIsDownIsNotAskedForEveryTag(t *testing.T) {
 	}})
 	spec := image(t, server, fake.Host, "acme/app", []string{"v0", "v1", "v2"}, noise(1, 100))
 	_, err := impatient(t, server.Dial(t, cas.Options{}), registry.Options{}).Haul(t.Context(), request(spec))
-	var failed *haul.Error
-	if !errors.As(err, &failed) || failed.Class != haul.Unavailable {
+	failed, ok := errors.AsType[*haul.Error](err)
+	if !ok || failed.Class != haul.Unavailable {
 		t.Errorf("got error %v, want class %s", err, haul.Unavailable)
 	}
 	if _, found := fake.Manifest("acme/app", "v2"); found {

@@ -14,8 +14,8 @@ import (
 func (s *shipment) tagRoot(ctx context.Context, pending []string) error {
 	// They are claimed although there may be nothing to write: an older build must not
 	// write over what this one has found right.
-	if len(s.req.Tags) > 0 {
-		claim, err := s.req.Claims.ClaimTags(ctx, s.req.Tags)
+	if len(s.request.Tags) > 0 {
+		claim, err := s.request.Claims.ClaimTags(ctx, s.request.Tags)
 		if err != nil {
 			return err
 		}
@@ -34,10 +34,10 @@ func (s *shipment) tagRoot(ctx context.Context, pending []string) error {
 	if len(pending) == 0 {
 		// Without tags, or where a newer build has them all, the image is there by
 		// its digest.
-		if s.isThere(s.req.Spec.Root) {
+		if s.isThere(s.request.Spec.Root) {
 			return nil
 		}
-		_, err := s.putRoot(ctx, s.req.Spec.Root.String())
+		_, err := s.putRoot(ctx, s.request.Spec.Root.String())
 		return err
 	}
 	if err := s.writeTags(ctx, pending); err != nil {
@@ -51,7 +51,7 @@ func (s *shipment) tagRoot(ctx context.Context, pending []string) error {
 func (s *shipment) writeTags(ctx context.Context, pending []string) error {
 	written := map[string]bool{}
 	if len(pending) > 1 && s.to.SetsManyTags() {
-		answer, err := s.putRoot(ctx, s.req.Spec.Root.String(), pending...)
+		answer, err := s.putRoot(ctx, s.request.Spec.Root.String(), pending...)
 		if err != nil {
 			return err
 		}
@@ -78,8 +78,8 @@ func (s *shipment) writeTags(ctx context.Context, pending []string) error {
 // them with it.
 func (s *shipment) putRoot(ctx context.Context, reference string, tags ...string) (registry.Written, error) {
 	var root v1.Descriptor
-	for _, m := range s.req.Spec.Manifests {
-		if m.Digest == s.req.Spec.Root {
+	for _, m := range s.request.Spec.Manifests {
+		if m.Digest == s.request.Spec.Root {
 			root = m
 		}
 	}
@@ -96,11 +96,10 @@ func (s *shipment) putRoot(ctx context.Context, reference string, tags ...string
 // unlessTagged drops an error if the tag points to the root all the same:
 // registries with immutable tags refuse to write what is already so.
 func (s *shipment) unlessTagged(ctx context.Context, reference string, err error) error {
-	var failed *Error
-	if !asRejected(err, &failed) || tookAnother(err) {
+	if _, ok := asRefusal(err); !ok || tookAnother(err) {
 		return err
 	}
-	if digest, found, lookup := s.to.Head(ctx, reference); lookup == nil && found && digest == s.req.Spec.Root {
+	if digest, found, lookup := s.to.Head(ctx, reference); lookup == nil && found && digest == s.request.Spec.Root {
 		return nil
 	}
 	return err
@@ -108,6 +107,6 @@ func (s *shipment) unlessTagged(ctx context.Context, reference string, err error
 
 // tookAnother tells whether a registry took a manifest, and for another than was sent.
 func tookAnother(err error) bool {
-	var answer *registry.Error
-	return errors.As(err, &answer) && answer.Status >= 200 && answer.Status < 300
+	answer, ok := errors.AsType[*registry.Error](err)
+	return ok && answer.Status >= 200 && answer.Status < 300
 }

@@ -12,8 +12,8 @@ import (
 // a manifest without them. Another try would fail in the same way, although
 // distribution answers with 500 where it does not take their urls.
 func (s *shipment) mindLeftAlone(err error) error {
-	var failed *Error
-	if !isUnknown(err) || !errors.As(err, &failed) {
+	failed, ok := errors.AsType[*Error](err)
+	if !ok || !isUnknown(err) {
 		return err
 	}
 	left := s.leavesAlone()
@@ -22,15 +22,15 @@ func (s *shipment) mindLeftAlone(err error) error {
 	}
 	return &Error{
 		Class: Rejected, Err: failed.Err,
-		Text: fmt.Sprintf("%s; the image has layers that are not to be distributed, and that are not sent: %s. Have the registry take them by their urls "+
-			"(validation.manifests.urls.allow in distribution's configuration), or take a base without such layers", failed.Text, strings.Join(left, ", ")),
+		Text: fmt.Sprintf("%s; the image has layers that must not be distributed, so they were not sent: %s. Have the registry accept them by their urls "+
+			"(validation.manifests.urls.allow in distribution's configuration), or use a base without such layers", failed.Text, strings.Join(left, ", ")),
 	}
 }
 
 // leavesAlone are the layers that are not to be distributed.
 func (s *shipment) leavesAlone() []string {
 	var left []string
-	for _, blob := range s.req.Spec.Blobs {
+	for _, blob := range s.request.Spec.Blobs {
 		if !pushspec.Distributable(blob.MediaType) {
 			left = append(left, blob.Digest.String())
 		}

@@ -28,7 +28,7 @@ func newUploads() *uploads { return &uploads{blobs: map[digestAt]*contest{}} }
 // until they have, or have taken too long.
 func (u *uploads) claim(ctx context.Context, claims Claims, blobs []pushspec.Blob) (Claim, error) {
 	// What the spec brings along is small.
-	blobs = slices.DeleteFunc(blobs, func(blob pushspec.Blob) bool { return len(blob.Data) > 0 })
+	blobs = slices.DeleteFunc(slices.Clone(blobs), func(blob pushspec.Blob) bool { return len(blob.Data) > 0 })
 	if len(blobs) == 0 {
 		return Claim{}, nil
 	}

@@ -59,9 +59,9 @@ func TestAFileThatIsWrongIsNamedWithItsPlace(t *testing.T) {
 		"registries: [{host: 'https://a.example'}]":                                   `registries[0].host: "https://a.example" must be HOST or HOST:PORT`,
 		"registries: [{host: a.example}, {host: a.example}]":                          "registries[1].host: a.example must not be there twice",
 		"registries: [{host: docker.io}, {host: index.docker.io}]":                    "registries[1].host: index.docker.io must not be there twice",
-		"registries: [{host: a.example, tls: {cert: x}}]":                             "registries[0] (a.example): cert and key go together",
+		"registries: [{host: a.example, tls: {cert: x}}]":                             "registries[0] (a.example): cert and key must be set together",
 		"registries: [{host: a.example, tls: {ca: /nowhere/ca.pem}}]":                 "registries[0] (a.example): ca: open /nowhere/ca.pem",
-		"registries: [{host: a.example, plain_http: true, tls: {skip_verify: true}}]": "registries[0] (a.example): plain_http goes with neither",
+		"registries: [{host: a.example, plain_http: true, tls: {skip_verify: true}}]": "registries[0] (a.example): plain_http must not be set together with",
 		"registries: [{host: a.example, headers: {Authorization: x}}]":                "registries[0] (a.example): headers: Authorization must not be set",
 		"registries: [{host: a.example, token_service: x}]":                           "registries[0] (a.example): token_service:",
 	} {

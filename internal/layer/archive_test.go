@@ -20,6 +20,9 @@ import (
 )
 
 func TestWhatIsNoArchiveIsCalledByItsName(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -171,6 +174,9 @@ func wantOrRefused(t *testing.T, file, plain []byte) {
 }
 
 func TestMemoryDoesNotGrowWithWhatAnArchiveUnpacksTo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	const size = 256 << 20
 	bomb := func(how string) []byte {
 		var out bytes.Buffer

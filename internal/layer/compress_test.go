@@ -14,6 +14,9 @@ import (
 )
 
 func TestTheNumberOfProcessorsDoesNotShow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	dir := t.TempDir()
 	noise := rand.New(rand.NewPCG(1, 2))
 	for i := range 40 {

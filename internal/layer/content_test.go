@@ -17,6 +17,9 @@ import (
 // Files are read ahead into buffers that are used again: each must have its own
 // bytes in the archive, whatever the sizes of its neighbours.
 func TestEveryFileOfManyHasItsOwnBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	dir, sizes := t.TempDir(), rand.New(rand.NewPCG(1, 2))
 	want, list := map[string]string{}, ""
 	for n := range 2000 {

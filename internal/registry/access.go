@@ -48,15 +48,15 @@ func (e *endpoint) finding() Finding {
 	case e.broken != nil:
 		return Finding{Name: "TLS", Err: e.broken.Error()}
 	case e.plain:
-		return Finding{Name: "TLS", Detail: "plain HTTP: whoever stands on the way can read and change what is sent"}
+		return Finding{Name: "TLS", Detail: "plain HTTP: anybody on the way can read and change what is sent"}
 	case e.tls == nil:
 	case e.tls.InsecureSkipVerify:
-		return Finding{Name: "TLS", Detail: "the certificate is NOT verified, as the settings say: whoever stands on the way can read and change what is sent"}
+		return Finding{Name: "TLS", Detail: "the certificate is NOT verified, as the settings say: anybody on the way can read and change what is sent"}
 	case e.tls.RootCAs != nil:
 		f.Detail = "the certificate is verified with the system's authorities and those of the settings"
 	}
 	if e.tls != nil && len(e.tls.Certificates) > 0 {
-		f.Detail += "; a client's certificate is shown"
+		f.Detail += "; a client certificate is shown"
 	}
 	return f
 }

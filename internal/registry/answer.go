@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+
+	"github.com/dustin/go-humanize"
 )
 
 // answer is an answer that is complete, or of whose body no more is wanted.
@@ -53,7 +55,7 @@ func (h *host) read(ctx context.Context, by Caller, c call, limit int64) (*answe
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s: %w", c.op, context.Cause(ctx))
 		}
-		failed := &Error{Op: c.op, Registry: h.name.RegistryStr(), Err: unwrapURL(err)}
+		failed := h.brokeOff(c.op, err)
 		if attempt >= c.triesAfter(failed, h.client.opts.Attempts) {
 			return nil, failed
 		}
@@ -66,4 +68,6 @@ func (h *host) read(ctx context.Context, by Caller, c call, limit int64) (*answe
 // tooLargeError is about an answer that was not read to its end.
 type tooLargeError struct{ limit int64 }
 
-func (e *tooLargeError) Error() string { return fmt.Sprintf("what it sent is over %d bytes", e.limit) }
+func (e *tooLargeError) Error() string {
+	return "its answer is larger than " + humanize.IBytes(uint64(e.limit))
+}

@@ -139,9 +139,9 @@ func TestRedirectsThatLeadNowhereEndAtOnce(t *testing.T) {
 		location func(r *http.Request) string
 		want     string
 	}{
-		"to itself":     {307, func(r *http.Request) string { return r.URL.String() }, "where it already was"},
+		"to itself":     {307, func(r *http.Request) string { return r.URL.String() }, "to the same address"},
 		"to HTTPS":      {301, func(r *http.Request) string { return "https://" + r.Host + r.URL.String() }, "HTTPS"},
-		"on and on":     {308, func(r *http.Request) string { return r.URL.Path + "?n=" + r.URL.RawQuery + "n" }, "for ever"},
+		"on and on":     {308, func(r *http.Request) string { return r.URL.Path + "?n=" + r.URL.RawQuery + "n" }, "too often"},
 		"to a login":    {302, func(*http.Request) string { return "/login" }, "login"},
 		"to a page":     {303, func(r *http.Request) string { return r.URL.Path + "?seen" }, "login"},
 		"nowhere":       {307, func(*http.Request) string { return "" }, "Location"},

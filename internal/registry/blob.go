@@ -48,12 +48,12 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 	}
 	for range maxRedirects {
 		if resp.StatusCode < 300 {
-			return fromOffset(c.op, r.Registry(), resp, offset)
+			return r.host.fromOffset(c.op, resp, offset)
 		}
 		next, err := resp.Location()
 		drain(resp)
 		if err != nil {
-			return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "the redirect has no usable Location"}
+			return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: errNoLocation.Error()}
 		}
 		if resp, err = r.follow(ctx, c, next); err != nil { //nolint:bodyclose // as above
 			if resp, err = r.followOwn(ctx, c, next, err); err != nil { //nolint:bodyclose // as above
@@ -62,7 +62,7 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		}
 	}
 	drain(resp)
-	return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "too many redirects"}
+	return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "it redirects the request too often"}
 }
 
 // follow asks a registry's storage, without the registry's credentials.
@@ -88,7 +88,7 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 	}
 	if isPage(resp) {
 		resp.Body.Close()
-		return nil, &Error{Op: c.op, Registry: next.Host, Err: foreignAnswerError("an HTML page came in the place of the blob")}
+		return nil, &Error{Op: c.op, Registry: next.Host, Err: foreignAnswer("an HTML page came instead of the blob")}
 	}
 	return resp, nil
 }
@@ -110,19 +110,19 @@ func (r *Repository) followOwn(ctx context.Context, c call, next *url.URL, faile
 
 // fromOffset skips what a server sent that does not know ranges, or gives more than
 // was asked for.
-func fromOffset(op, registry string, resp *http.Response, offset int64) (io.ReadCloser, error) {
+func (h *host) fromOffset(op string, resp *http.Response, offset int64) (io.ReadCloser, error) {
 	begins := int64(0)
 	if resp.StatusCode == http.StatusPartialContent {
 		begins = rangeBegin(resp.Header.Get("Content-Range"), offset)
 	}
 	if begins > offset {
 		resp.Body.Close()
-		return nil, &Error{Op: op, Registry: registry, Status: resp.StatusCode,
-			Message: fmt.Sprintf("it sent what comes after byte %d, and was asked for byte %d", begins, offset)}
+		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: resp.StatusCode,
+			Message: fmt.Sprintf("it sent the blob from byte %d on, and was asked for it from byte %d on", begins, offset)}
 	}
 	if _, err := io.CopyN(io.Discard, resp.Body, offset-begins); err != nil {
 		resp.Body.Close()
-		return nil, &Error{Op: op, Registry: registry, Err: err}
+		return nil, h.brokeOff(op, err)
 	}
 	return resp.Body, nil
 }

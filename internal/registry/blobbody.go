@@ -70,7 +70,7 @@ func (b *blobBody) again(failed error) error {
 	}
 	b.failures++
 	if b.failures >= h.client.opts.Attempts {
-		return &Error{Op: "read blob " + b.repository.name + "@" + b.digest.String(), Registry: b.repository.Registry(), Err: unwrapURL(failed)}
+		return h.brokeOff("read blob "+b.repository.name+"@"+b.digest.String(), failed)
 	}
 	h.client.opts.Logger.Debug().Err(failed).Str("registry", b.repository.Registry()).Str("digest", b.digest.String()).Int64("offset", b.at).
 		Msg("stream of a blob broke off and goes on")

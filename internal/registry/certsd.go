@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// DefaultCertDirs are where docker and podman keep the certificates of registries, in a
+// defaultCertDirs are where docker and podman keep the certificates of registries, in a
 // folder for each host (containers-certs.d(5)).
-func DefaultCertDirs() []string {
+func defaultCertDirs() []string {
 	var dirs []string
 	if config := os.Getenv("XDG_CONFIG_HOME"); config != "" {
 		dirs = append(dirs, filepath.Join(config, "docker", "certs.d"), filepath.Join(config, "containers", "certs.d"))
@@ -82,14 +82,14 @@ func (f *certFolder) add(folder string) error {
 			f.authorities = append(f.authorities, path)
 		case ".cert":
 			if !names[base+".key"] {
-				return fmt.Errorf("%s: there must be a %s.key beside it", path, base)
+				return fmt.Errorf("%s: there must be a %s.key in the same folder", path, base)
 			}
 			if f.cert == "" {
 				f.cert, f.key = path, filepath.Join(folder, base+".key")
 			}
 		case ".key":
 			if !names[base+".cert"] {
-				return fmt.Errorf("%s: there must be a %s.cert beside it; authorities are in *.crt", path, base)
+				return fmt.Errorf("%s: there must be a %s.cert in the same folder; the file of an authority is named *.crt", path, base)
 			}
 		}
 	}

@@ -109,7 +109,7 @@ func (b *hashedBody) Read(p []byte) (int, error) {
 	}
 	if errors.Is(err, io.EOF) {
 		if b.offset < b.end {
-			err = &MismatchError{Want: b.of.want, Got: fmt.Sprintf("%d bytes where there should be %d", b.offset, b.of.size)}
+			err = &MismatchError{Want: b.of.want, Got: fmt.Sprintf("%d bytes instead of %d", b.offset, b.of.size)}
 		} else {
 			return n, nil
 		}

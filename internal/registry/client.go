@@ -34,7 +34,7 @@ func New(opts Options) *Client {
 	}
 	for host, options := range opts.Hosts {
 		if options.SkipVerify {
-			opts.Logger.Warn().Str("registry", host).Msg("the certificates of a registry will not be verified: whoever stands on the way can read and change what is sent, credentials too")
+			opts.Logger.Warn().Str("registry", host).Msg("the certificates of a registry will not be verified: anybody on the way can read and change what is sent, credentials too")
 		}
 		for _, value := range options.Headers {
 			c.secrets.add(value)

@@ -28,27 +28,27 @@ type credential struct {
 	at time.Time
 }
 
-// CredentialError says that it could not be found out which credentials there are for a
+// credentialError says that it could not be found out which credentials there are for a
 // repository.
-type CredentialError struct {
+type credentialError struct {
 	// Repository is that one, with its registry.
 	Repository string
 	Err        error
 }
 
-func (e *CredentialError) Error() string {
+func (e *credentialError) Error() string {
 	return fmt.Sprintf("find credentials for %s: %v", e.Repository, e.Err)
 }
 
 // Unwrap returns what went wrong.
-func (e *CredentialError) Unwrap() error { return e.Err }
+func (e *credentialError) Unwrap() error { return e.Err }
 
-// lastingCredentialError is a *CredentialError that another try would meet again.
-type lastingCredentialError struct{ *CredentialError }
+// lastingCredentialError is a *credentialError that another try would meet again.
+type lastingCredentialError struct{ *credentialError }
 
 func (e *lastingCredentialError) Lasting() bool { return true }
 
-func (e *lastingCredentialError) Unwrap() error { return e.CredentialError }
+func (e *lastingCredentialError) Unwrap() error { return e.credentialError }
 
 // resource names a repository to a keychain.
 type resource struct{ registry, repository string }
@@ -88,7 +88,7 @@ func (a *auth) noCredential(ctx context.Context, target resource, err error) err
 	if ctx.Err() != nil {
 		return fmt.Errorf("find credentials for %s: %w", target, context.Cause(ctx))
 	}
-	failed := &CredentialError{Repository: target.String(), Err: errors.New(a.client.tell(err.Error(), false))}
+	failed := &credentialError{Repository: target.String(), Err: errors.New(a.client.tell(err.Error(), false))}
 	if !lasts(err) {
 		return failed
 	}

@@ -281,9 +281,8 @@ func TestAHelperThatFailsMayPassAndIsNotAskedForEachTry(t *testing.T) {
 	c := client(t, registry.Options{Keychain: helpers(t, fake.Host, "echo hunter2; echo hunter2 >&2; exit 7")})
 	for i := range 3 {
 		err := head(t, c, fake.Host, fmt.Sprintf("acme/app-%d", i))
-		_, failed := errors.AsType[*registry.CredentialError](err)
 		_, final := errors.AsType[*registry.Error](err)
-		if !failed || final || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || !strings.Contains(err.Error(), "find credentials for "+fake.Host+"/acme/app") || final || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got error %v, want one that may pass", err)
 		}
 	}
@@ -294,7 +293,7 @@ func TestARefusalSaysWhereCredentialsWereLookedForOrWhereTheyCameFrom(t *testing
 		fake := registrytest.Start(t, registrytest.Rules{User: "ann", Password: "secret", TokenLife: life})
 		keychain := helpers(t, fake.Host, `echo "credentials not found in native keychain"; exit 1`)
 		err := head(t, client(t, registry.Options{Keychain: keychain}), fake.Host, "acme/app")
-		for _, want := range []string{"asked anonymously", "credentials were looked for in ", "config.json (1 entry, some for it)", "$REGISTRY_AUTH_FILE (not set)", "auth.json (not there)", "docker-credential-test (none for "} {
+		for _, want := range []string{"asked anonymously", "no credentials were found in ", "config.json (1 entry, some for it)", "$REGISTRY_AUTH_FILE (not set)", "auth.json (not there)", "docker-credential-test (none for "} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v does not say %q", err, want)
 			}

@@ -44,7 +44,7 @@ func differs(got, want v1.Hash) bool {
 // otherDigest is a failure for good: what was written is not what was sent.
 func (r *Repository) otherDigest(op string, status int, want, got v1.Hash) error {
 	return &Error{Op: op, Registry: r.Registry(), Status: status,
-		Message: fmt.Sprintf("it has %s there, and not %s: something between changes what is sent, or the registry keeps it in another form", got, want)}
+		Message: fmt.Sprintf("it has %s and not %s: something in between changes what is sent, or the registry stores it in another form", got, want)}
 }
 
 // hashOf is the digest in a header, or the zero hash.
@@ -70,5 +70,5 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("bytes of %s have the wrong digest: they are %s", e.Want, e.Got)
+	return fmt.Sprintf("the bytes of %s are wrong: got %s", e.Want, e.Got)
 }

@@ -46,7 +46,7 @@ func (c *Client) endpointOf(hostport string) endpoint {
 		e.tls, err = options.tls(&folder)
 	}
 	if err != nil {
-		e.broken = &trouble{text: "is not asked: its settings are of no use: " + err.Error(), lasts: true, err: err}
+		e.broken = &trouble{text: "was not asked, because its settings cannot be used: " + err.Error(), lasts: true, err: err}
 	}
 	e.known = e.known || !folder.empty() || err != nil
 	// Who has settings for TLS means TLS, on loopback too.

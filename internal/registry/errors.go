@@ -55,7 +55,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&s, " %v", e.Err)
 		return s.String()
 	case e.Denied():
-		fmt.Fprintf(&s, " refused access (%d), asked %s", e.Status, e.Credential)
+		fmt.Fprintf(&s, " refused access (%d) when asked %s", e.Status, e.Credential)
 	default:
 		fmt.Fprintf(&s, " answered %d %s", e.Status, http.StatusText(e.Status))
 	}
@@ -66,7 +66,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&s, " (try again in %s)", e.RetryAfter.Round(time.Second))
 	}
 	if len(e.Looked) > 0 {
-		s.WriteString("; credentials were looked for in " + shorten(strings.Join(e.Looked, ", "), maxLooked))
+		s.WriteString("; no credentials were found in " + shorten(strings.Join(e.Looked, ", "), maxLooked))
 	}
 	return s.String()
 }
@@ -81,6 +81,12 @@ type trouble struct {
 	// lasts tells that another try would meet it again.
 	lasts bool
 	err   error
+}
+
+// brokeOff is the error of an answer whose body ended too early.
+func (h *host) brokeOff(op string, err error) *Error {
+	err = unwrapURL(err)
+	return &Error{Op: op, Registry: h.name.RegistryStr(), Err: &trouble{text: "broke off its answer: " + h.client.tell(err.Error(), false), err: err}}
 }
 
 func (t *trouble) Error() string { return t.text }

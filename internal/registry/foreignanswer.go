@@ -1,32 +1,36 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"strings"
 )
 
-// foreignAnswer says what is wrong with an answer that no registry gives: something before
-// it answered in its place. Nothing was carried out then, and trying again may help.
-func (h *host) foreignAnswer(op string, resp *http.Response) error {
+// checkForeign says what is wrong with an answer that no registry gives: something in front
+// of it answered. Nothing was carried out then, and trying again may help.
+func (h *host) checkForeign(op string, resp *http.Response) error {
 	var why string
 	switch {
 	case resp.StatusCode < http.StatusOK:
 		// 101 hands the connection over: there is no body to read.
-		why = fmt.Sprintf("%d %s came in its place", resp.StatusCode, http.StatusText(resp.StatusCode))
+		why = fmt.Sprintf("%d %s came instead", resp.StatusCode, http.StatusText(resp.StatusCode))
 	case isPage(resp):
-		why = fmt.Sprintf("an HTML page came in its place (%d): is there a proxy, or a login, before it?", resp.StatusCode)
+		why = fmt.Sprintf("an HTML page came instead (%d): is there a proxy or a login page in front of it?", resp.StatusCode)
 	default:
 		return nil
 	}
-	return &Error{Op: op, Registry: h.name.RegistryStr(), Err: foreignAnswerError(why)}
+	return &Error{Op: op, Registry: h.name.RegistryStr(), Err: foreignAnswer(why)}
 }
 
-// foreignAnswerError is about an answer, and has nothing that came with it.
-type foreignAnswerError string
+// errForeignAnswer marks an answer that did not come from the registry.
+var errForeignAnswer = errors.New("something else answered")
 
-func (e foreignAnswerError) Error() string { return string(e) }
+// foreignAnswer is the trouble with an answer, and has nothing that came with it.
+func foreignAnswer(why string) *trouble {
+	return &trouble{text: "did not answer; " + why, err: errForeignAnswer}
+}
 
 // isPage tells whether a good answer is an HTML page that no registry made. Some call
 // their empty answers HTML: these say in a header whose they are.

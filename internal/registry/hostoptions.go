@@ -44,14 +44,14 @@ var ownHeaders = []string{"Authorization", "Host", "Content-Length", "Content-Ty
 // Check says what of the options cannot be, and reads their files.
 func (o HostOptions) Check() error {
 	if (o.Cert == "") != (o.Key == "") {
-		return errors.New("cert and key go together")
+		return errors.New("cert and key must be set together")
 	}
 	if o.PlainHTTP && o.hasTLS() {
-		return errors.New("plain_http goes with neither ca, cert, key nor skip_verify")
+		return errors.New("plain_http must not be set together with ca, cert, key or skip_verify")
 	}
 	for name, value := range o.Headers {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return fmt.Errorf("headers: %q, or its value, must be fit for an HTTP header", clip(name))
+			return fmt.Errorf("headers: %q and its value must be valid in an HTTP header", clip(name))
 		}
 		if slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) {
 			return fmt.Errorf("headers: %s must not be set", http.CanonicalHeaderKey(name))

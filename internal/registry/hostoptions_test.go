@@ -91,7 +91,7 @@ func TestEachRegistryHasItsOwnTLS(t *testing.T) {
 		{"no verification, and no certificate", strict, only(strict, registry.HostOptions{SkipVerify: true}), "set cert and key"},
 		{"certs.d", open, registry.Options{CertDirs: dirs}, ""},
 		{"certs.d with a certificate", strict, registry.Options{CertDirs: dirs}, ""},
-		{"a file that is not there", open, only(open, registry.HostOptions{CA: "/nowhere/ca.pem"}), "its settings are of no use: ca: open /nowhere/ca.pem"},
+		{"a file that is not there", open, only(open, registry.HostOptions{CA: "/nowhere/ca.pem"}), "its settings cannot be used: ca: open /nowhere/ca.pem"},
 		{"a file that is none", open, only(open, registry.HostOptions{CA: key}), "holds no PEM certificate"},
 		{"plain HTTP", open, only(open, registry.HostOptions{PlainHTTP: true}), "answered 400"},
 	} {
@@ -226,8 +226,8 @@ func TestSettingsThatCannotBeAreNamed(t *testing.T) {
 	}{
 		{registry.HostOptions{CA: cert, Cert: cert, Key: key, Headers: map[string]string{"X-A": "b"}, TokenService: "http://10.0.0.1:5001"}, ""},
 		{registry.HostOptions{SkipVerify: true}, ""},
-		{registry.HostOptions{Cert: cert}, "cert and key go together"},
-		{registry.HostOptions{PlainHTTP: true, CA: cert}, "plain_http goes with neither"},
+		{registry.HostOptions{Cert: cert}, "cert and key must be set together"},
+		{registry.HostOptions{PlainHTTP: true, CA: cert}, "plain_http must not be set together"},
 		{registry.HostOptions{CA: key}, "holds no PEM certificate"},
 		{registry.HostOptions{Cert: key, Key: cert}, "cert " + key},
 		{registry.HostOptions{Headers: map[string]string{"Authorization": "Bearer x"}}, "headers: Authorization must not be set"},

@@ -102,5 +102,5 @@ type ElsewhereError struct {
 }
 
 func (e *ElsewhereError) Error() string {
-	return fmt.Sprintf("registry %s sends uploads on to %s, which was not followed", e.Registry, e.Host)
+	return fmt.Sprintf("registry %s redirects to %s, and the redirect was not followed", e.Registry, e.Host)
 }

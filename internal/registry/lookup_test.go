@@ -206,7 +206,7 @@ func TestAManifestThatIsTooLargeIsNotRead(t *testing.T) {
 	fake := registrytest.Start(t, registrytest.Rules{})
 	repo := repository(t, fake, registry.Options{})
 	putIndex(t, repo, "v1", strings.Repeat("x", 5000))
-	if _, _, _, err := repo.Manifest(t.Context(), "v1", 5000); err == nil || asAnswer(t, err).Passing() || !strings.Contains(err.Error(), "over 5000 bytes") {
+	if _, _, _, err := repo.Manifest(t.Context(), "v1", 5000); err == nil || asAnswer(t, err).Passing() || !strings.Contains(err.Error(), "larger than 4.9 KiB") {
 		t.Errorf("got error %v", err)
 	}
 	if _, _, found, err := repo.Manifest(t.Context(), "v1", 6000); err != nil || !found {

@@ -16,8 +16,7 @@ func (e *Error) leavesOpen() bool {
 	if e == nil || !e.Passing() || e.Throttled() || e.Status == http.StatusTooEarly {
 		return false
 	}
-	_, foreign := errors.AsType[foreignAnswerError](e.Err)
-	return !foreign
+	return !errors.Is(e.Err, errForeignAnswer)
 }
 
 // timedOut tells whether a proxy gave up waiting for the registry behind it. 524 is

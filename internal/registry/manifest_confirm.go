@@ -28,15 +28,9 @@ func (w *manifestWrite) isThere(ctx context.Context) (bool, error) {
 	return found && digest == hashOfBytes(w.data), err
 }
 
-// unconfirmedError is about something that a registry says it took, and does not have.
-type unconfirmedError struct{ status int }
-
-func (e *unconfirmedError) Error() string {
-	return fmt.Sprintf("it answered %d %s, and what was sent is not there", e.status, http.StatusText(e.status))
-}
-
 // notThere is a failure that may pass: some registries put things in their place after
 // they have answered.
 func (r *Repository) notThere(op string, status int) *Error {
-	return &Error{Op: op, Registry: r.Registry(), Err: &unconfirmedError{status}}
+	text := fmt.Sprintf("answered %d %s, but does not have what was sent", status, http.StatusText(status))
+	return &Error{Op: op, Registry: r.Registry(), Err: &trouble{text: text}}
 }

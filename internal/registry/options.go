@@ -12,19 +12,10 @@ import (
 )
 
 const (
-	// DefaultAttempts is how often a request is made that fails in passing.
-	DefaultAttempts = 5
-
-	// DefaultMaxWait is the longest Retry-After that is waited for on the spot. A
-	// longer one is handed to the caller, who has better things to do.
-	DefaultMaxWait = 20 * time.Second
-
-	// DefaultIdleTimeout is how long a request may make no progress.
-	DefaultIdleTimeout = 60 * time.Second
-
-	// DefaultAnswerTimeout is how long a registry may take to answer once it has
-	// the whole request: some copy a blob to its final place before they do.
-	DefaultAnswerTimeout = 5 * time.Minute
+	defaultAttempts      = 5
+	defaultMaxWait       = 20 * time.Second
+	defaultIdleTimeout   = time.Minute
+	defaultAnswerTimeout = 5 * time.Minute
 )
 
 // Options are a [Client]'s.
@@ -36,8 +27,8 @@ type Options struct {
 	// to over plain HTTP, unless theirs say how they do TLS.
 	Hosts map[string]HostOptions
 
-	// CertDirs hold a folder of certificates for each host. Defaults to
-	// DefaultCertDirs().
+	// CertDirs hold a folder of certificates for each host. They default to those of
+	// docker and podman.
 	CertDirs []string
 
 	// Quirks are those of further hosts, with their ports, or of hosts of which
@@ -50,15 +41,18 @@ type Options struct {
 	// UserAgent is sent with each request. Defaults to "drayage".
 	UserAgent string
 
-	// Attempts bounds the tries of a request. Defaults to DefaultAttempts.
+	// Attempts bounds the tries of a request. Defaults to 5.
 	Attempts int
 
 	// MaxWait bounds the Retry-After that is waited for. Defaults to
-	// DefaultMaxWait.
+	// 20 seconds. A longer one is handed to the caller, who has better things to do.
 	MaxWait time.Duration
 
-	// IdleTimeout and AnswerTimeout default to the constants of that name.
-	IdleTimeout   time.Duration
+	// IdleTimeout is how long a request may make no progress. Defaults to one minute.
+	IdleTimeout time.Duration
+	// AnswerTimeout is how long a registry may take to answer once it has the whole
+	// request: some copy a blob to its final place before they do. Defaults to five
+	// minutes.
 	AnswerTimeout time.Duration
 
 	// Pace bounds the requests to each registry.
@@ -86,16 +80,16 @@ func (o Options) withDefaults() Options {
 		o.UserAgent = "drayage"
 	}
 	if o.Attempts <= 0 {
-		o.Attempts = DefaultAttempts
+		o.Attempts = defaultAttempts
 	}
 	if o.MaxWait <= 0 {
-		o.MaxWait = DefaultMaxWait
+		o.MaxWait = defaultMaxWait
 	}
 	if o.IdleTimeout <= 0 {
-		o.IdleTimeout = DefaultIdleTimeout
+		o.IdleTimeout = defaultIdleTimeout
 	}
 	if o.AnswerTimeout <= 0 {
-		o.AnswerTimeout = DefaultAnswerTimeout
+		o.AnswerTimeout = defaultAnswerTimeout
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -104,7 +98,7 @@ func (o Options) withDefaults() Options {
 		o.Wait = clock.Wait
 	}
 	if o.CertDirs == nil {
-		o.CertDirs = DefaultCertDirs()
+		o.CertDirs = defaultCertDirs()
 	}
 	o.Pace = o.Pace.withDefaults()
 	return o

@@ -14,11 +14,11 @@ const (
 )
 
 const (
-	// DefaultSmall keeps a local registry busy; one that is asked too much says so
+	// defaultSmall keeps a local registry busy; one that is asked too much says so
 	// with 429, and is asked less.
-	DefaultSmall = 16
-	// DefaultLarge saturates most links.
-	DefaultLarge = 6
+	defaultSmall = 16
+	// defaultLarge saturates most links.
+	defaultLarge = 6
 
 	// slowdown is what is left of concurrency and rate after a 429 or 503.
 	slowdown = 0.7
@@ -36,19 +36,18 @@ const (
 // second, after each 429 or 503, and slowly more after answers that are not.
 type Pace struct {
 	// Small bounds the small requests under way at once: lookups, manifests,
-	// small blobs. Defaults to DefaultSmall.
+	// small blobs. Defaults to 16.
 	Small int
-	// Large bounds the uploads of layers under way at once. Defaults to
-	// DefaultLarge.
+	// Large bounds the uploads of layers under way at once. Defaults to 6.
 	Large int
 }
 
 func (p Pace) withDefaults() Pace {
 	if p.Small <= 0 {
-		p.Small = DefaultSmall
+		p.Small = defaultSmall
 	}
 	if p.Large <= 0 {
-		p.Large = DefaultLarge
+		p.Large = defaultLarge
 	}
 	return p
 }

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 
+	"github.com/dustin/go-humanize"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -33,10 +34,10 @@ func (r *Repository) PullManifest(ctx context.Context, reference string, limit i
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return v1.Descriptor{}, false, &Error{Op: op, Registry: r.Registry(), Err: err}
+		return v1.Descriptor{}, false, r.host.brokeOff(op, err)
 	}
 	if int64(len(data)) > limit {
-		return v1.Descriptor{}, false, fmt.Errorf("%s: registry %s: it is over %d bytes", op, r.Registry(), limit)
+		return v1.Descriptor{}, false, fmt.Errorf("%s: registry %s: the manifest is larger than %s", op, r.Registry(), humanize.IBytes(uint64(limit)))
 	}
 	digest, size, err := v1.SHA256(bytes.NewReader(data))
 	if err != nil {

@@ -65,7 +65,7 @@ func (r *Repository) referrerPage(ctx context.Context, subject v1.Hash, address 
 	defer drain(resp)
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxReferrers+1))
 	if err != nil {
-		return nil, "", false, &Error{Op: op, Registry: r.Registry(), Err: err}
+		return nil, "", false, r.host.brokeOff(op, err)
 	}
 	var index struct {
 		SchemaVersion int `json:"schemaVersion"`

@@ -394,6 +394,9 @@ func TestAnUploadThatTheRegistryMixedUpStartsAgain(t *testing.T) {
 }
 
 func TestAFirstRequestThatHangsHoldsUpNobody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	hanging, release := make(chan struct{}), make(chan struct{})
 	var first atomic.Bool

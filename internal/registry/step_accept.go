@@ -13,7 +13,7 @@ func (h *host) accept(ctx context.Context, t *try, next sender) (*http.Response,
 	if err != nil {
 		return nil, err
 	}
-	if err := h.foreignAnswer(t.op, resp); err != nil {
+	if err := h.checkForeign(t.op, resp); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}

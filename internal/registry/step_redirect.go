@@ -56,15 +56,15 @@ func (h *host) redirectOf(t *try, resp *http.Response) (address string, err erro
 	kept := resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect
 	switch {
 	case u.String() == t.url && strings.HasPrefix(t.url, "http:") && strings.HasPrefix(resp.Header.Get("Location"), "https:"):
-		refused.Message = "it wants to be spoken to over HTTPS: take plain HTTP out of its settings"
+		refused.Message = "it requires HTTPS: remove plain HTTP from its settings"
 	case u.String() == t.url:
-		refused.Message = "it sends the request to where it already was"
+		refused.Message = "it redirects the request to the same address"
 	case t.redirected >= maxRedirects:
-		refused.Message = "it sends the request on for ever"
+		refused.Message = "it redirects the request too often"
 	// Only 307 and 308 say that a write stays a write (RFC 9110, section 15.4). What
 	// leads to another place of the API is meant so all the same.
 	case !reads && !kept && (resp.StatusCode == http.StatusSeeOther || !inAPI(u)):
-		refused.Message = "it sends a write on to a page: is there a proxy with a login before it?"
+		refused.Message = "it redirects a write to a page: is there a proxy with a login in front of it?"
 	default:
 		return u.String(), nil
 	}

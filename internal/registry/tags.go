@@ -101,7 +101,7 @@ func nextPage(from, link string) (string, error) {
 	}
 	next, here, err := within(found[1], asked)
 	if err != nil || !here || next.EscapedPath() == asked.EscapedPath() && next.RawQuery == asked.RawQuery {
-		return "", errors.New("the link to the next page of the list is no use")
+		return "", errors.New("the link to the next page of the list leads elsewhere, or to the same page")
 	}
 	return next.String(), nil
 }

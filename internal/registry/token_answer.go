@@ -49,10 +49,10 @@ func parseToken(header http.Header, body []byte, now time.Time) (answer *tokenAn
 		if codes := knownCodes(nil, body); len(codes) > 0 {
 			return nil, "it answers " + strings.Join(codes, ", ")
 		}
-		return nil, "there is neither token nor access_token in its answer"
+		return nil, "its answer has neither token nor access_token"
 	}
 	if strings.ContainsFunc(a.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, "what it gave is not fit for an HTTP header"
+		return nil, "the token is not fit for an HTTP header"
 	}
 	a.life = lifeOf(doc["expires_in"], str("issued_at"), header, now)
 	return a, ""

@@ -28,17 +28,17 @@ func (a *auth) realm(c challenge) (*url.URL, error) {
 func (a *auth) mayAsk(u *url.URL) error {
 	where := a.host.client.tell(u.Scheme+"://"+u.Host, false)
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%s is no address of HTTP", where)
+		return fmt.Errorf("%s is not an HTTP address", where)
 	}
 	if u.User != nil {
-		return fmt.Errorf("%s comes with a user of its own", where)
+		return fmt.Errorf("%s contains a user name", where)
 	}
 	if allowed := a.host.endpoint.tokenService; allowed != nil && allowed.Scheme == u.Scheme && sameHost(allowed, u) {
 		return nil
 	}
 	plain := a.host.endpoint.plain
 	if u.Scheme == "http" && !plain {
-		return fmt.Errorf("%s is plain HTTP, and the registry is not", where)
+		return fmt.Errorf("%s uses plain HTTP, and the registry uses HTTPS", where)
 	}
 	if itself := (&url.URL{Scheme: a.host.endpoint.scheme(), Host: a.registry}); sameHost(itself, u) {
 		return nil
@@ -91,7 +91,7 @@ type RealmError struct {
 }
 
 func (e *RealmError) Error() string {
-	return fmt.Sprintf("get a token: registry %s names a token service that is not asked: %v; if it is meant, say so with token_service in the settings of the registry",
+	return fmt.Sprintf("get a token: registry %s names a token service that must not be asked: %v; if that service is intended, set token_service in the settings of the registry",
 		e.Registry, e.Err)
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/drayage/drayage/internal/flight"
 )
 
@@ -95,7 +97,7 @@ func (x *tokenRequest) send(ctx context.Context, method string, to *url.URL, hea
 	for range maxTokenRedirects + 1 {
 		req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
 		if err != nil {
-			return nil, x.odd("is named by an address that cannot be asked", true)
+			return nil, x.odd("has an address that cannot be asked", true)
 		}
 		req.Header = header.Clone()
 		req.Header.Set("User-Agent", h.client.opts.UserAgent)
@@ -114,20 +116,20 @@ func (x *tokenRequest) send(ctx context.Context, method string, to *url.URL, hea
 		next, err := resp.Location()
 		drain(resp)
 		if err != nil {
-			return nil, x.odd(fmt.Sprintf("answered %d, and does not say where to go", resp.StatusCode), false)
+			return nil, x.odd(fmt.Sprintf("answered %d without a usable Location", resp.StatusCode), false)
 		}
 		if next.Scheme != to.Scheme && next.Scheme != "https" || !strings.EqualFold(next.Hostname(), to.Hostname()) || next.Scheme == to.Scheme && !sameHost(next, to) {
-			return nil, &RealmError{Registry: x.auth.registry, Err: fmt.Errorf("%s sends us on to %s", h.client.tell(to.Host, false), h.client.tell(next.Scheme+"://"+next.Host, false))}
+			return nil, &RealmError{Registry: x.auth.registry, Err: fmt.Errorf("%s redirects to %s", h.client.tell(to.Host, false), h.client.tell(next.Scheme+"://"+next.Host, false))}
 		}
 		if err := x.auth.mayAsk(next); err != nil {
 			return nil, &RealmError{Registry: x.auth.registry, Err: err}
 		}
 		if method != http.MethodGet && resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
-			return nil, x.odd(fmt.Sprintf("answered a POST with %d", resp.StatusCode), false)
+			return nil, x.odd(fmt.Sprintf("redirects a POST with %d, which is not followed", resp.StatusCode), false)
 		}
 		to = next
 	}
-	return nil, x.odd("sends us on and on", false)
+	return nil, x.odd("redirects too often", false)
 }
 
 // failed is the error of a request that got no answer.
@@ -180,7 +182,7 @@ func (x *tokenRequest) answer(ctx context.Context, resp *http.Response) (*tokenA
 		return nil, x.failed(ctx, err)
 	}
 	if len(body) > maxTokenBody {
-		return nil, x.odd(fmt.Sprintf("gave no token: its answer is over %d bytes", maxTokenBody), false)
+		return nil, x.odd("gave no token: its answer is larger than "+humanize.IBytes(maxTokenBody), false)
 	}
 	answer, problem := parseToken(resp.Header, body, now)
 	if problem != "" {

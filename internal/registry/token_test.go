@@ -148,12 +148,12 @@ var scripted = []struct {
 	{"nothing", "application/json", "", 200, "its answer is empty"},
 	{"half", "application/json", `{"token":"` + planted, 200, "its answer is not JSON"},
 	{"a list", "application/json", `["` + planted + `"]`, 200, "its answer is not JSON"},
-	{"no token", "application/json", `{"refresh_token":"` + planted + `"}`, 200, "there is neither token nor access_token"},
-	{"a token that is a number", "application/json", `{"token":7,"x":"` + planted + `"}`, 200, "there is neither token nor access_token"},
+	{"no token", "application/json", `{"refresh_token":"` + planted + `"}`, 200, "its answer has neither token nor access_token"},
+	{"a token that is a number", "application/json", `{"token":7,"x":"` + planted + `"}`, 200, "its answer has neither token nor access_token"},
 	{"a token with a line break", "application/json", `{"token":"` + planted + `\r\nX-Evil: 1"}`, 200, "not fit for an HTTP header"},
 	{"an error with 200", "application/json", `{"error":"invalid_grant","error_description":"` + planted + `"}`, 200, "it answers invalid_grant"},
-	{"too much", "application/json", `{"token":"` + strings.Repeat(planted, 20_000) + `"}`, 200, "its answer is over 65536 bytes"},
-	{"a refusal", "application/json", `{"errors":[{"code":"DENIED","message":"` + planted + `","detail":"` + planted + `"},{"code":"` + planted + `"}]}`, 403, "refused access (403), asked with a user name and password: DENIED"},
+	{"too much", "application/json", `{"token":"` + strings.Repeat(planted, 20_000) + `"}`, 200, "its answer is larger than 64 KiB"},
+	{"a refusal", "application/json", `{"errors":[{"code":"DENIED","message":"` + planted + `","detail":"` + planted + `"},{"code":"` + planted + `"}]}`, 403, "refused access (403) when asked with a user name and password: DENIED"},
 	{"a refusal by OAuth", "application/json", `{"error":"invalid_client","error_description":"` + planted + `"}`, 400, "answered 400 Bad Request: invalid_client"},
 	{"a refusal in text", "text/plain", planted, 401, "refused access (401)"},
 	{"trouble", "text/html", "<h1>" + planted + "</h1>", 502, "answered 502 Bad Gateway"},
@@ -357,7 +357,7 @@ func TestATokenServiceIsFollowedOnItsOwnHostAlone(t *testing.T) {
 	s = guarded(t, func(_ *server, w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/token", http.StatusFound)
 	})
-	if err := head(t, client(t, registry.Options{Keychain: ann, Attempts: 1}), s.host, "acme/app"); err == nil || !strings.Contains(err.Error(), "on and on") {
+	if err := head(t, client(t, registry.Options{Keychain: ann, Attempts: 1}), s.host, "acme/app"); err == nil || !strings.Contains(err.Error(), "redirects too often") {
 		t.Errorf("in a circle: got error %v", err)
 	}
 }

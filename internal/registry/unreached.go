@@ -29,10 +29,10 @@ func (h *host) unreached(err error) error {
 			return &trouble{text: "shows a certificate for another name: " + h.client.tell(wrong.Error(), false), lasts: true, err: err}
 		}
 		return &trouble{lasts: true, err: err, text: "shows a certificate that is not trusted: " + text +
-			"; if it is the right one, name its authority: in the settings of the registry (ca), or as *.crt in docker's certs.d"}
+			"; if it is the right one, give the file of its authority: as ca in the settings of the registry, or as *.crt in docker's certs.d"}
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		return &trouble{text: "speaks plain HTTP, and HTTPS is expected; if that is meant, set plain_http for it, or give --plain-http", lasts: true, err: err}
+		return &trouble{text: "speaks plain HTTP where HTTPS is expected; if that is intended, set plain_http for it, or pass --plain-http", lasts: true, err: err}
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return &trouble{text: "does not speak TLS: " + text, lasts: true, err: err}
@@ -40,7 +40,7 @@ func (h *host) unreached(err error) error {
 	if remote, ok := errors.AsType[*net.OpError](err); ok && remote.Op == "remote error" {
 		lasts := strings.Contains(text, "certificate") || strings.Contains(text, "unknown authority")
 		if lasts {
-			text += "; it may want a client's certificate: set cert and key for it"
+			text += "; it may require a client certificate: set cert and key for it"
 		}
 		return &trouble{text: "ended the TLS handshake: " + text, lasts: lasts, err: err}
 	}

@@ -89,6 +89,9 @@ func limited(limit int64) func(*http.Request) *registrytest.Fault {
 }
 
 func TestALayerTooLargeForAProxyComesInChunks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	for _, c := range []struct {
 		limit int64
 		least int64 // what the registry takes

@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,7 @@ stall_limit: 4s
 retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h}
 webhooks: [{name: chat, url: "https://chat", secret_file: s}]
 cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h, grace: 12s}
+cas_registry: {listen: "127.0.0.1:4", folder: /images, instance: main}
 registry_credential_helper: /bin/r
 backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper, keepalive: 1m,
@@ -74,6 +76,11 @@ log: {level: debug, format: console}
 	if err := got.LoadFile(path); err != nil {
 		t.Fatal(err)
 	}
+	eachSetting(reflect.ValueOf(got), "", func(key string, value reflect.Value) {
+		if value.IsZero() {
+			t.Errorf("the text does not set %s", key)
+		}
+	})
 	no, yes := false, true
 	want := Config{
 		Listen: "0.0.0.0:1", HTTP: "127.0.0.1:2",
@@ -92,6 +99,7 @@ log: {level: debug, format: console}
 		Retention:                Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
+		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main"},
 		RegistryCredentialHelper: "/bin/r",
 		CreateRepositories:       []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com"},
 		Backends: []Backend{{

@@ -9,42 +9,39 @@ import (
 	"testing"
 )
 
-// keysOf are the keys of a type's settings, as docs/configuration.md writes them:
-// backends[].tls.ca.
-func keysOf(t reflect.Type, prefix string) []string {
-	var keys []string
-	for field := range fields(t) {
-		name, options, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+// eachSetting calls visit for each setting below value, by its key as
+// docs/configuration.md writes it: backends[].tls.ca. Of a list it looks at the first
+// entry; where there is none, at one of zeros.
+func eachSetting(value reflect.Value, prefix string, visit func(key string, value reflect.Value)) {
+	for i := range value.NumField() {
+		name, options, _ := strings.Cut(value.Type().Field(i).Tag.Get("yaml"), ",")
 		if name == "-" {
 			continue
 		}
-		key, inner := prefix+name, field.Type
+		key, inner := prefix+name, value.Field(i)
 		if options == "inline" {
 			key = strings.TrimSuffix(prefix, ".")
 		}
-		for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
-			if inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct {
-				key += "[]"
-			}
-			inner = inner.Elem()
+		if inner.Kind() == reflect.Pointer && inner.Type().Elem().Kind() == reflect.Struct {
+			inner = first(inner.Type().Elem(), !inner.IsNil(), inner.Elem)
+		}
+		if inner.Kind() == reflect.Slice && inner.Type().Elem().Kind() == reflect.Struct {
+			key += "[]"
+			inner = first(inner.Type().Elem(), inner.Len() > 0, func() reflect.Value { return inner.Index(0) })
 		}
 		if inner.Kind() == reflect.Struct {
-			keys = append(keys, keysOf(inner, strings.TrimPrefix(key+".", "."))...)
+			eachSetting(inner, strings.TrimPrefix(key+".", "."), visit)
 			continue
 		}
-		keys = append(keys, key)
+		visit(key, inner)
 	}
-	return keys
 }
 
-func fields(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
-				return
-			}
-		}
+func first(t reflect.Type, there bool, get func() reflect.Value) reflect.Value {
+	if there {
+		return get()
 	}
+	return reflect.Zero(t)
 }
 
 var (
@@ -78,7 +75,8 @@ func TestEverySettingIsInTheManualAndInTheDeployedExample(t *testing.T) {
 		return string(text)
 	}
 	manual, example := documented(read("docs/configuration.md")), read("deploy/drayaged.yaml")
-	keys := keysOf(reflect.TypeFor[Config](), "")
+	var keys []string
+	eachSetting(reflect.ValueOf(Config{}), "", func(key string, _ reflect.Value) { keys = append(keys, key) })
 	for _, key := range keys {
 		if !slices.Contains(manual, key) {
 			t.Errorf("docs/configuration.md has no row for %s", key)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/drayage/drayage/internal/outbox/webhook"
 	"github.com/drayage/drayage/internal/store"
-	"github.com/drayage/drayage/internal/store/webhook"
 )
 
 // openStore opens the store with the keys and the webhooks that files hold.

@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // settleRetry is how long a worker waits before it tries again to write down how
@@ -83,12 +84,12 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		wait := s.options.Backoff(attempt.Number)
 		class := ""
 		if retry, ok := errors.AsType[*RetryError](err); ok {
-			wait, class = max(wait, retry.After), cleanText(retry.Class)
+			wait, class = max(wait, retry.After), sqldb.CleanText(retry.Class)
 		}
 		// River keeps a stack in Trace, which for our errors there is none of.
-		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: cleanText(err.Error()), Trace: class})
+		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: sqldb.CleanText(err.Error()), Trace: class})
 		if invalid != nil {
-			s.log.Error().Err(invalid).Msg("a failed attempt cannot be written down; it is not counted")
+			s.logger.Error().Err(invalid).Msg("a failed attempt cannot be written down; it is not counted")
 			data = nil
 		}
 		end.state = retryState(attempt.job, now, now.Add(wait), data)
@@ -102,27 +103,6 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 	end.entry = completed(entry, job, attempt.job, now)
 	end.state = riverdriver.JobSetStateCompleted(attempt.job, now, nil)
 	return end
-}
-
-// completed gives a row the fields that the store relies on.
-func completed(entry ledger.Entry, job Job, number int64, now time.Time) *ledger.Entry {
-	entry.Job = number
-	entry.InvocationID = job.Invocation
-	if entry.Target == "" {
-		entry.Target = job.Target
-	}
-	if entry.Time.IsZero() {
-		entry.Time = now
-	}
-	return cleanEntry(&entry)
-}
-
-// cleanEntry takes out what not every database can search by.
-func cleanEntry(e *ledger.Entry) *ledger.Entry {
-	for _, field := range []*string{&e.Registry, &e.Repository, &e.Digest, &e.Target, &e.Commit, &e.Error} {
-		*field = cleanText(*field)
-	}
-	return e
 }
 
 // safely is Work with a panic as an error.
@@ -139,14 +119,14 @@ func safely(ctx context.Context, worker Worker, job Job, attempt Attempt) (entry
 // stays this worker's; a daemon that is stopped meanwhile leaves it to the next
 // start.
 func (s *Store) writeDown(ctx context.Context, end *settlement, job Job) {
-	log := s.log.With().Str("invocation", job.Invocation).Str("target", job.Target).Logger()
+	log := s.logger.With().Str("invocation", job.Invocation).Str("target", job.Target).Logger()
 	for {
 		// What the worker did is done, whoever wants to stop now.
-		err := s.settled.do(context.WithoutCancel(ctx), job.Invocation, 1, end)
+		err := s.settlements.do(context.WithoutCancel(ctx), job.Invocation, 1, end)
 		if err == nil {
 			break
 		}
-		log.Error().Err(advise(err)).Msg("how the push ended cannot be written down; trying again")
+		log.Error().Err(err).Msg("how the push ended cannot be written down; trying again")
 		select {
 		case <-ctx.Done():
 			return

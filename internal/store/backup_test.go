@@ -3,21 +3,20 @@ package store
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/drayage/drayage/internal/ledger"
-	"github.com/drayage/drayage/internal/store/storetest"
+	"github.com/drayage/drayage/internal/sqldb"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 func TestABackupMadeInFullRunIsWhole(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		url := db.url(t)
-		s := db.openAt(t, url, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		url := driver.Empty(t)
+		s := openAt(t, url, Options{})
 		run(t, s, pushed)
 		enqueue(t, s, jobs("before", 50))
 		settledWithin(t, s, "before", 10*time.Second)
@@ -35,17 +34,17 @@ func TestABackupMadeInFullRunIsWhole(t *testing.T) {
 			}
 			busy <- nil
 		}()
-		restored := restore(t, s, db, url)
+		restored := driver.Copy(t, url)
 		cancel()
 		if err := <-busy; err != nil {
 			t.Fatal(err)
 		}
 
-		copied := db.openAt(t, restored, Options{})
+		copied := openAt(t, restored, Options{})
 		if got := entries(t, copied, ledger.Query{Invocation: "before", Limit: 1000}); len(got) != 50 {
 			t.Errorf("%d rows, want 50", len(got))
 		}
-		if report := verify(t, copied, VerifyOptions{Keys: []string{s.LogKey()}}); len(report.Problems) > 0 {
+		if report := verify(t, copied, s.LogKey()); len(report.Problems) > 0 {
 			t.Errorf("problems: %v", report.Problems)
 		}
 		// It is a store like any other.
@@ -55,54 +54,13 @@ func TestABackupMadeInFullRunIsWhole(t *testing.T) {
 	})
 }
 
-// restore backs the store up as docs/ledger.md says, restores it, and gives the
-// URL of the copy.
-func restore(t *testing.T, s *Store, db place, url string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "backup")
-	if db.name == "sqlite" {
-		if err := s.Backup(t.Context(), file); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Backup(t.Context(), file); err == nil {
-			t.Error("a backup was overwritten")
-		}
-		if left, _ := filepath.Glob(file + ".*"); len(left) > 0 {
-			t.Errorf("left over: %v", left)
-		}
-		return file
-	}
-	if err := s.Backup(t.Context(), file); err == nil || !strings.Contains(err.Error(), "pg_dump") {
-		t.Errorf("backup = %v, want a hint at pg_dump", err)
-	}
-	fresh := db.url(t)
-	for _, command := range [][]string{
-		{"pg_dump", "--format=custom", "--file=" + file, url},
-		{"pg_restore", "--dbname=" + fresh, "--exit-on-error", file},
-	} {
-		program, err := storetest.Bin(command[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), program, command[1:]...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", command[0], err, out)
-		}
-	}
-	return fresh
-}
-
 func TestAFullDiskIsAnErrorAndNotALoss(t *testing.T) {
-	on(t, "sqlite", func(t *testing.T, db place) { fullDisk(t, db.open(t, Options{})) })
-}
-
-func fullDisk(t *testing.T, s *Store) {
-	t.Helper()
+	s := openAt(t, filepath.Join(t.TempDir(), "drayage.db"), Options{})
 	// As SQLite says when the disk is full: it cannot make the file longer.
 	limit := func(pages string) {
 		t.Helper()
-		err := s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
-			return tx.query(ctx, `PRAGMA max_page_count = `+pages, nil, func(func(...any) error) error { return nil })
+		err := s.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error {
+			return tx.Query(ctx, `PRAGMA max_page_count = `+pages, nil, func(sqldb.Scan) error { return nil })
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -131,14 +89,9 @@ func fullDisk(t *testing.T, s *Store) {
 }
 
 func TestAStoreThatCannotBeWrittenSaysSo(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "drayage.db")
-	s, err := Open(t.Context(), path, quiet(t, Options{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	err = s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, `PRAGMA query_only = 1`)
+	s := openAt(t, filepath.Join(t.TempDir(), "drayage.db"), Options{})
+	err := s.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error {
+		_, err := tx.Exec(ctx, `PRAGMA query_only = 1`)
 		return err
 	})
 	if err != nil {
@@ -150,16 +103,5 @@ func TestAStoreThatCannotBeWrittenSaysSo(t *testing.T) {
 	}
 	if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "must be writable") {
 		t.Errorf("ready, on a read-only store: %v", err)
-	}
-}
-
-func TestAFileThatIsNoDatabaseIsNamed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "drayage.db")
-	if err := os.WriteFile(path, []byte(strings.Repeat("this is not a database ", 100)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Open(t.Context(), path, quiet(t, Options{}))
-	if err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), path) {
-		t.Errorf("open = %v", err)
 	}
 }

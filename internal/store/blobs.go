@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // blobClaimLife is how long it is remembered where a blob went. What is forgotten
@@ -32,13 +34,13 @@ var errBusy = errors.New("another daemon is uploading one of the blobs")
 //
 // It is all or nothing, so that two daemons never wait for one another.
 func (s *Store) ClaimBlobs(ctx context.Context, registry string, digests []string) (BlobGrant, error) {
-	if !s.db.dialect().shared || len(digests) == 0 {
+	if !s.db.Dialect().Shared || len(digests) == 0 {
 		return BlobGrant{}, nil
 	}
 	digests = slices.Compact(slices.Sorted(slices.Values(digests))) // in one order, or the database sees a deadlock
 	s.blobs.hold(registry, digests)
 	grant := BlobGrant{Elsewhere: map[string]string{}}
-	err := s.writeLoosely(ctx, func(ctx context.Context, tx conn) error {
+	err := s.writeLoosely(ctx, func(ctx context.Context, tx sqldb.Conn) error {
 		return s.claimBlobs(ctx, tx, registry, digests, grant.Elsewhere)
 	})
 	if err != nil {
@@ -46,22 +48,21 @@ func (s *Store) ClaimBlobs(ctx context.Context, registry string, digests []strin
 		if errors.Is(err, errBusy) {
 			return BlobGrant{Busy: true}, nil
 		}
-		return BlobGrant{}, fmt.Errorf("claim blobs of %s: %w", registry, advise(err))
+		return BlobGrant{}, fmt.Errorf("claim blobs of %s: %w", registry, err)
 	}
 	return grant, nil
 }
 
-func (s *Store) claimBlobs(ctx context.Context, tx conn, registry string, digests []string, elsewhere map[string]string) error {
+func (s *Store) claimBlobs(ctx context.Context, tx sqldb.Conn, registry string, digests []string, elsewhere map[string]string) error {
 	var args, rest []any
 	for _, digest := range digests {
-		args = append(args, registry, digest, s.name, micros(s.now()))
+		args = append(args, registry, digest, s.name, sqldb.Micros(s.now()))
 	}
 	granted := map[string]bool{}
-	err := tx.query(ctx, `INSERT INTO blob_claim (registry, digest, daemon, time) VALUES `+values(len(digests), "(?,?,?,?)")+`
+	err := tx.Query(ctx, `INSERT INTO blob_claim (registry, digest, daemon, time) VALUES `+sqldb.Values(len(digests), "(?,?,?,?)")+`
 		ON CONFLICT (registry, digest) DO UPDATE SET daemon = excluded.daemon, time = excluded.time
-		WHERE blob_claim.repository = '' AND (blob_claim.daemon = excluded.daemon OR NOT EXISTS (
-			SELECT 1 FROM daemon d WHERE d.id = blob_claim.daemon AND d.seen > now() - make_interval(secs => ?)))
-		RETURNING digest`, append(args, s.options.StallLimit.Seconds()), func(scan func(...any) error) error {
+		WHERE blob_claim.repository = '' AND (blob_claim.daemon = excluded.daemon OR NOT `+s.db.Dialect().Alive("blob_claim.daemon")+`)
+		RETURNING digest`, args, func(scan sqldb.Scan) error {
 		var digest string
 		err := scan(&digest)
 		granted[digest] = true
@@ -79,8 +80,8 @@ func (s *Store) claimBlobs(ctx context.Context, tx conn, registry string, digest
 		return nil
 	}
 	busy := false
-	err = tx.query(ctx, `SELECT digest, repository FROM blob_claim WHERE registry = ? AND digest IN (`+values(len(rest), "?")+`)`,
-		append([]any{registry}, rest...), func(scan func(...any) error) error {
+	err = tx.Query(ctx, `SELECT digest, repository FROM blob_claim WHERE registry = ? AND digest IN (`+sqldb.Values(len(rest), "?")+`)`,
+		append([]any{registry}, rest...), func(scan sqldb.Scan) error {
 			var digest, repository string
 			if err := scan(&digest, &repository); err != nil {
 				return err
@@ -101,12 +102,12 @@ func (s *Store) claimBlobs(ctx context.Context, tx conn, registry string, digest
 // "" where they were not uploaded: then they are anybody's again, once no other
 // job of this daemon is at them.
 func (s *Store) ReleaseBlobs(ctx context.Context, registry, repository string, digests []string) error {
-	if !s.db.dialect().shared || len(digests) == 0 {
+	if !s.db.Dialect().Shared || len(digests) == 0 {
 		return nil
 	}
 	digests = slices.Compact(slices.Sorted(slices.Values(digests)))
 	free := s.blobs.letGo(registry, digests)
-	statement, args := `UPDATE blob_claim SET repository = ?, time = ?`, []any{repository, micros(s.now())}
+	statement, args := `UPDATE blob_claim SET repository = ?, time = ?`, []any{repository, sqldb.Micros(s.now())}
 	if repository == "" {
 		statement, args, digests = `DELETE FROM blob_claim`, nil, free
 	}
@@ -117,27 +118,22 @@ func (s *Store) ReleaseBlobs(ctx context.Context, registry, repository string, d
 	for _, digest := range digests {
 		args = append(args, digest)
 	}
-	err := s.writeLoosely(ctx, func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, statement+` WHERE daemon = ? AND repository = '' AND registry = ? AND digest IN (`+values(len(digests), "?")+`)`, args...)
+	err := s.writeLoosely(ctx, func(ctx context.Context, tx sqldb.Conn) error {
+		_, err := tx.Exec(ctx, statement+` WHERE daemon = ? AND repository = '' AND registry = ? AND digest IN (`+sqldb.Values(len(digests), "?")+`)`, args...)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("release blobs of %s: %w", registry, advise(err))
+		return fmt.Errorf("release blobs of %s: %w", registry, err)
 	}
 	return nil
 }
 
 // writeLoosely writes what may be lost in a crash of the server, and need not wait
 // for its disk.
-func (s *Store) writeLoosely(ctx context.Context, fn func(context.Context, conn) error) error {
+func (s *Store) writeLoosely(ctx context.Context, fn func(context.Context, sqldb.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, commitLimit)
 	defer cancel()
-	return s.db.write(ctx, func(ctx context.Context, tx conn) error {
-		if _, err := tx.exec(ctx, `SET LOCAL synchronous_commit TO off`); err != nil {
-			return err
-		}
-		return fn(ctx, tx)
-	})
+	return s.db.WriteLoosely(ctx, fn)
 }
 
 // heldBlobs counts the jobs of this daemon that are at a blob.

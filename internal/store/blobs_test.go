@@ -3,18 +3,21 @@ package store
 import (
 	"context"
 	"testing"
+
+	"github.com/drayage/drayage/internal/sqldb"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 func TestABlobIsOneDaemonsToUpload(t *testing.T) {
-	on(t, "postgres", func(t *testing.T, db place) {
-		url := db.url(t)
-		first, second := db.openAt(t, url, Options{}), db.openAt(t, url, Options{})
-		session, err := first.db.session(t.Context(), first.name)
+	sqldbtest.EachShared(t, func(t *testing.T, driver sqldbtest.Driver) {
+		url := driver.Empty(t)
+		first, second := openAt(t, url, Options{}), openAt(t, url, Options{})
+		session, err := first.db.Session(t.Context(), first.name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer session.close()
-		if _, err := session.beat(t.Context()); err != nil {
+		defer session.Close()
+		if _, err := session.Beat(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		claim := func(s *Store, digests ...string) BlobGrant {
@@ -54,8 +57,8 @@ func TestABlobIsOneDaemonsToUpload(t *testing.T) {
 		if !claim(second, "x").Busy {
 			t.Error("a live daemon's blob is another's")
 		}
-		err = second.db.write(t.Context(), func(ctx context.Context, tx conn) error {
-			_, err := tx.exec(ctx, `DELETE FROM daemon WHERE id = ?`, first.name)
+		err = second.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error {
+			_, err := tx.Exec(ctx, `DELETE FROM daemon WHERE id = ?`, first.name)
 			return err
 		})
 		if err != nil {
@@ -68,8 +71,11 @@ func TestABlobIsOneDaemonsToUpload(t *testing.T) {
 }
 
 func TestADaemonThatIsAloneIsGrantedEverything(t *testing.T) {
-	on(t, "sqlite", func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		if driver.Shared {
+			return
+		}
+		s := open(t, driver, Options{})
 		for range 2 {
 			if grant, err := s.ClaimBlobs(t.Context(), "r.test", []string{"a"}); err != nil || grant.Busy {
 				t.Errorf("granted %+v, %v", grant, err)

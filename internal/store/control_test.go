@@ -10,11 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 func TestAJobThatWaitsIsCancelledAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, append(jobs("inv", 150), jobs("other", 1)...))
 		n, err := s.Cancel(t.Context(), Selection{Invocation: "inv"})
 		if err != nil || n != 150 {
@@ -38,8 +40,8 @@ func TestAJobThatWaitsIsCancelledAtOnce(t *testing.T) {
 }
 
 func TestAJobThatRunsIsCancelledByItsContext(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 1))
 		begun := make(chan struct{})
 		run(t, s, func(ctx context.Context, _ Job, _ Attempt) (ledger.Entry, error) {
@@ -59,14 +61,14 @@ func TestAJobThatRunsIsCancelledByItsContext(t *testing.T) {
 }
 
 func TestAJobThatWasCancelledWhileItsDaemonWasDeadIsNotDone(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		attempt := running(t, s, "inv")
 		if n, err := s.Cancel(t.Context(), Selection{Job: attempt.Job()}); err != nil || n != 1 {
 			t.Fatalf("cancelled %d, error %v", n, err)
 		}
-		if err := s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
-			_, err := tx.exec(ctx, `UPDATE river_job SET state = 'available'`)
+		if err := s.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error {
+			_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'available'`)
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -83,8 +85,8 @@ func TestAJobThatWasCancelledWhileItsDaemonWasDeadIsNotDone(t *testing.T) {
 }
 
 func TestAJobThatWaitsForItsNextAttemptCanBeHurried(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{Backoff: func(int) time.Duration { return time.Hour }})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{Backoff: func(int) time.Duration { return time.Hour }})
 		enqueue(t, s, jobs("inv", 1))
 		failed := make(chan struct{}, 1)
 		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
@@ -109,8 +111,8 @@ func TestAJobThatWaitsForItsNextAttemptCanBeHurried(t *testing.T) {
 }
 
 func TestAPushThatEndedBadlyIsRequeuedAsAnotherJob(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 3))
 		outcome := ledger.Denied
 		stop := run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
@@ -143,8 +145,8 @@ func TestAPushThatEndedBadlyIsRequeuedAsAnotherJob(t *testing.T) {
 }
 
 func TestUrgentJobsGoFirst(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		list := jobs("inv", 4)
 		for i, p := range []Priority{PriorityIdle, 0, PriorityUrgent, PriorityLow} {
 			list[i].Priority = p
@@ -172,8 +174,8 @@ func TestUrgentJobsGoFirst(t *testing.T) {
 }
 
 func TestJobsThatHaveNotEndedAreListed(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{Backoff: func(int) time.Duration { return time.Hour }})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{Backoff: func(int) time.Duration { return time.Hour }})
 		enqueue(t, s, jobs("inv", 3))
 		first, err := s.Jobs(t.Context(), "inv", 0, 2)
 		if err != nil || len(first) != 2 {
@@ -190,7 +192,7 @@ func TestJobsThatHaveNotEndedAreListed(t *testing.T) {
 		}
 		attempt := running(t, s, "failing")
 		end := s.judge(t.Context(), Job{}, attempt, s.now(), ledger.Entry{}, errors.New("no route"))
-		if err := s.settled.do(t.Context(), "failing", 1, end); err != nil {
+		if err := s.settlements.do(t.Context(), "failing", 1, end); err != nil {
 			t.Fatal(err)
 		}
 		list, err := s.Jobs(t.Context(), "failing", 0, 10)

@@ -1,46 +1,39 @@
-// Package store keeps jobs and the ledger in a database, and runs the jobs.
+// Package store keeps jobs in a database, runs them, and records how they ended.
 //
 // A job is durable when [Store.Enqueue] returns. [Store.Run] hands jobs to a
 // [Worker]; what the worker returns becomes the ledger's row in the transaction
-// that completes the job, so that there is one row for each job, whatever dies
-// when. River (github.com/riverqueue/river) is the queue.
+// that completes the job. So there is one row for each job, whatever dies when.
 //
-// Many streams' jobs go into one transaction, and many jobs' ends: see group.go.
+// The store stands on three packages: internal/sqldb is the database with River's
+// queue in it, internal/ledgerlog the ledger's rows as a signed log, and
+// internal/outbox tells others of outcomes.
 //
-// # Runs and the fence
+// Many streams' jobs go into one transaction, and many jobs' ends: see batcher.go.
 //
-// River numbers the runs of a job. A run that stalls, and comes back when its
-// job was given to another worker, must decide nothing any more. So every
-// statement that ends a run asks, in its transaction, for the number of the run
-// as well, and River's own such statements, which do not, are kept from the
-// database (see the type silent). Runs are not attempts: an [Attempt] counts
-// failures, and what was interrupted by a stop or a kill is not one.
+// # Runs
 //
-// # Daemons that share a database
+// River numbers the runs of a job. A run can stall, and come back when its job
+// was given to another worker; then it must decide nothing any more. So every
+// statement that ends a run asks, in its transaction, whether the run is still
+// the job's current one (see [Store.checkRuns]). Runs are not attempts: an
+// [Attempt] counts failures, and what was interrupted by a stop or a kill is not
+// one.
 //
-// On PostgreSQL each daemon holds an advisory lock on its name, on a connection
-// of its own, and says every second that it is alive. Whoever gets the lock of
-// another's name knows that the other is dead, and gives its jobs back; one that
-// holds its lock and is silent has stalled, and loses them too. The daemon that
-// holds the keeper's lock seals the log, removes what is old, and empties the
-// outbox. SQLite's file is locked for one process, which is all of these.
+// # The keeper
 //
-// # Tags
+// Of the daemons that share a database one is the keeper. It seals the log,
+// removes what is old, and empties the outbox.
 //
-// A registry writes what it is told last. [Store.ClaimTags] puts an order into
-// that: a worker asks before it writes, one job at a time may write a tag, and a
-// build that was started before the one that wrote it last may not. Of two targets
-// of one build that want it for two images the first label has it.
+// # Claims
 //
-// # The log
+// A claim is the exclusive right, for a time, to write tags or to upload blobs.
 //
-// New rows become leaves of a Merkle log in the same database, and a checkpoint
-// over all is signed. [Store.Verify] finds what was changed since,
-// [Store.Prove] shows that something was there. A row's leaf is its body, byte
-// for byte; the columns beside it are copies.
+// A registry keeps the tag that was written last. [Store.ClaimTags] puts an order
+// into that, the fence: a worker asks before it writes, one job at a time may
+// write a tag, and a build that was started before the one that wrote the tag
+// last may not. If two targets of one build want a tag for two images, the target
+// whose label comes first has it. See docs/decisions/0009-who-gets-a-tag.md.
 //
-// See docs/decisions/0005-river-runs-the-jobs.md,
-// docs/decisions/0006-sqlite-and-postgresql.md,
-// docs/decisions/0009-who-gets-a-tag.md and
-// docs/decisions/0012-the-ledger-is-a-merkle-log.md.
+// [Store.ClaimBlobs] keeps daemons that share a database from uploading the same
+// blob twice.
 package store

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // intake is something that a stream wants to be durable.
@@ -22,8 +24,8 @@ type intake struct {
 func (s *Store) Enqueue(ctx context.Context, jobs []Job) error {
 	for len(jobs) > 0 {
 		n := piece(jobs)
-		if err := s.intake.do(ctx, jobs[0].Invocation, n, intake{jobs: jobs[:n]}); err != nil {
-			return fmt.Errorf("enqueue %d jobs of invocation %s: %w", len(jobs), jobs[0].Invocation, advise(err))
+		if err := s.intakes.do(ctx, jobs[0].Invocation, n, intake{jobs: jobs[:n]}); err != nil {
+			return fmt.Errorf("enqueue %d jobs of invocation %s: %w", len(jobs), jobs[0].Invocation, err)
 		}
 		jobs = jobs[n:]
 	}
@@ -46,15 +48,15 @@ func piece(jobs []Job) int {
 // takeIn commits what streams brought.
 func (s *Store) takeIn(ctx context.Context, batch []intake) (err error) {
 	defer func() { s.refusing.Store(err != nil) }()
-	return s.db.write(ctx, func(ctx context.Context, tx conn) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
 		var jobs []Job
 		for _, in := range batch {
 			for _, job := range in.jobs {
 				jobs = append(jobs, job.clean())
 			}
 			for _, record := range in.records {
-				if _, err := tx.exec(ctx, `INSERT INTO stream_record (invocation_id, data) VALUES (?, ?)`,
-					cleanText(in.invocationID), record); err != nil {
+				if _, err := tx.Exec(ctx, `INSERT INTO stream_record (invocation_id, data) VALUES (?, ?)`,
+					sqldb.CleanText(in.invocationID), record); err != nil {
 					return err
 				}
 			}
@@ -78,13 +80,13 @@ func (s *Store) takeIn(ctx context.Context, batch []intake) (err error) {
 type jobKey struct{ invocation, target, spec string }
 
 // enqueue inserts the jobs that were never expected before.
-func (s *Store) enqueue(ctx context.Context, tx conn, jobs []Job) error {
+func (s *Store) enqueue(ctx context.Context, tx sqldb.Conn, jobs []Job) error {
 	if len(jobs) == 0 {
 		return nil
 	}
 	byKey := make(map[jobKey]Job, len(jobs))
 	var args []any
-	found := micros(s.now())
+	found := sqldb.Micros(s.now())
 	for _, job := range jobs {
 		key := jobKey{job.Invocation, job.Target, job.Spec.Digest()}
 		if _, twice := byKey[key]; twice {
@@ -96,11 +98,11 @@ func (s *Store) enqueue(ctx context.Context, tx conn, jobs []Job) error {
 
 	var ids []int64
 	var fresh []Job
-	err := tx.query(ctx, `INSERT INTO expected (invocation_id, target, configuration, aspect, spec_digest, found)
-		VALUES `+values(len(byKey), "(?,?,?,?,?,?)")+`
+	err := tx.Query(ctx, `INSERT INTO expected (invocation_id, target, configuration, aspect, spec_digest, found)
+		VALUES `+sqldb.Values(len(byKey), "(?,?,?,?,?,?)")+`
 		ON CONFLICT (invocation_id, target, spec_digest) DO NOTHING
 		RETURNING id, invocation_id, target, spec_digest`, args,
-		func(scan func(...any) error) error {
+		func(scan sqldb.Scan) error {
 			var id int64
 			var key jobKey
 			if err := scan(&id, &key.invocation, &key.target, &key.spec); err != nil {
@@ -117,7 +119,7 @@ func (s *Store) enqueue(ctx context.Context, tx conn, jobs []Job) error {
 		return nil
 	}
 
-	numbers, err := s.db.insert(ctx, tx, fresh)
+	numbers, err := s.insertJobs(ctx, tx, fresh)
 	if err != nil {
 		return err
 	}
@@ -125,7 +127,7 @@ func (s *Store) enqueue(ctx context.Context, tx conn, jobs []Job) error {
 	for i, id := range ids {
 		args = append(args, id, numbers[i])
 	}
-	if _, err := tx.exec(ctx, `WITH numbered (id, job_id) AS (VALUES `+values(len(ids), "(CAST(? AS BIGINT), CAST(? AS BIGINT))")+`)
+	if _, err := tx.Exec(ctx, `WITH numbered (id, job_id) AS (VALUES `+sqldb.Values(len(ids), "(CAST(? AS BIGINT), CAST(? AS BIGINT))")+`)
 		UPDATE expected SET job_id = numbered.job_id FROM numbered WHERE expected.id = numbered.id`, args...); err != nil {
 		return fmt.Errorf("number expected pushes: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // Entries are the rows that query asks for, newest first. The next page is that
@@ -24,7 +25,7 @@ func (s *Store) Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry
 	}
 	entries := []ledger.Entry{}
 	sql, args := selectEntries(query)
-	err = s.db.read().query(ctx, sql, args, func(scan func(...any) error) error {
+	err = s.db.Read().Query(ctx, sql, args, func(scan sqldb.Scan) error {
 		var id int64
 		var body []byte
 		var exitCode *string
@@ -82,7 +83,7 @@ func (s *Store) whole(ctx context.Context, name, table, column, given string, di
 	// Each on its own is read off the ends of the index; together they are not.
 	within := ` FROM ` + table + ` WHERE ` + column + ` >= ? AND ` + column + ` < ?`
 	var first, last *string
-	_, err := queryRow(ctx, s.db.read(), `SELECT (SELECT MIN(`+column+`)`+within+`), (SELECT MAX(`+column+`)`+within+`)`,
+	_, err := sqldb.QueryRow(ctx, s.db.Read(), `SELECT (SELECT MIN(`+column+`)`+within+`), (SELECT MAX(`+column+`)`+within+`)`,
 		[]any{given, given + "~", given, given + "~"}, &first, &last)
 	switch {
 	case err != nil:
@@ -164,10 +165,10 @@ func (s *selection) equal(column, value string) {
 // span bounds the time, and leaves out the pages before.
 func (s *selection) span(q ledger.Query) {
 	if !q.Since.IsZero() {
-		s.and(s.time+` >= ?`, micros(q.Since))
+		s.and(s.time+` >= ?`, sqldb.Micros(q.Since))
 	}
 	if !q.Until.IsZero() {
-		s.and(s.time+` < ?`, micros(q.Until))
+		s.and(s.time+` < ?`, sqldb.Micros(q.Until))
 	}
 	if q.Before > 0 {
 		// A row that is not there pages from nowhere, so to nothing.

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 // written puts rows into the ledger, one a second from 2026 on.
@@ -20,7 +22,7 @@ func written(t *testing.T, s *Store, list ...ledger.Entry) {
 		list[i].Job = int64(i + 1)
 		list[i].Time = time.Date(2026, 1, 1, 0, 0, i, 0, time.UTC)
 	}
-	if err := s.db.write(t.Context(), func(ctx context.Context, tx conn) error { return s.record(ctx, tx, list) }); err != nil {
+	if err := s.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error { return s.record(ctx, tx, list) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -34,8 +36,8 @@ func targets(list []ledger.Entry) []string {
 }
 
 func TestQueries(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		latest := []ledger.Tag{{Name: "latest"}, {Name: "v1"}}
 		written(t, s,
 			ledger.Entry{Target: "//a", Outcome: ledger.Pushed, Registry: "one.test", Repository: "app", Digest: "sha256:a", InvocationID: "i1", Commit: "c1", Tags: latest},
@@ -89,8 +91,8 @@ func TestQueries(t *testing.T) {
 }
 
 func TestABeginningIsEnoughIfItIsOneRows(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		written(t, s,
 			ledger.Entry{Target: "//a", Digest: "sha256:abcdef01", Commit: "6a14a96f"},
 			ledger.Entry{Target: "//b", Digest: "sha256:abcdef02", Commit: "6a14a96"},
@@ -126,8 +128,8 @@ func TestABeginningIsEnoughIfItIsOneRows(t *testing.T) {
 }
 
 func TestPagesDoNotShiftWhenRowsAreAdded(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		list := make([]ledger.Entry, 25)
 		for i := range list {
 			list[i] = ledger.Entry{Target: fmt.Sprintf("//t%02d", i), Outcome: ledger.Pushed, Repository: "app", Digest: "sha256:same"}
@@ -149,7 +151,7 @@ func TestPagesDoNotShiftWhenRowsAreAdded(t *testing.T) {
 					got = append(got, targets(rows)...)
 					query.Before = rows[len(rows)-1].ID
 					late := ledger.Entry{Job: int64(1000*len(name) + page), Time: time.Now(), Target: "//late", Repository: "app", Digest: "sha256:same"}
-					if err := s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
+					if err := s.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error {
 						return s.record(ctx, tx, []ledger.Entry{late})
 					}); err != nil {
 						t.Fatal(err)
@@ -174,8 +176,8 @@ func TestPagesDoNotShiftWhenRowsAreAdded(t *testing.T) {
 }
 
 func TestARowSaysTheExitCodeThatBecameKnownLater(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		written(t, s, ledger.Entry{Target: "//a", Outcome: ledger.Pushed, InvocationID: "inv"})
 		if err := s.SaveInvocation(t.Context(), Invocation{ID: "inv", ExitCode: "TESTS_FAILED"}); err != nil {
 			t.Fatal(err)

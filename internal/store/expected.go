@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // Absent is a target of which no push spec came, or not all: it was aborted, or
@@ -21,10 +22,10 @@ type Absent struct {
 // specs, with what became of them, and the targets of which none came.
 func (s *Store) Expected(ctx context.Context, invocation string) ([]ledger.Expected, error) {
 	list := []ledger.Expected{}
-	id := []any{cleanText(invocation)}
-	err := s.db.read().query(ctx, `SELECT target, configuration, aspect, spec_digest, found, COALESCE(job_id, 0), outcome, COALESCE(entry_id, 0)
+	id := []any{sqldb.CleanText(invocation)}
+	err := s.db.Read().Query(ctx, `SELECT target, configuration, aspect, spec_digest, found, COALESCE(job_id, 0), outcome, COALESCE(entry_id, 0)
 		FROM expected WHERE invocation_id = ? ORDER BY target, spec_digest`, id,
-		func(scan func(...any) error) error {
+		func(scan sqldb.Scan) error {
 			e := ledger.Expected{State: ledger.ExpectedPending}
 			var found int64
 			if err := scan(&e.Target, &e.Configuration, &e.Aspect, &e.SpecDigest, &found, &e.Job, &e.Outcome, &e.Entry); err != nil {
@@ -33,14 +34,14 @@ func (s *Store) Expected(ctx context.Context, invocation string) ([]ledger.Expec
 			if e.Entry != 0 {
 				e.State = ledger.ExpectedEnded
 			}
-			e.Found = fromMicros(found)
+			e.Found = sqldb.FromMicros(found)
 			list = append(list, e)
 			return nil
 		})
 	if err == nil {
-		err = s.db.read().query(ctx, `SELECT target, configuration, aspect, state, reason FROM absent WHERE invocation_id = ?
+		err = s.db.Read().Query(ctx, `SELECT target, configuration, aspect, state, reason FROM absent WHERE invocation_id = ?
 			ORDER BY target, configuration, aspect, state`, id,
-			func(scan func(...any) error) error {
+			func(scan sqldb.Scan) error {
 				var e ledger.Expected
 				if err := scan(&e.Target, &e.Configuration, &e.Aspect, &e.State, &e.Reason); err != nil {
 					return err
@@ -56,16 +57,19 @@ func (s *Store) Expected(ctx context.Context, invocation string) ([]ledger.Expec
 }
 
 // saveAbsent adds to the targets of which nothing came.
-func saveAbsent(ctx context.Context, tx conn, invocation string, list []Absent) error {
+func saveAbsent(ctx context.Context, tx sqldb.Conn, invocation string, list []Absent) error {
 	if len(list) == 0 {
 		return nil
 	}
 	var args []any
 	for _, a := range list {
-		args = append(args, invocation, cleanText(a.Target), cleanText(a.Configuration), cleanText(a.Aspect), string(a.State), cleanText(a.Reason))
+		args = append(args, invocation, sqldb.CleanText(a.Target), sqldb.CleanText(a.Configuration), sqldb.CleanText(a.Aspect), string(a.State), sqldb.CleanText(a.Reason))
 	}
-	return execMany(ctx, tx, `INSERT INTO absent (invocation_id, target, configuration, aspect, state, reason) VALUES `, "(?,?,?,?,?,?)", args,
-		` ON CONFLICT (invocation_id, target, configuration, aspect, state) DO NOTHING`)
+	return sqldb.ExecMany(ctx, tx, sqldb.Insert{
+		SQL:   `INSERT INTO absent (invocation_id, target, configuration, aspect, state, reason) VALUES `,
+		Group: "(?,?,?,?,?,?)", Args: args,
+		Tail: ` ON CONFLICT (invocation_id, target, configuration, aspect, state) DO NOTHING`,
+	})
 }
 
 // Compare sets the rows of two invocations against each other.
@@ -91,8 +95,8 @@ func (s *Store) Compare(ctx context.Context, before, after string) ([]ledger.Dif
 // Outcomes counts how the pushes of an invocation ended.
 func (s *Store) Outcomes(ctx context.Context, invocation string) (map[ledger.Outcome]int, error) {
 	counts := map[ledger.Outcome]int{}
-	err := s.db.read().query(ctx, `SELECT outcome, COUNT(*) FROM expected WHERE invocation_id = ? AND entry_id IS NOT NULL GROUP BY outcome`,
-		[]any{cleanText(invocation)}, func(scan func(...any) error) error {
+	err := s.db.Read().Query(ctx, `SELECT outcome, COUNT(*) FROM expected WHERE invocation_id = ? AND entry_id IS NOT NULL GROUP BY outcome`,
+		[]any{sqldb.CleanText(invocation)}, func(scan sqldb.Scan) error {
 			var outcome ledger.Outcome
 			var n int
 			if err := scan(&outcome, &n); err != nil {
@@ -112,11 +116,11 @@ func (s *Store) Outcomes(ctx context.Context, invocation string) (map[ledger.Out
 func (s *Store) Invocations(ctx context.Context, before *Invocation, limit int) ([]Invocation, error) {
 	where, args := "", []any{}
 	if before != nil {
-		where, args = `WHERE (started, id) < (?, ?)`, []any{micros(before.Started), before.ID}
+		where, args = `WHERE (started, id) < (?, ?)`, []any{sqldb.Micros(before.Started), before.ID}
 	}
 	list := []Invocation{}
-	err := s.db.read().query(ctx, `SELECT body FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
-		func(scan func(...any) error) error {
+	err := s.db.Read().Query(ctx, `SELECT body FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
+		func(scan sqldb.Scan) error {
 			i, err := scanInvocation(scan)
 			list = append(list, i)
 			return err

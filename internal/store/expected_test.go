@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -9,11 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 func TestWhatIsMissingShows(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 2))
 		for range 2 { // a replay adds nothing
 			err := s.SaveInvocation(t.Context(), Invocation{ID: "inv", Absent: []Absent{
@@ -48,8 +49,8 @@ func TestWhatIsMissingShows(t *testing.T) {
 }
 
 func TestTwoInvocationsAreCompared(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		row := func(invocation, target, digest string) ledger.Entry {
 			return ledger.Entry{InvocationID: invocation, Target: target, Digest: digest, Outcome: ledger.Pushed, Registry: "r", Repository: "app"}
 		}
@@ -72,8 +73,8 @@ func TestTwoInvocationsAreCompared(t *testing.T) {
 }
 
 func TestInvocationsAreListedByPage(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		for i, id := range []string{"a", "b", "c"} {
 			if err := s.SaveInvocation(t.Context(), Invocation{ID: id, Started: monday.Add(time.Duration(i) * time.Minute)}); err != nil {
 				t.Fatal(err)
@@ -101,9 +102,9 @@ func TestInvocationsAreListedByPage(t *testing.T) {
 }
 
 func TestWhatIsTooOldIsRemovedAndTheLedgerIsNot(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
 		now := monday
-		s := db.open(t, Options{Clock: func() time.Time { return now }})
+		s := open(t, driver, Options{Clock: func() time.Time { return now }})
 		for _, invocation := range []string{"old", "new"} {
 			if err := s.SaveInvocation(t.Context(), Invocation{ID: invocation, Absent: []Absent{{Target: "//x", State: ledger.ExpectedAborted}}}); err != nil {
 				t.Fatal(err)
@@ -112,7 +113,9 @@ func TestWhatIsTooOldIsRemovedAndTheLedgerIsNot(t *testing.T) {
 			if _, err := s.Cancel(t.Context(), Selection{Invocation: invocation}); err != nil {
 				t.Fatal(err)
 			}
-			seal(t, s)
+			if _, err := s.Seal(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			now = now.Add(399 * day)
 		}
 		now = now.Add(-396 * day)
@@ -122,7 +125,7 @@ func TestWhatIsTooOldIsRemovedAndTheLedgerIsNot(t *testing.T) {
 		counts := map[string]int{}
 		for _, table := range []string{"river_job", "expected", "absent", "invocation", "ledger_entry", "log_leaf", "log_checkpoint"} {
 			n := 0
-			if _, err := queryRow(t.Context(), s.db.read(), `SELECT COUNT(*) FROM `+table, nil, &n); err != nil {
+			if _, err := sqldb.QueryRow(t.Context(), s.db.Read(), `SELECT COUNT(*) FROM `+table, nil, &n); err != nil {
 				t.Fatal(err)
 			}
 			counts[table] = n
@@ -134,7 +137,7 @@ func TestWhatIsTooOldIsRemovedAndTheLedgerIsNot(t *testing.T) {
 		if diff := cmp.Diff(want, counts); diff != "" {
 			t.Errorf("rows left (-want +got):\n%s", diff)
 		}
-		if report := verify(t, s, VerifyOptions{}); len(report.Problems) > 0 {
+		if report := verify(t, s); len(report.Problems) > 0 {
 			t.Errorf("problems: %v", report.Problems)
 		}
 		now = now.Add(2 * day)
@@ -144,31 +147,6 @@ func TestWhatIsTooOldIsRemovedAndTheLedgerIsNot(t *testing.T) {
 		begun, gone, err := s.Requeue(t.Context(), Selection{Invocation: "new"})
 		if err != nil || begun != 0 || gone != 600 {
 			t.Errorf("requeued %d, gone %d, error %v; want all gone", begun, gone, err)
-		}
-	})
-}
-
-func TestOldCheckpointsAreThinnedToOneADay(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		now := monday
-		s := db.open(t, Options{Clock: func() time.Time { return now }})
-		for i := range 6 { // two days, three checkpoints each
-			e := ledger.Entry{Job: int64(i + 1), Time: now, Target: "//t", Outcome: ledger.Pushed}
-			if err := s.db.write(t.Context(), func(ctx context.Context, tx conn) error { return s.record(ctx, tx, []ledger.Entry{e}) }); err != nil {
-				t.Fatal(err)
-			}
-			seal(t, s)
-			now = now.Add(time.Hour)
-			if i == 2 {
-				now = now.Add(21 * time.Hour)
-			}
-		}
-		now = now.Add(40 * day)
-		if err := s.Prune(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if report := verify(t, s, VerifyOptions{}); report.Checkpoints != 2 || len(report.Problems) > 0 {
-			t.Errorf("%+v, want two checkpoints and no problem", report)
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // Invocation is what is known of one Bazel invocation.
@@ -57,12 +59,12 @@ func (u Unsent) merge(news Unsent) Unsent {
 		case len(u.Digests) >= maxUnsent:
 			u.More = true
 		default:
-			u.Digests = append(slices.Clip(u.Digests), cleanText(digest))
+			u.Digests = append(slices.Clip(u.Digests), sqldb.CleanText(digest))
 		}
 	}
 	u.More = u.More || news.More
 	if news.Code != "" {
-		u.Code = cleanText(news.Code)
+		u.Code = sqldb.CleanText(news.Code)
 	}
 	return u
 }
@@ -79,7 +81,7 @@ func (i Invocation) merge(news Invocation) Invocation {
 		{&i.ExitCode, &news.ExitCode},
 	} {
 		if *field.news != "" {
-			*field.old = cleanText(*field.news)
+			*field.old = sqldb.CleanText(*field.news)
 		}
 	}
 	if !news.Started.IsZero() {
@@ -100,7 +102,7 @@ func mergeMaps(old, news map[string]string) map[string]string {
 	merged := make(map[string]string, len(old)+len(news))
 	maps.Copy(merged, old)
 	for key, value := range news {
-		merged[cleanText(key)] = cleanText(value)
+		merged[sqldb.CleanText(key)] = sqldb.CleanText(value)
 	}
 	return merged
 }
@@ -109,25 +111,25 @@ func mergeMaps(old, news map[string]string) map[string]string {
 // leave what was known as it was, and maps are merged key by key. It is durable
 // on return.
 func (s *Store) SaveInvocation(ctx context.Context, invocation Invocation) error {
-	if err := s.intake.do(ctx, invocation.ID, 1, intake{invocation: &invocation}); err != nil {
-		return fmt.Errorf("save invocation %s: %w", invocation.ID, advise(err))
+	if err := s.intakes.do(ctx, invocation.ID, 1, intake{invocation: &invocation}); err != nil {
+		return fmt.Errorf("save invocation %s: %w", invocation.ID, err)
 	}
 	return nil
 }
 
 // Invocation is what is known of an invocation; false where nothing is.
 func (s *Store) Invocation(ctx context.Context, id string) (Invocation, bool, error) {
-	i, found, err := readInvocation(ctx, s.db.read(), id, "")
+	i, found, err := readInvocation(ctx, s.db.Read(), id, "")
 	if err != nil {
 		return Invocation{}, false, fmt.Errorf("read invocation %s: %w", id, err)
 	}
 	return i, found, nil
 }
 
-func readInvocation(ctx context.Context, c conn, id, suffix string) (Invocation, bool, error) {
+func readInvocation(ctx context.Context, c sqldb.Conn, id, suffix string) (Invocation, bool, error) {
 	var i Invocation
 	found := false
-	err := c.query(ctx, `SELECT body FROM invocation WHERE id = ?`+suffix, []any{id}, func(scan func(...any) error) (err error) {
+	err := c.Query(ctx, `SELECT body FROM invocation WHERE id = ?`+suffix, []any{id}, func(scan sqldb.Scan) (err error) {
 		found = true
 		i, err = scanInvocation(scan)
 		return err
@@ -135,7 +137,7 @@ func readInvocation(ctx context.Context, c conn, id, suffix string) (Invocation,
 	return i, found && err == nil, err
 }
 
-func scanInvocation(scan func(...any) error) (Invocation, error) {
+func scanInvocation(scan sqldb.Scan) (Invocation, error) {
 	var body []byte
 	if err := scan(&body); err != nil {
 		return Invocation{}, err
@@ -149,13 +151,13 @@ func scanInvocation(scan func(...any) error) (Invocation, error) {
 
 // saveInvocation merges news into the row, which the transaction holds from its
 // first statement on.
-func (s *Store) saveInvocation(ctx context.Context, tx conn, news Invocation) error {
-	id := cleanText(news.ID)
-	if _, err := tx.exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, body)
+func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocation) error {
+	id := sqldb.CleanText(news.ID)
+	if _, err := tx.Exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, body)
 		VALUES (?, '', 0, 0, 0, '', ?) ON CONFLICT (id) DO NOTHING`, id, []byte("{}")); err != nil {
 		return err
 	}
-	old, _, err := readInvocation(ctx, tx, id, s.db.dialect().forUpdate)
+	old, _, err := readInvocation(ctx, tx, id, s.db.Dialect().ForUpdate)
 	if err != nil {
 		return err
 	}
@@ -170,12 +172,12 @@ func (s *Store) saveInvocation(ctx context.Context, tx conn, news Invocation) er
 	finished := 0
 	if merged.Finished {
 		finished = 1
-		if _, err := tx.exec(ctx, `DELETE FROM stream_record WHERE invocation_id = ?`, id); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM stream_record WHERE invocation_id = ?`, id); err != nil {
 			return err
 		}
 	}
-	_, err = tx.exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, body = ? WHERE id = ?`,
-		merged.Build, micros(merged.Started), micros(s.now()), finished, merged.ExitCode, body, id)
+	_, err = tx.Exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, body = ? WHERE id = ?`,
+		merged.Build, sqldb.Micros(merged.Started), sqldb.Micros(s.now()), finished, merged.ExitCode, body, id)
 	return err
 }
 
@@ -185,8 +187,8 @@ func (s *Store) Remember(ctx context.Context, invocation string, records [][]byt
 	if len(records) == 0 {
 		return nil
 	}
-	if err := s.intake.do(ctx, invocation, len(records), intake{invocationID: invocation, records: records}); err != nil {
-		return fmt.Errorf("remember stream of invocation %s: %w", invocation, advise(err))
+	if err := s.intakes.do(ctx, invocation, len(records), intake{invocationID: invocation, records: records}); err != nil {
+		return fmt.Errorf("remember stream of invocation %s: %w", invocation, err)
 	}
 	return nil
 }
@@ -194,8 +196,8 @@ func (s *Store) Remember(ctx context.Context, invocation string, records [][]byt
 // Remembered are the records that Remember kept, in order.
 func (s *Store) Remembered(ctx context.Context, invocation string) ([][]byte, error) {
 	var records [][]byte
-	err := s.db.read().query(ctx, `SELECT data FROM stream_record WHERE invocation_id = ? ORDER BY id`, []any{cleanText(invocation)},
-		func(scan func(...any) error) error {
+	err := s.db.Read().Query(ctx, `SELECT data FROM stream_record WHERE invocation_id = ? ORDER BY id`, []any{sqldb.CleanText(invocation)},
+		func(scan sqldb.Scan) error {
 			var data []byte
 			if err := scan(&data); err != nil {
 				return err

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"strings"
-	"time"
 
-	"github.com/drayage/drayage/internal/ledger"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // Job is one push spec to be acted on: one image to one repository. It is
@@ -64,67 +66,6 @@ func (r SpecRef) Digest() string {
 	return r.Function + ":" + r.Hash
 }
 
-// Attempt says how often a job was tried.
-type Attempt struct {
-	// Number counts the attempts that failed, and this one. An attempt that was
-	// interrupted, by a stop or a crash of the daemon, is not counted.
-	Number int
-	// Max is the Number of the last attempt. Whoever works on it returns a row,
-	// whatever happens.
-	Max int
-	// Created is when the job was enqueued.
-	Created time.Time
-	// Failures are the attempts before this one, the latest last.
-	Failures []Failure
-
-	job int64 // river_job.id
-	run int   // river_job.attempt, which fences off earlier runs of the same job
-}
-
-// Job is the number that the job has in the store.
-func (a Attempt) Job() int64 { return a.job }
-
-// Failure is an attempt that failed.
-type Failure struct {
-	Time time.Time
-	// Class is [RetryError.Class], for budgets that differ by class.
-	Class string
-	Text  string
-}
-
-// Worker does jobs.
-type Worker interface {
-	// Work does one attempt at a job. With a nil error the job is completed and
-	// the row written, in one transaction. With a [*PostponeError] the job comes
-	// again and the attempt does not count; with any other error it is tried again
-	// after a while, at least [RetryError.After]. When ctx ends the job is given
-	// back as it was.
-	Work(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error)
-}
-
-// RetryError says that a job should be tried again, and when at the soonest.
-type RetryError struct {
-	// After is the least time until the next attempt. The store's own backoff
-	// holds if it is longer.
-	After time.Duration
-	// Class is one word for programs. Later attempts find it in
-	// [Attempt.Failures].
-	Class string
-	Err   error
-}
-
-func (e *RetryError) Error() string { return e.Err.Error() }
-func (e *RetryError) Unwrap() error { return e.Err }
-
-// PostponeError says that a job could not be begun yet (its registry is busy,
-// say), which is nobody's failure.
-type PostponeError struct {
-	// After is how long to wait.
-	After time.Duration
-}
-
-func (e *PostponeError) Error() string { return fmt.Sprintf("postponed by %s", e.After) }
-
 // clean takes out of a job what not every database can keep as text. A build's
 // labels are text already, so nothing that matters is lost.
 func (j Job) clean() Job {
@@ -132,7 +73,7 @@ func (j Job) clean() Job {
 		&j.Invocation, &j.Build, &j.Target, &j.Configuration, &j.Aspect, &j.Client,
 		&j.Uncached, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
 	} {
-		*field = cleanText(*field)
+		*field = sqldb.CleanText(*field)
 	}
 	if j.Priority < PriorityUrgent || j.Priority > PriorityIdle {
 		j.Priority = PriorityNormal
@@ -140,6 +81,33 @@ func (j Job) clean() Job {
 	return j
 }
 
-func cleanText(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+// jobArgs is a Job as River's queue holds it.
+type jobArgs struct{ Job }
+
+// Kind implements [river.JobArgs].
+func (jobArgs) Kind() string { return "haul" }
+
+// maxRuns bounds how often one job is begun, interrupted runs included, so that
+// a job that kills its daemon each time comes to an end. Failures are bounded by
+// [Options.MaxAttempts], long before.
+const maxRuns = 1000
+
+// insertJobs puts jobs into the queue and returns their numbers in order.
+func (s *Store) insertJobs(ctx context.Context, tx sqldb.Conn, jobs []Job) ([]int64, error) {
+	params := make([]river.InsertManyParams, len(jobs))
+	for i, job := range jobs {
+		params[i] = river.InsertManyParams{
+			Args:       jobArgs{job},
+			InsertOpts: &river.InsertOpts{Priority: int(job.Priority), MaxAttempts: maxRuns},
+		}
+	}
+	return s.db.InsertJobs(ctx, tx, params)
+}
+
+func decodeJob(row *rivertype.JobRow) (Job, error) {
+	var args jobArgs
+	if err := json.Unmarshal(row.EncodedArgs, &args); err != nil {
+		return Job{}, fmt.Errorf("decode job %d: %w", row.ID, err)
+	}
+	return args.Job, nil
 }

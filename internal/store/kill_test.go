@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 var kills = flag.Int("kills", 4, "how often each kill test kills")
@@ -39,12 +41,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	code := m.Run()
-	if err := stopPostgres(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	sqldbtest.Main(m)
 }
 
 // victim enqueues jobs and works on them, and says of each that is durable.
@@ -95,16 +92,16 @@ func kill(t *testing.T, url, round string, n int) (durable int) {
 }
 
 func TestAKillLosesNothingThatWasDurable(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
 		random := rand.New(rand.NewPCG(20260302, uint64(*kills)))
-		url := db.url(t)
+		url := driver.Empty(t)
 		durable := map[string]int{}
 		for i := range *kills {
 			// Often in the same round, so that what is enqueued again is met half done.
 			round := fmt.Sprintf("round%d", i/3)
 			durable[round] = max(durable[round], kill(t, url, round, 1+random.IntN(victimJobs)))
 		}
-		s := db.openAt(t, url, Options{})
+		s := openAt(t, url, Options{})
 		run(t, s, pushed)
 		for round, n := range durable {
 			settledWithin(t, s, round, 20*time.Second)
@@ -121,25 +118,26 @@ func TestAKillLosesNothingThatWasDurable(t *testing.T) {
 				}
 			}
 		}
-		seal(t, s)
-		if report := verify(t, s, VerifyOptions{}); len(report.Problems) > 0 || report.Waiting > 0 {
+		if report := verify(t, s); len(report.Problems) > 0 || report.Waiting > 0 {
 			t.Errorf("the ledger after all kills: %+v", report)
 		}
 	})
 }
 
 func TestAJobThatWasRunningAtTheKillIsDoneAgainAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		url := driver.Empty(t)
+		s := openAt(t, url, Options{})
 		enqueue(t, s, jobs("inv", 1))
-		ctx := t.Context()
-		// What a kill leaves behind.
-		if err := s.db.write(ctx, func(ctx context.Context, tx conn) error {
-			_, err := tx.exec(ctx, `UPDATE river_job SET state = 'running', attempt = 1, attempted_by = `+map[string]string{"sqlite": `'["gone"]'`, "postgres": `ARRAY['gone']`}[db.name])
-			return err
-		}); err != nil {
+		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+		victim := startPeer(t, url)
+		victim.says(t, "begun")
+		victim.signal(t, syscall.SIGKILL)
+		_ = victim.cmd.Wait() // that it was killed is no news
+
+		s = openAt(t, url, Options{})
 		run(t, s, pushed)
 		settledWithin(t, s, "inv", 5*time.Second)
 		if got := entries(t, s, ledger.Query{})[0].Attempts; got != 1 {

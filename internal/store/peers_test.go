@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +15,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 // holderEnv makes a victim a daemon that takes a job and does not finish it until
@@ -104,9 +104,9 @@ func (p *peer) signal(t *testing.T, signal syscall.Signal) {
 }
 
 func TestADeadDaemonsJobsAreFinishedByAnother(t *testing.T) {
-	on(t, "postgres", func(t *testing.T, db place) {
-		url := db.url(t)
-		s := db.openAt(t, url, Options{})
+	sqldbtest.EachShared(t, func(t *testing.T, driver sqldbtest.Driver) {
+		url := driver.Empty(t)
+		s := openAt(t, url, Options{})
 		enqueue(t, s, jobs("inv", 1))
 		other := startPeer(t, url)
 		other.says(t, "begun")
@@ -122,9 +122,9 @@ func TestADeadDaemonsJobsAreFinishedByAnother(t *testing.T) {
 }
 
 func TestAStalledDaemonThatComesBackDecidesNothing(t *testing.T) {
-	on(t, "postgres", func(t *testing.T, db place) {
-		url := db.url(t)
-		s := db.openAt(t, url, Options{StallLimit: 3 * time.Second})
+	sqldbtest.EachShared(t, func(t *testing.T, driver sqldbtest.Driver) {
+		url := driver.Empty(t)
+		s := openAt(t, url, Options{StallLimit: 3 * time.Second})
 		enqueue(t, s, jobs("inv", 1))
 		other := startPeer(t, url)
 		other.says(t, "begun")
@@ -145,8 +145,8 @@ func TestAStalledDaemonThatComesBackDecidesNothing(t *testing.T) {
 }
 
 func TestALostRunWritesNoRow(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 1))
 		begun, goOn, claimed := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
 		stop := run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
@@ -164,8 +164,8 @@ func TestALostRunWritesNoRow(t *testing.T) {
 		})
 		<-begun
 		// Somebody takes the first run for dead.
-		if err := s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
-			_, err := tx.exec(ctx, `UPDATE river_job SET state = 'available'`)
+		if err := s.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error {
+			_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'available'`)
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -179,44 +179,4 @@ func TestALostRunWritesNoRow(t *testing.T) {
 			t.Errorf("rows = %+v, want one, of the second run", got)
 		}
 	})
-}
-
-func TestOneOfManyDaemonsKeepsTheLedger(t *testing.T) {
-	on(t, "postgres", func(t *testing.T, db place) {
-		s := db.open(t, Options{})
-		join := func(name string) session {
-			p, err := s.db.session(t.Context(), name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
-		keeps := func(p session) bool {
-			t.Helper()
-			keeper, err := p.beat(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return keeper
-		}
-		first, second := join("first"), join("second")
-		defer second.close()
-		if !keeps(first) || keeps(second) {
-			t.Fatal("the first daemon does not keep the ledger, or the second one does")
-		}
-		first.close()
-		if !keeps(second) {
-			t.Error("nobody keeps the ledger after the first daemon has left")
-		}
-	})
-}
-
-func TestAnUnreadableURLDoesNotTellItsPassword(t *testing.T) {
-	_, err := Open(t.Context(), "postgres://user:secret@host:notaport/db", quiet(t, Options{}))
-	if err == nil || strings.Contains(err.Error(), "secret") {
-		t.Errorf("open = %v, want an error without the password", err)
-	}
-	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "none", "drayage.db"), quiet(t, Options{})); err == nil {
-		t.Error("a folder that is not there was taken")
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // pendingPoll is how often Wait looks for what another daemon has done.
@@ -13,8 +15,8 @@ const pendingPoll = 500 * time.Millisecond
 // Pending counts the pushes of an invocation that have not come to an end.
 func (s *Store) Pending(ctx context.Context, invocation string) (int, error) {
 	var n int
-	_, err := queryRow(ctx, s.db.read(),
-		`SELECT COUNT(*) FROM expected WHERE invocation_id = ? AND job_id IS NOT NULL AND entry_id IS NULL`, []any{cleanText(invocation)}, &n)
+	_, err := sqldb.QueryRow(ctx, s.db.Read(),
+		`SELECT COUNT(*) FROM expected WHERE invocation_id = ? AND job_id IS NOT NULL AND entry_id IS NULL`, []any{sqldb.CleanText(invocation)}, &n)
 	if err != nil {
 		return 0, fmt.Errorf("count pending pushes of invocation %s: %w", invocation, err)
 	}
@@ -24,7 +26,7 @@ func (s *Store) Pending(ctx context.Context, invocation string) (int, error) {
 // Wait returns nil when no push of the invocation is pending, and ctx's error
 // when ctx ends first.
 func (s *Store) Wait(ctx context.Context, invocation string) error {
-	told, forget := s.changes.watch(cleanText(invocation))
+	told, forget := s.changes.watch(sqldb.CleanText(invocation))
 	defer forget()
 	poll := time.NewTicker(pendingPoll)
 	defer poll.Stop()

@@ -4,16 +4,12 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
-const (
-	// pruneInterval is how often the keeper removes what is too old.
-	pruneInterval = time.Hour
-
-	// pruneSize bounds what one transaction removes, so that nobody who writes in
-	// the meantime waits long.
-	pruneSize = 500
-)
+// pruneInterval is how often the keeper removes what is too old.
+const pruneInterval = time.Hour
 
 // Retention says how long things are kept. Negative means for ever. The ledger's
 // rows and log are always kept: each is needed to verify the others.
@@ -56,48 +52,40 @@ func (r *Retention) setDefaults() {
 // hour.
 func (s *Store) Prune(ctx context.Context) error {
 	keep := s.options.Retention
-	limit := fmt.Sprintf(` LIMIT %d`, pruneSize)
 	for _, step := range []struct {
-		what      string
-		age       time.Duration
-		statement string
+		what string
+		age  time.Duration
+		do   func(ctx context.Context, before time.Time) error
 	}{
-		{"jobs", keep.Jobs, `DELETE FROM river_job WHERE id IN (SELECT j.id FROM river_job j JOIN ledger_entry e ON e.job_id = j.id
-			WHERE j.state IN ('completed', 'cancelled', 'discarded') AND e.time < ?` + limit + `)`},
-		{"expected pushes", keep.Invocations, `DELETE FROM expected WHERE id IN (SELECT id FROM expected
-			WHERE found < ? AND (entry_id IS NOT NULL OR job_id IS NULL) ORDER BY found, id` + limit + `)`},
-		{"absent targets", keep.Invocations, `DELETE FROM absent WHERE invocation_id IN (SELECT i.id FROM invocation i WHERE i.updated < ?
-			AND EXISTS (SELECT 1 FROM absent a WHERE a.invocation_id = i.id)` + limit + `)`},
-		{"records of streams", keep.Invocations, `DELETE FROM stream_record WHERE invocation_id IN (SELECT i.id FROM invocation i WHERE i.updated < ?
-			AND EXISTS (SELECT 1 FROM stream_record r WHERE r.invocation_id = i.id)` + limit + `)`},
-		{"invocations", keep.Invocations, `DELETE FROM invocation WHERE id IN (SELECT i.id FROM invocation i WHERE i.updated < ?
-			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.invocation_id = i.id)` + limit + `)`},
-		{"checkpoints", keep.Checkpoints, `DELETE FROM log_checkpoint WHERE size IN (SELECT c.size FROM log_checkpoint c WHERE c.time < ?
-			AND EXISTS (SELECT 1 FROM log_checkpoint n WHERE n.size > c.size AND n.time / 86400000000 = c.time / 86400000000)` + limit + `)`},
-		{"claims on blobs", blobClaimLife, `DELETE FROM blob_claim WHERE (registry, digest) IN (SELECT registry, digest FROM blob_claim
-			WHERE time < ? ORDER BY time` + limit + `)`},
-		{"dead letters", keep.DeadLetters, `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE state = 'dead' AND due < ?` + limit + `)`},
+		{"jobs", keep.Jobs, s.remove("river_job", "id", `SELECT j.id FROM river_job j JOIN ledger_entry e ON e.job_id = j.id
+			WHERE j.state IN ('completed', 'cancelled', 'discarded') AND e.time < ?`)},
+		{"expected pushes", keep.Invocations, s.remove("expected", "id", `SELECT id FROM expected
+			WHERE found < ? AND (entry_id IS NOT NULL OR job_id IS NULL) ORDER BY found, id`)},
+		{"absent targets", keep.Invocations, s.remove("absent", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
+			AND EXISTS (SELECT 1 FROM absent a WHERE a.invocation_id = i.id)`)},
+		{"records of streams", keep.Invocations, s.remove("stream_record", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
+			AND EXISTS (SELECT 1 FROM stream_record r WHERE r.invocation_id = i.id)`)},
+		{"invocations", keep.Invocations, s.remove("invocation", "id", `SELECT i.id FROM invocation i WHERE i.updated < ?
+			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.invocation_id = i.id)`)},
+		{"checkpoints", keep.Checkpoints, s.log.Thin},
+		{"claims on blobs", blobClaimLife, s.remove("blob_claim", "(registry, digest)", `SELECT registry, digest FROM blob_claim
+			WHERE time < ? ORDER BY time`)},
+		{"dead letters", keep.DeadLetters, s.outbox.PruneDead},
 	} {
 		if step.age < 0 {
 			continue
 		}
-		if err := s.pruneStep(ctx, step.statement, micros(s.now().Add(-step.age))); err != nil {
-			return fmt.Errorf("remove old %s: %w", step.what, advise(err))
+		if err := step.do(ctx, s.now().Add(-step.age)); err != nil {
+			return fmt.Errorf("remove old %s: %w", step.what, err)
 		}
 	}
 	return nil
 }
 
-// pruneStep runs a statement until it has nothing left to remove.
-func (s *Store) pruneStep(ctx context.Context, statement string, before int64) error {
-	for {
-		var n int64
-		err := s.db.write(ctx, func(ctx context.Context, tx conn) (err error) {
-			n, err = tx.exec(ctx, statement, before)
-			return err
-		})
-		if err != nil || n == 0 {
-			return err
-		}
+// remove removes the rows of a table whose key is found by a query for what is
+// older than a time.
+func (s *Store) remove(table, key, query string) func(ctx context.Context, before time.Time) error {
+	return func(ctx context.Context, before time.Time) error {
+		return sqldb.DeleteMany(ctx, s.db, table, key, query, sqldb.Micros(before))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // fetchCooldown is the least time between two looks for jobs. The most jobs that
@@ -22,31 +24,28 @@ const fetchCooldown = 10 * time.Millisecond
 // Jobs that a daemon left behind when it died are given back: at once where the
 // database is this daemon's alone, else within seconds.
 func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
-	session, err := s.db.session(ctx, s.name)
+	session, err := s.db.Session(ctx, s.name)
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	defer session.close()
+	defer session.Close()
 	if err := s.reap(ctx, session); err != nil {
 		return unlessStopped(ctx, err)
 	}
 
 	kinds := river.NewWorkers()
 	river.AddWorker(kinds, &adapter{store: s, worker: worker})
-	client, err := s.db.runner(&river.Config{
+	client, err := s.db.Runner(&river.Config{
 		ID:                   s.name,
 		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers:              kinds,
 		FetchCooldown:        fetchCooldown,
-		FetchPollInterval:    s.db.dialect().fetchPoll,
-		PollOnly:             s.db.dialect().pollOnly,
 		JobTimeout:           s.options.JobTimeout,
 		RescueStuckJobsAfter: 2 * s.options.JobTimeout,
 		// Prune removes them, in smaller pieces.
 		CompletedJobRetentionPeriod: -1,
 		CancelledJobRetentionPeriod: -1,
 		DiscardedJobRetentionPeriod: -1,
-		Logger:                      riverLogger(s.log),
 	})
 	if err != nil {
 		return fmt.Errorf("run jobs: %w", err)
@@ -59,9 +58,7 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	var keeper sync.WaitGroup
 	keeper.Go(func() { s.keep(keeping, session) })
-	if len(s.options.Sinks) > 0 {
-		keeper.Go(func() { s.deliver(keeping) })
-	}
+	keeper.Go(func() { s.outbox.Deliver(keeping, s.keeping.Load) })
 	<-ctx.Done()
 	err = s.drain(client)
 	stopKeeping()
@@ -79,7 +76,7 @@ func unlessStopped(ctx context.Context, err error) error {
 }
 
 // drain waits for the jobs under way, first patiently, then less so.
-func (s *Store) drain(client runner) error {
+func (s *Store) drain(client sqldb.Runner) error {
 	patient, cancel := context.WithTimeout(context.Background(), s.options.DrainTimeout)
 	defer cancel()
 	err := client.Stop(patient)

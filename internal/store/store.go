@@ -2,15 +2,16 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/mod/sumdb/note"
+
+	"github.com/drayage/drayage/internal/ledgerlog"
+	"github.com/drayage/drayage/internal/outbox"
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 const (
@@ -26,11 +27,8 @@ const (
 	// limits do not catch.
 	DefaultJobTimeout = 6 * time.Hour
 
-	// DefaultStallLimit is many times the interval between a daemon's beats.
-	DefaultStallLimit = 30 * time.Second
-
-	// DefaultLogName names a ledger that was not given a name.
-	DefaultLogName = "drayage"
+	// DefaultStallLimit is the database's.
+	DefaultStallLimit = sqldb.DefaultStallLimit
 
 	// intakeSize bounds the jobs that one transaction takes in, and is what makes
 	// a short enqueue beside a long one short.
@@ -42,6 +40,11 @@ const (
 
 	// settleSize bounds the jobs that one transaction completes.
 	settleSize = 64
+
+	// maxIntakes and maxSettles bound the transactions of each kind that are under
+	// way at the same time.
+	maxIntakes = 2
+	maxSettles = 4
 )
 
 // Options are what a store works with.
@@ -76,7 +79,7 @@ type Options struct {
 	LogKey string
 
 	// LogName names a log whose key is kept in the database. Defaults to
-	// [DefaultLogName].
+	// [ledgerlog.DefaultName].
 	LogName string
 
 	// Sinks are told of every outcome, by name. Events wait in the database until
@@ -96,18 +99,19 @@ func DefaultBackoff(failures int) time.Duration {
 
 // Store keeps jobs and the ledger in a database.
 type Store struct {
-	db      database
+	db      sqldb.DB
+	log     *ledgerlog.Log
+	outbox  *outbox.Outbox
 	options Options
-	log     zerolog.Logger
+	logger  zerolog.Logger
 	now     func() time.Time
 
-	intake  *group[intake]
-	settled *group[*settlement]
-	claims  *group[*tagClaim]
-	changes *changes
-	// posted is told when there is something in the outbox, and keeping says
-	// whether this daemon is the one to deliver it.
-	posted  chan struct{}
+	intakes     *batcher[intake]
+	settlements *batcher[*settlement]
+	claims      *batcher[*tagClaim]
+	changes     *changes
+	// keeping says whether this daemon is the keeper, who seals the log, removes
+	// what is old, and empties the outbox.
 	keeping atomic.Bool
 
 	underWay underWay
@@ -116,45 +120,45 @@ type Store struct {
 	name string
 	// refusing says that the last intake failed.
 	refusing atomic.Bool
-
-	signer   note.Signer
-	verifier string
 }
 
 // Open opens the store at url: the path of an SQLite file, which is made if it
 // is not there ("drayage.db", "sqlite:/var/lib/drayage/drayage.db"), or a
 // PostgreSQL URL ("postgres://user@host/name"). It brings the schema up to
-// date; a schema that is newer than this program is a [*NewerSchemaError].
+// date; a schema that is newer than this program is a [*sqldb.NewerSchemaError].
 func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	options.setDefaults()
-	if err := checkSinks(options.Sinks); err != nil {
-		return nil, err
-	}
-	open, err := opener(url)
+	db, err := sqldb.Open(ctx, url, sqldb.Options{Logger: options.Logger, StallLimit: options.StallLimit})
 	if err != nil {
-		return nil, err
-	}
-	db, err := open(ctx, url, options)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{
 		db:      db,
 		options: options,
-		log:     options.Logger,
+		logger:  options.Logger,
 		now:     func() time.Time { return options.Clock().UTC().Truncate(time.Microsecond) },
 		changes: newChanges(),
-		posted:  make(chan struct{}, 1),
 		name:    daemonName(),
 	}
-	if err := s.prepareKey(ctx); err != nil {
-		db.close()
-		return nil, fmt.Errorf("prepare the log's key: %w", err)
+	if err := s.openParts(ctx); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s.intake = newGroup(db.dialect().intakes, intakeSize, s.takeIn)
-	s.claims = newGroup(db.dialect().settles, settleSize, s.claim)
-	s.settled = newGroup(db.dialect().settles, settleSize, s.settle)
+	writers := db.Dialect().Writers
+	s.intakes = newBatcher(min(writers, maxIntakes), intakeSize, s.takeIn)
+	s.claims = newBatcher(min(writers, maxSettles), settleSize, s.claim)
+	s.settlements = newBatcher(min(writers, maxSettles), settleSize, s.settle)
 	return s, nil
+}
+
+// openParts opens what keeps something of its own in the database.
+func (s *Store) openParts(ctx context.Context) (err error) {
+	s.log, err = ledgerlog.Open(ctx, s.db, ledgerlog.Options{Key: s.options.LogKey, Name: s.options.LogName, Clock: s.now})
+	if err != nil {
+		return err
+	}
+	s.outbox, err = outbox.New(s.db, outbox.Options{Sinks: s.options.Sinks, Origin: s.log.Name(), Clock: s.now, Logger: s.logger})
+	return err
 }
 
 func (o *Options) setDefaults() {
@@ -173,27 +177,7 @@ func (o *Options) setDefaults() {
 	if o.JobTimeout == 0 {
 		o.JobTimeout = DefaultJobTimeout
 	}
-	if o.StallLimit == 0 {
-		o.StallLimit = DefaultStallLimit
-	}
 	o.Retention.setDefaults()
-	if o.LogName == "" {
-		o.LogName = DefaultLogName
-	}
-}
-
-// opener picks the database by the URL's scheme.
-func opener(url string) (openFunc, error) {
-	scheme, _, found := strings.Cut(url, ":")
-	switch {
-	case scheme == "postgres", scheme == "postgresql":
-		return openPostgres, nil
-	case url == "":
-		return nil, errors.New("open store: the path of the SQLite file is empty")
-	case !found, scheme == "sqlite", strings.ContainsAny(scheme, "/\\."), len(scheme) == 1:
-		return openSQLite, nil
-	}
-	return nil, fmt.Errorf("open store: %q is neither the path of an SQLite file nor a postgres:// URL", scheme+":…")
 }
 
 // Close finishes what is being written and closes the database. Whoever called
@@ -201,9 +185,9 @@ func opener(url string) (openFunc, error) {
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.DrainTimeout)
 	defer cancel()
-	s.intake.close(ctx)
+	s.intakes.close(ctx)
 	s.claims.close(ctx)
-	s.settled.close(ctx)
-	s.db.close()
+	s.settlements.close(ctx)
+	s.db.Close()
 	return nil
 }

@@ -13,7 +13,42 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
+
+// open opens a store in a new database.
+func open(t *testing.T, driver sqldbtest.Driver, options Options) *Store {
+	t.Helper()
+	return openAt(t, driver.Migrated(t), options)
+}
+
+// openAt opens a store, and closes it when the test ends.
+func openAt(t *testing.T, url string, options Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), url, quiet(t, options))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// verify seals the ledger and verifies it, with its own keys where none is given.
+func verify(t *testing.T, s *Store, keys ...string) Report {
+	t.Helper()
+	if _, err := s.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	report, err := s.Verify(t.Context(), VerifyOptions{Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
 
 // quiet sends the log to the test, and makes retries quick.
 func quiet(t *testing.T, options Options) Options {
@@ -107,8 +142,8 @@ func pending(t *testing.T, s *Store, invocation string) int {
 }
 
 func TestJobsEndInTheLedger(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 250))
 		if got := pending(t, s, "inv"); got != 250 {
 			t.Fatalf("pending = %d, want 250", got)
@@ -130,8 +165,8 @@ func TestJobsEndInTheLedger(t *testing.T) {
 }
 
 func TestAStartThatIsCalledOffIsNoFailure(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := s.Run(ctx, worker(pushed), 1); err != nil {
@@ -141,8 +176,8 @@ func TestAStartThatIsCalledOffIsNoFailure(t *testing.T) {
 }
 
 func TestTheSameJobIsDoneOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		list := jobs("inv", 3)
 		enqueue(t, s, append(list, list...))
 		enqueue(t, s, list)
@@ -159,8 +194,8 @@ func TestTheSameJobIsDoneOnce(t *testing.T) {
 }
 
 func TestSpecsThatComeWithTheStreamAreKept(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		list := jobs("inv", 3)
 		for i := range list {
 			spec := bytes.Repeat([]byte{byte(i), 0, 0xff}, 1<<20)
@@ -186,8 +221,8 @@ func TestSpecsThatComeWithTheStreamAreKept(t *testing.T) {
 }
 
 func TestAFailedAttemptIsTriedAgain(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 1))
 		var numbers []int
 		var texts []string
@@ -212,8 +247,8 @@ func TestAFailedAttemptIsTriedAgain(t *testing.T) {
 }
 
 func TestARetryComesNoSoonerThanAsked(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 1))
 		var times []time.Time
 		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
@@ -232,8 +267,8 @@ func TestARetryComesNoSoonerThanAsked(t *testing.T) {
 }
 
 func TestThePostponedAttemptDoesNotCount(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{MaxAttempts: 2})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{MaxAttempts: 2})
 		enqueue(t, s, jobs("inv", 1))
 		calls := 0
 		run(t, s, func(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error) {
@@ -250,7 +285,7 @@ func TestThePostponedAttemptDoesNotCount(t *testing.T) {
 }
 
 func TestTheLastAttemptEndsInARowWhateverTheWorkerDoes(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
 		for name, broken := range map[string]worker{
 			"error": func(context.Context, Job, Attempt) (ledger.Entry, error) {
 				return ledger.Entry{}, errors.New("no route")
@@ -258,7 +293,7 @@ func TestTheLastAttemptEndsInARowWhateverTheWorkerDoes(t *testing.T) {
 			"panic": func(context.Context, Job, Attempt) (ledger.Entry, error) { panic("no route") },
 		} {
 			t.Run(name, func(t *testing.T) {
-				s := db.open(t, Options{MaxAttempts: 3})
+				s := open(t, driver, Options{MaxAttempts: 3})
 				enqueue(t, s, jobs("inv", 1))
 				run(t, s, broken)
 				settledWithin(t, s, "inv", 10*time.Second)
@@ -272,8 +307,8 @@ func TestTheLastAttemptEndsInARowWhateverTheWorkerDoes(t *testing.T) {
 }
 
 func TestAnAttemptThatTakesTooLongIsAFailure(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{MaxAttempts: 2, JobTimeout: 50 * time.Millisecond})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{MaxAttempts: 2, JobTimeout: 50 * time.Millisecond})
 		enqueue(t, s, jobs("inv", 1))
 		run(t, s, func(ctx context.Context, _ Job, _ Attempt) (ledger.Entry, error) {
 			<-ctx.Done()
@@ -287,8 +322,8 @@ func TestAnAttemptThatTakesTooLongIsAFailure(t *testing.T) {
 }
 
 func TestInvocationsAreMerged(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		started := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 		for _, news := range []Invocation{
 			{ID: "inv", Build: "b", Started: started, Status: map[string]string{"A": "1"}},
@@ -321,8 +356,8 @@ func TestInvocationsAreMerged(t *testing.T) {
 }
 
 func TestWhatIsRememberedIsKeptUntilTheStreamHasEnded(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		for _, records := range [][][]byte{{[]byte("one"), []byte("two")}, {[]byte("three")}} {
 			if err := s.Remember(t.Context(), "inv", records); err != nil {
 				t.Fatal(err)
@@ -349,8 +384,8 @@ func TestWhatIsRememberedIsKeptUntilTheStreamHasEnded(t *testing.T) {
 }
 
 func TestADrainLetsJobsFinish(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		enqueue(t, s, jobs("inv", 1))
 		begun, goOn := make(chan struct{}), make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -378,8 +413,8 @@ func TestADrainLetsJobsFinish(t *testing.T) {
 }
 
 func TestADrainGivesBackWhatDoesNotFinish(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{DrainTimeout: 100 * time.Millisecond, MaxAttempts: 1})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{DrainTimeout: 100 * time.Millisecond, MaxAttempts: 1})
 		enqueue(t, s, jobs("inv", 1))
 		begun := make(chan struct{})
 		stop := run(t, s, func(ctx context.Context, _ Job, _ Attempt) (ledger.Entry, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // tagLease is how long a job may write a tag that it has claimed. It bounds how
@@ -87,7 +88,7 @@ func (s *Store) ClaimTags(ctx context.Context, attempt Attempt, claim TagClaim) 
 		c.Started = s.now()
 	}
 	if err := s.claims.do(ctx, claim.Registry, 1, c); err != nil {
-		return TagGrant{}, fmt.Errorf("claim tags of %s/%s: %w", claim.Registry, claim.Repository, advise(err))
+		return TagGrant{}, fmt.Errorf("claim tags of %s/%s: %w", claim.Registry, claim.Repository, err)
 	}
 	if c.lost {
 		return TagGrant{}, ErrLost
@@ -110,12 +111,12 @@ type tagClaim struct {
 }
 
 func (s *Store) claim(ctx context.Context, batch []*tagClaim) error {
-	return s.db.write(ctx, func(ctx context.Context, tx conn) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
 		runs := make([]*settlement, len(batch))
 		for i, c := range batch {
 			runs[i] = &settlement{job: c.job, run: c.run}
 		}
-		if err := s.fence(ctx, tx, runs); err != nil {
+		if err := s.checkRuns(ctx, tx, runs); err != nil {
 			return err
 		}
 		for i, c := range batch {
@@ -128,7 +129,7 @@ func (s *Store) claim(ctx context.Context, batch []*tagClaim) error {
 			}
 			if slices.ContainsFunc(c.grant.Conflicts, isOthers) {
 				c.grant.Tags = nil
-				if _, err := tx.exec(ctx, `UPDATE tag_fence SET lease_job = NULL WHERE lease_job = ?`, c.job); err != nil {
+				if _, err := tx.Exec(ctx, `UPDATE tag_fence SET lease_job = NULL WHERE lease_job = ?`, c.job); err != nil {
 					return err
 				}
 			}
@@ -139,16 +140,16 @@ func (s *Store) claim(ctx context.Context, batch []*tagClaim) error {
 
 // claimOne takes the lease of every tag that is free, and neither a newer build's nor
 // another target's of this one.
-func (s *Store) claimOne(ctx context.Context, tx conn, c *tagClaim) error {
+func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error {
 	now := s.now()
 	until := now.Add(tagLease)
 	var args []any
 	for _, tag := range c.Tags {
-		args = append(args, c.Registry, c.Repository, tag, c.job, micros(until), micros(c.Started), c.Invocation, c.Digest, c.Target)
+		args = append(args, c.Registry, c.Repository, tag, c.job, sqldb.Micros(until), sqldb.Micros(c.Started), c.Invocation, c.Digest, c.Target)
 	}
 	granted := map[string]bool{}
-	err := tx.query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_invocation, lease_digest, lease_target)
-		VALUES `+values(len(c.Tags), "(?,?,?,?,?,?,?,?,?)")+`
+	err := tx.Query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_invocation, lease_digest, lease_target)
+		VALUES `+sqldb.Values(len(c.Tags), "(?,?,?,?,?,?,?,?,?)")+`
 		ON CONFLICT (registry, repository, tag) DO UPDATE SET lease_job = excluded.lease_job, lease_until = excluded.lease_until,
 			lease_started = excluded.lease_started, lease_invocation = excluded.lease_invocation, lease_digest = excluded.lease_digest,
 			lease_target = excluded.lease_target
@@ -156,7 +157,7 @@ func (s *Store) claimOne(ctx context.Context, tx conn, c *tagClaim) error {
 			AND (tag_fence.started <= excluded.lease_started OR tag_fence.digest = excluded.lease_digest)
 			AND (tag_fence.invocation_id <> excluded.lease_invocation OR tag_fence.digest = excluded.lease_digest OR tag_fence.target = ''
 				OR (tag_fence.target, tag_fence.digest) > (excluded.lease_target, excluded.lease_digest))
-		RETURNING tag, invocation_id, digest, target`, append(args, micros(now)), func(scan func(...any) error) error {
+		RETURNING tag, invocation_id, digest, target`, append(args, sqldb.Micros(now)), func(scan sqldb.Scan) error {
 		var tag, invocation string
 		other := ConflictingTag{Ours: true}
 		if err := scan(&tag, &invocation, &other.Digest, &other.Target); err != nil {
@@ -186,11 +187,11 @@ func (s *Store) claimOne(ctx context.Context, tx conn, c *tagClaim) error {
 }
 
 // refusedTag finds out why a tag was not granted.
-func (s *Store) refusedTag(ctx context.Context, tx conn, c *tagClaim, tag string, now time.Time) error {
+func (s *Store) refusedTag(ctx context.Context, tx sqldb.Conn, c *tagClaim, tag string, now time.Time) error {
 	newer := SupersededTag{Name: tag}
 	var target string
 	var started, until int64
-	_, err := queryRow(ctx, tx, `SELECT started, invocation_id, digest, target, lease_until FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
+	_, err := sqldb.QueryRow(ctx, tx, `SELECT started, invocation_id, digest, target, lease_until FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
 		[]any{c.Registry, c.Repository, tag}, &started, &newer.Invocation, &newer.Digest, &target, &until)
 	if err != nil {
 		return err
@@ -200,18 +201,18 @@ func (s *Store) refusedTag(ctx context.Context, tx conn, c *tagClaim, tag string
 		c.grant.Conflicts = append(c.grant.Conflicts, ConflictingTag{Name: tag, Digest: newer.Digest, Target: target})
 		return nil
 	}
-	if started > micros(c.Started) && newer.Digest != c.Digest {
-		newer.Started = fromMicros(started)
+	if started > sqldb.Micros(c.Started) && newer.Digest != c.Digest {
+		newer.Started = sqldb.FromMicros(started)
 		c.grant.Superseded = append(c.grant.Superseded, newer)
 		return nil
 	}
-	c.busy = max(c.busy, fromMicros(until).Sub(now), time.Millisecond)
+	c.busy = max(c.busy, sqldb.FromMicros(until).Sub(now), time.Millisecond)
 	return nil
 }
 
 // releaseTags ends the leases of jobs whose runs end: those that wrote their tags
 // are noted as the tags' last writers.
-func (s *Store) releaseTags(ctx context.Context, tx conn, batch []*settlement) error {
+func (s *Store) releaseTags(ctx context.Context, tx sqldb.Conn, batch []*settlement) error {
 	var wrote, others []any
 	for _, b := range batch {
 		switch {
@@ -235,8 +236,8 @@ func (s *Store) releaseTags(ctx context.Context, tx conn, batch []*settlement) e
 		if len(update.jobs) == 0 {
 			continue
 		}
-		_, err := tx.exec(ctx, `UPDATE tag_fence SET `+update.set+` WHERE lease_job IN (`+
-			values(len(update.jobs), "?")+`)`, update.jobs...)
+		_, err := tx.Exec(ctx, `UPDATE tag_fence SET `+update.set+` WHERE lease_job IN (`+
+			sqldb.Values(len(update.jobs), "?")+`)`, update.jobs...)
 		if err != nil {
 			return fmt.Errorf("release tags: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
 
 // running makes a job that is running, and gives its attempt.
@@ -18,11 +21,11 @@ func running(t *testing.T, s *Store, invocation string) Attempt {
 	t.Helper()
 	enqueue(t, s, jobs(invocation, 1))
 	var job int64
-	err := s.db.write(t.Context(), func(ctx context.Context, tx conn) error {
-		if _, err := queryRow(ctx, tx, `SELECT job_id FROM expected WHERE invocation_id = ?`, []any{invocation}, &job); err != nil {
+	err := s.db.Write(t.Context(), func(ctx context.Context, tx sqldb.Conn) error {
+		if _, err := sqldb.QueryRow(ctx, tx, `SELECT job_id FROM expected WHERE invocation_id = ?`, []any{invocation}, &job); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, `UPDATE river_job SET state = 'running', attempt = 1 WHERE id = ?`, job)
+		_, err := tx.Exec(ctx, `UPDATE river_job SET state = 'running', attempt = 1 WHERE id = ?`, job)
 		return err
 	})
 	if err != nil {
@@ -35,7 +38,7 @@ func running(t *testing.T, s *Store, invocation string) Attempt {
 func ends(t *testing.T, s *Store, attempt Attempt, invocation string, outcome ledger.Outcome) {
 	t.Helper()
 	end := s.judge(t.Context(), Job{Invocation: invocation, Target: "//a"}, attempt, s.now(), ledger.Entry{Outcome: outcome}, nil)
-	if err := s.settled.do(t.Context(), invocation, 1, end); err != nil {
+	if err := s.settlements.do(t.Context(), invocation, 1, end); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -50,8 +53,8 @@ func claimOf(build string, started time.Time, tags ...string) TagClaim {
 }
 
 func TestAnOlderBuildLeavesANewerOnesTagAlone(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		newer, older := running(t, s, "newer"), running(t, s, "older")
 		grant, err := s.ClaimTags(t.Context(), newer, claimOf("newer", tuesday, "latest", "tuesday"))
 		if err != nil || len(grant.Tags) != 2 || len(grant.Superseded) != 0 {
@@ -79,8 +82,8 @@ func TestAnOlderBuildLeavesANewerOnesTagAlone(t *testing.T) {
 }
 
 func TestABuildThatFailedSupersedesNothing(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		newer, older := running(t, s, "newer"), running(t, s, "older")
 		if _, err := s.ClaimTags(t.Context(), newer, claimOf("newer", tuesday, "latest")); err != nil {
 			t.Fatal(err)
@@ -94,9 +97,9 @@ func TestABuildThatFailedSupersedesNothing(t *testing.T) {
 }
 
 func TestALeaseEndsWithItsTime(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
 		now := monday
-		s := db.open(t, Options{Clock: func() time.Time { return now }})
+		s := open(t, driver, Options{Clock: func() time.Time { return now }})
 		first, second := running(t, s, "first"), running(t, s, "second")
 		if _, err := s.ClaimTags(t.Context(), first, claimOf("first", monday, "latest")); err != nil {
 			t.Fatal(err)
@@ -117,8 +120,8 @@ func TestALeaseEndsWithItsTime(t *testing.T) {
 }
 
 func TestTheSameDigestIsNeverSuperseded(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		newer, older := running(t, s, "newer"), running(t, s, "older")
 		if _, err := s.ClaimTags(t.Context(), newer, claimOf("newer", tuesday, "latest")); err != nil {
 			t.Fatal(err)
@@ -152,23 +155,23 @@ func pushes(t *testing.T, s *Store, target, image string) TagGrant {
 		entry = ledger.Entry{Outcome: ledger.Failed, ErrorClass: ledger.ClassConflict}
 	}
 	end := s.judge(t.Context(), Job{Invocation: "build", Target: target}, attempt, s.now(), entry, nil)
-	if err := s.settled.do(t.Context(), "build", 1, end); err != nil {
+	if err := s.settlements.do(t.Context(), "build", 1, end); err != nil {
 		t.Fatal(err)
 	}
 	return grant
 }
 
 func TestOfTwoTargetsThatWantOneTagTheFirstLabelHasItWhicheverComesFirst(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		pushes(t, s, "//a", "1")
 		grant := pushes(t, s, "//b", "2")
 		if diff := cmp.Diff([]ConflictingTag{{Name: "latest", Target: "//a", Digest: "sha256:1"}}, grant.Conflicts); diff != "" || len(grant.Tags) != 0 {
 			t.Errorf("the second label comes second: tags %v, conflicts (-want +got):\n%s", grant.Tags, diff)
 		}
 	})
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		pushes(t, s, "//b", "2")
 		grant := pushes(t, s, "//a", "1")
 		if diff := cmp.Diff([]ConflictingTag{{Name: "latest", Target: "//b", Digest: "sha256:2", Ours: true}}, grant.Conflicts); diff != "" || len(grant.Tags) != 1 {
@@ -187,25 +190,22 @@ func TestOfTwoTargetsThatWantOneTagTheFirstLabelHasItWhicheverComesFirst(t *test
 // The last is the image that the tag is at.
 func TestATagEndsUpAtOneImageInWhateverOrderItsTargetsCome(t *testing.T) {
 	targets := []struct{ target, image string }{{"//a", "1"}, {"//b", "2"}, {"//c", "1"}, {"//a", "9"}}
-	on(t, "sqlite", func(t *testing.T, db place) {
-		orders := permutations(len(targets))
-		for _, order := range orders {
-			s := db.open(t, Options{})
-			at := ""
-			for _, i := range order {
-				if grant := pushes(t, s, targets[i].target, targets[i].image); len(grant.Tags) > 0 {
-					at = targets[i].image
-				}
+	orders := permutations(len(targets))
+	for _, order := range orders {
+		s := openAt(t, filepath.Join(t.TempDir(), "drayage.db"), Options{})
+		at := ""
+		for _, i := range order {
+			if grant := pushes(t, s, targets[i].target, targets[i].image); len(grant.Tags) > 0 {
+				at = targets[i].image
 			}
-			if at != "1" {
-				t.Errorf("in the order %v the tag ends up at %s", order, at)
-			}
-			_ = s.Close()
 		}
-		if len(orders) != 24 {
-			t.Errorf("%d orders were tried", len(orders))
+		if at != "1" {
+			t.Errorf("in the order %v the tag ends up at %s", order, at)
 		}
-	})
+	}
+	if len(orders) != 24 {
+		t.Errorf("%d orders were tried", len(orders))
+	}
 }
 
 func permutations(n int) [][]int {
@@ -222,8 +222,8 @@ func permutations(n int) [][]int {
 }
 
 func TestTwoTargetsOfOneImageShareATagAndOtherBuildsAreNoConflict(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		for _, target := range []string{"//a", "//b", "//a"} {
 			if grant := pushes(t, s, target, "1"); len(grant.Tags) != 1 || len(grant.Conflicts) != 0 {
 				t.Errorf("%s: %+v", target, grant)
@@ -239,8 +239,8 @@ func TestTwoTargetsOfOneImageShareATagAndOtherBuildsAreNoConflict(t *testing.T) 
 }
 
 func TestATargetThatLosesATagGetsNoOther(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		pushes(t, s, "//a", "1")
 		loser, other := running(t, s, "loser"), running(t, s, "other")
 		claim := wants("//b", "2")
@@ -258,8 +258,8 @@ func TestATargetThatLosesATagGetsNoOther(t *testing.T) {
 }
 
 func TestATagThatIsBeingWrittenIsWaitedForByTheOtherTarget(t *testing.T) {
-	onEach(t, func(t *testing.T, db place) {
-		s := db.open(t, Options{})
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := open(t, driver, Options{})
 		first, second := running(t, s, "first"), running(t, s, "second")
 		if _, err := s.ClaimTags(t.Context(), second, wants("//b", "2")); err != nil {
 			t.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +10,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // part is a server that the bench started.
@@ -94,6 +96,9 @@ type outcome struct {
 	RSS int64
 }
 
+// inNanoseconds is how the processes tell each other of durations.
+var inNanoseconds = jsonv1.FormatDurationAsNano(true)
+
 func runUploader(ctx context.Context, plan string) (outcome, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -106,7 +111,7 @@ func runUploader(ctx context.Context, plan string) (outcome, error) {
 		return outcome{}, fmt.Errorf("run uploader: %w", err)
 	}
 	var o outcome
-	if err := json.Unmarshal(out, &o); err != nil {
+	if err := json.Unmarshal(out, &o, inNanoseconds); err != nil {
 		return outcome{}, fmt.Errorf("read uploader's outcome: %w", err)
 	}
 	return o, nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -45,7 +45,7 @@ func upload(ctx context.Context, args []string) error {
 	if done.RSS, err = peakRSS(); err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(done)
+	return json.MarshalWrite(os.Stdout, done, inNanoseconds)
 }
 
 // peakRSS is the process's VmHWM. The maximum of getrusage would be that of the

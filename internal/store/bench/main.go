@@ -19,8 +19,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 	"github.com/drayage/drayage/internal/store"
-	"github.com/drayage/drayage/internal/store/storetest"
 )
 
 // sizes are how much is measured.
@@ -63,7 +63,7 @@ func bench(ctx context.Context, report *report, size sizes, which, folder, progr
 		}
 	}
 	if which == "postgres" || which == "both" {
-		cluster, err := storetest.Start(ctx, storetest.Options{Durable: true, Bin: programs})
+		cluster, err := sqldbtest.Start(ctx, sqldbtest.Options{Durable: true, Bin: programs})
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,16 @@
+// Package ledgerlog is the ledger as a Merkle log: [Log.Append] writes rows,
+// [Log.Seal] signs them, [Log.Prove] shows that one was there, and [Log.Verify]
+// finds what was changed since. It can be reviewed without the rest of the store.
+//
+// A row's leaf is its body, byte for byte. The columns beside it, and the tables
+// of digests and tags, are copies to search by; Verify checks them too. The
+// hashes are those of golang.org/x/mod/sumdb/tlog (RFC 6962), in its order. A
+// signed checkpoint is a note with origin, size and root.
+//
+// Rows are appended by whoever ends a job, in the transaction that ends it.
+// Which row has which place in the log is decided later, by the one who seals:
+// PostgreSQL gives out numbers before it commits, so that a row can turn up below
+// one that is sealed.
+//
+// See docs/decisions/0012-the-ledger-is-a-merkle-log.md.
+package ledgerlog

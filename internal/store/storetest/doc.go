@@ -1,2 +1,0 @@
-// Package storetest starts a private PostgreSQL for tests and benchmarks.
-package storetest

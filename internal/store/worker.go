@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/drayage/drayage/internal/ledger"
+)
+
+// Attempt says how often a job was tried.
+type Attempt struct {
+	// Number counts the attempts that failed, and this one. An attempt that was
+	// interrupted, by a stop or a crash of the daemon, is not counted.
+	Number int
+	// Max is the Number of the last attempt. Whoever works on it returns a row,
+	// whatever happens.
+	Max int
+	// Created is when the job was enqueued.
+	Created time.Time
+	// Failures are the attempts before this one, the latest last.
+	Failures []Failure
+
+	job int64 // river_job.id
+	run int   // river_job.attempt, the number of this run of the job
+}
+
+// Job is the number that the job has in the store.
+func (a Attempt) Job() int64 { return a.job }
+
+// Failure is an attempt that failed.
+type Failure struct {
+	Time time.Time
+	// Class is [RetryError.Class], for budgets that differ by class.
+	Class string
+	Text  string
+}
+
+// Worker does jobs.
+type Worker interface {
+	// Work does one attempt at a job. With a nil error the job is completed and
+	// the row written, in one transaction. With a [*PostponeError] the job comes
+	// again and the attempt does not count; with any other error it is tried again
+	// after a while, at least [RetryError.After]. When ctx ends the job is given
+	// back as it was.
+	Work(ctx context.Context, job Job, attempt Attempt) (ledger.Entry, error)
+}
+
+// RetryError says that a job should be tried again, and when at the soonest.
+type RetryError struct {
+	// After is the least time until the next attempt. The store's own backoff
+	// holds if it is longer.
+	After time.Duration
+	// Class is one word for programs. Later attempts find it in
+	// [Attempt.Failures].
+	Class string
+	Err   error
+}
+
+func (e *RetryError) Error() string { return e.Err.Error() }
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// PostponeError says that a job could not be begun yet (its registry is busy,
+// say), which is nobody's failure.
+type PostponeError struct {
+	// After is how long to wait.
+	After time.Duration
+}
+
+func (e *PostponeError) Error() string { return fmt.Sprintf("postponed by %s", e.After) }
