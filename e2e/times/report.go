@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"github.com/go-json-experiment/json"
 	"io"
 	"maps"
 	"path"
@@ -11,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // event is one line of `go test -json`: see `go doc test2json`.
