@@ -10,7 +10,7 @@ SETUP := e2e/setup/tools
 BIN := $(CURDIR)/.cache/bin
 
 DEMO_TOOLS := bazel bazel-remote registry
-TEST_TOOLS := $(DEMO_TOOLS) docker-registry postgresql buf buildifier containerd debian-base umoci bzip2 lz4 python3 xz zip zstd
+TEST_TOOLS := $(DEMO_TOOLS) golangci-lint docker-registry postgresql buf buildifier containerd debian-base umoci bzip2 lz4 python3 xz zip zstd
 
 # Packages whose tests start servers and Bazel. Bazel needs a core while it starts and
 # waits for most of the rest: four tests at a time keep two cores busy, in 4 GiB.

@@ -19,7 +19,7 @@ var step = regexp.MustCompile("^[0-9]+\\. `([a-z]+)\\.([A-Za-z.]+)` \\(`([a-z/_]
 
 // started are the steps that nobody above them calls by name: a goroutine, and what was
 // handed to it.
-var started = []string{"store.adapter.Work", "store.group.loop", "store.Store.settle"}
+var started = []string{"store.adapter.Work", "store.batcher.loop", "store.Store.settle"}
 
 func TestTheWayOfAJobIsTheOneThatThePageTells(t *testing.T) {
 	root := filepath.Join("..", "..")

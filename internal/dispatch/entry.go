@@ -85,16 +85,12 @@ func (r *run) isCopy() bool { return r.invocation.Command == copies.Command }
 
 func (r *run) logPushed() {
 	e := r.entry
-	tags := make([]string, len(e.Tags))
-	for i, tag := range e.Tags {
-		tags[i] = tag.Name
-	}
 	r.logger.Info().
 		Str("outcome", string(e.Outcome)).
 		Str("registry", e.Registry).
 		Str("repository", e.Repository).
 		Str("digest", e.Digest).
-		Strs("tags", tags).
+		Strs("tags", e.TagNames()).
 		Int64("bytes", e.Uploaded.Bytes).
 		Int("requests", e.Requests).
 		Dur("duration", e.Duration).

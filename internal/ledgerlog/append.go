@@ -11,13 +11,13 @@ import (
 // Append writes rows and what finds them, and returns those that were written,
 // with their IDs. A job has one row: where there is one already the new one is
 // left out.
-func (l *Log) Append(ctx context.Context, tx sqldb.Conn, rows []ledger.Entry) ([]ledger.Entry, error) {
-	if len(rows) == 0 {
+func (l *Log) Append(ctx context.Context, tx sqldb.Conn, entries []ledger.Entry) ([]ledger.Entry, error) {
+	if len(entries) == 0 {
 		return nil, nil
 	}
-	args := make([]any, 0, 9*len(rows))
-	byJob := make(map[int64]ledger.Entry, len(rows))
-	for _, e := range rows {
+	args := make([]any, 0, 9*len(entries))
+	byJob := make(map[int64]ledger.Entry, len(entries))
+	for _, e := range entries {
 		body, err := e.Encode()
 		if err != nil {
 			return nil, err
@@ -25,9 +25,9 @@ func (l *Log) Append(ctx context.Context, tx sqldb.Conn, rows []ledger.Entry) ([
 		byJob[e.Job] = e
 		args = append(args, e.Job, sqldb.Micros(e.Time), string(e.Outcome), e.Registry, e.Repository, e.Target, e.InvocationID, e.Commit, body)
 	}
-	written := make([]ledger.Entry, 0, len(rows))
+	written := make([]ledger.Entry, 0, len(entries))
 	err := tx.Query(ctx, `INSERT INTO ledger_entry (job_id, time, outcome, registry, repository, target, invocation_id, commit_id, body)
-		VALUES `+sqldb.Values(len(rows), "(?,?,?,?,?,?,?,?,?)")+` ON CONFLICT (job_id) DO NOTHING RETURNING id, job_id`, args,
+		VALUES `+sqldb.Values(len(entries), "(?,?,?,?,?,?,?,?,?)")+` ON CONFLICT (job_id) DO NOTHING RETURNING id, job_id`, args,
 		func(scan sqldb.Scan) error {
 			var id, job int64
 			if err := scan(&id, &job); err != nil {

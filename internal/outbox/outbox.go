@@ -70,11 +70,11 @@ func New(db sqldb.DB, options Options) (*Outbox, error) {
 
 // Post puts events about rows into the outbox, in the rows' transaction. Call
 // [Outbox.Wake] when that is committed.
-func (o *Outbox) Post(ctx context.Context, tx sqldb.Conn, rows []ledger.Entry) error {
+func (o *Outbox) Post(ctx context.Context, tx sqldb.Conn, entries []ledger.Entry) error {
 	var args []any
 	now := sqldb.Micros(o.now())
 	for _, name := range o.names {
-		for _, e := range rows {
+		for _, e := range entries {
 			args = append(args, name, e.ID, now)
 		}
 	}

@@ -27,9 +27,9 @@ type settlement struct {
 // settle commits the ends of runs. Rows are written in the transaction that
 // completes their jobs.
 func (s *Store) settle(ctx context.Context, batch []*settlement) error {
-	var ended []ledger.Entry
+	var entries []ledger.Entry
 	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
-		ended = ended[:0]
+		entries = entries[:0]
 		if err := s.checkRuns(ctx, tx, batch); err != nil {
 			return err
 		}
@@ -40,13 +40,13 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 			}
 			states = append(states, b.state)
 			if b.entry != nil {
-				ended = append(ended, *b.entry)
+				entries = append(entries, *b.entry)
 			}
 		}
 		if len(states) == 0 {
 			return nil
 		}
-		if err := s.record(ctx, tx, ended); err != nil {
+		if err := s.record(ctx, tx, entries); err != nil {
 			return err
 		}
 		if err := s.releaseTags(ctx, tx, batch); err != nil {
@@ -57,7 +57,7 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 	if err != nil {
 		return err
 	}
-	s.announce(ended)
+	s.announce(entries)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // part is a server that the bench started.
@@ -89,11 +90,14 @@ func freeAddress() string {
 
 // outcome is what an uploader's process tells of itself.
 type outcome struct {
-	Wall time.Duration `json:",format:nano"`
-	CPU  time.Duration `json:",format:nano"`
+	Wall time.Duration
+	CPU  time.Duration
 	// RSS is the peak of its resident memory, in bytes.
 	RSS int64
 }
+
+// inNanoseconds is how the processes tell each other of durations.
+var inNanoseconds = jsonv1.FormatDurationAsNano(true)
 
 func runUploader(ctx context.Context, plan string) (outcome, error) {
 	self, err := os.Executable()
@@ -107,7 +111,7 @@ func runUploader(ctx context.Context, plan string) (outcome, error) {
 		return outcome{}, fmt.Errorf("run uploader: %w", err)
 	}
 	var o outcome
-	if err := json.Unmarshal(out, &o); err != nil {
+	if err := json.Unmarshal(out, &o, inNanoseconds); err != nil {
 		return outcome{}, fmt.Errorf("read uploader's outcome: %w", err)
 	}
 	return o, nil

@@ -45,7 +45,7 @@ func upload(ctx context.Context, args []string) error {
 	if done.RSS, err = peakRSS(); err != nil {
 		return err
 	}
-	return json.MarshalWrite(os.Stdout, done)
+	return json.MarshalWrite(os.Stdout, done, inNanoseconds)
 }
 
 // peakRSS is the process's VmHWM. The maximum of getrusage would be that of the
