@@ -56,14 +56,14 @@ const (
 // cleanPath turns a path in the image into the name of a tar entry: "app/bin".
 func cleanPath(p string) (string, error) {
 	if p == "" {
-		return "", fmt.Errorf("an entry has no path")
+		return "", fmt.Errorf("an entry has an empty path: give each file, link and directory a path in the image")
 	}
 	if strings.Contains(p, "\x00") {
-		return "", fmt.Errorf("path %q holds a zero byte", p)
+		return "", fmt.Errorf("path %q must not contain a zero byte", p)
 	}
 	for element := range strings.SplitSeq(p, "/") {
 		if element == ".." {
-			return "", fmt.Errorf("path %q leads out of the image", p)
+			return "", fmt.Errorf("path %q leads out of the image: remove the .. from it", p)
 		}
 	}
 	p = strings.TrimLeft(p, "/")
@@ -83,7 +83,7 @@ func arrange(entries []Entry, parents bool) ([]Entry, error) {
 			return nil, err
 		}
 		if p == "" && !e.dir {
-			return nil, fmt.Errorf("the root of the image must be a directory (%s)", describe(e))
+			return nil, fmt.Errorf("the root of the image must be a directory, and is %s", describe(e))
 		}
 		if !e.removed {
 			if err := refuseWhiteouts(p); err != nil {
@@ -120,7 +120,7 @@ func arrange(entries []Entry, parents bool) ([]Entry, error) {
 		known := 0 // how much of the path is there
 		if n := len(above); n > 0 {
 			if parent := above[n-1]; !parent.dir {
-				return nil, fmt.Errorf("/%s is %s, so /%s cannot be below it", parent.path, describe(parent), e.path)
+				return nil, fmt.Errorf("/%s is %s, so /%s cannot be in it; change one of the paths", parent.path, describe(parent), e.path)
 			}
 			known = len(above[n-1].path) + 1
 		}
@@ -146,9 +146,9 @@ func oneOf(a, b Entry) (Entry, error) {
 	case reflect.DeepEqual(a, b):
 		return a, nil
 	case a.removed != b.removed:
-		return Entry{}, fmt.Errorf("/%s is in the layer, and remove names it: a path can be either; to remove what is in a directory below, write /%s/", a.path, a.path)
+		return Entry{}, fmt.Errorf("the layer both adds and removes /%s: drop one of them; to remove only the contents of that directory from the layers below, write /%s/", a.path, a.path)
 	}
-	return Entry{}, fmt.Errorf("/%s is there twice: from %s and from %s", a.path, describe(a), describe(b))
+	return Entry{}, fmt.Errorf("two sources put /%s into the layer, %s and %s: remove one, or change its path", a.path, describe(a), describe(b))
 }
 
 func isBelow(path, dir string) bool {
@@ -172,11 +172,11 @@ func comparePaths(a, b string) int {
 func describe(e Entry) string {
 	switch {
 	case e.removed:
-		return "what remove names"
+		return "removed (attribute remove)"
 	case e.dir:
 		return "a directory"
 	case e.link != "":
-		return "a link to " + e.link
+		return "a symbolic link to " + e.link
 	case e.source == "":
 		return "an empty file"
 	}

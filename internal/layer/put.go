@@ -43,7 +43,7 @@ func (p *put) at(name string) (string, error) {
 	if p.strip != "" {
 		rest, ok := strings.CutPrefix(name+"/", p.strip+"/")
 		if !ok {
-			return "", fmt.Errorf("%s is not below %s, which strip_prefix of %s names", name, p.strip, p.folder)
+			return "", fmt.Errorf("%s is not below %s, the strip_prefix of %s: change strip_prefix, or put the file elsewhere", name, p.strip, p.folder)
 		}
 		name = strings.TrimSuffix(rest, "/")
 	}
@@ -67,7 +67,7 @@ func (l *lister) put(p put) error {
 	case "symlink":
 		text, _, err := l.build.link(p.source)
 		if err == nil && text == "" {
-			err = fmt.Errorf("%s is not a symbolic link", p.source)
+			err = fmt.Errorf("%s must be a symbolic link", p.source)
 		}
 		if err != nil {
 			return err
@@ -90,7 +90,7 @@ func (l *lister) put(p put) error {
 		}
 		return l.sourceDirectory(p)
 	}
-	return fmt.Errorf("kind %q must be file, tree, output, symlink or empty", p.kind)
+	return fmt.Errorf("the kind is %q; it must be file, tree, output, symlink or empty", p.kind)
 }
 
 // link is the entry of a symbolic link, which has an owner and a time, and none
@@ -163,7 +163,7 @@ func (l *lister) output(p put) error {
 	return nil
 }
 
-// leadsNowhere tells whether that is what following a link failed for.
+// leadsNowhere tells whether following a link failed because its target does not exist.
 func leadsNowhere(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR)
 }
