@@ -44,7 +44,6 @@ func TestWhatIsExportedIsUsedElsewhere(t *testing.T) {
 var notYet = []string{
 	"internal/ledgerlog",
 	"internal/outbox",
-	"internal/registry",
 	"internal/sqldb",
 	"internal/store",
 }
