@@ -151,7 +151,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: dispatch.StoreBlobs(d.store), Policy: d.access.admission, Cache: d.config.CAS.Address,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access.admission, Cache: d.config.CAS.Address,
 		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
