@@ -67,7 +67,7 @@ there. Exits with 1 if a copy failed; the others are made all the same.`,
 }
 
 func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source string, to []string) error {
-	from, err := copies.ParsePlace(source)
+	from, err := copies.ParseReference(source)
 	if err != nil {
 		return fmt.Errorf("the source: %w", err)
 	}
@@ -114,7 +114,7 @@ func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source str
 const copyInvocation = "drayage copy"
 
 // ask has the daemon make the copies.
-func (f copyFlags) ask(ctx context.Context, out io.Writer, from copies.Place, to []string) error {
+func (f copyFlags) ask(ctx context.Context, out io.Writer, from copies.Reference, to []string) error {
 	client, err := dial(f.daemon)
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 	}
 	seen := map[v1.Hash]bool{}
 	for _, image := range push.Images {
-		root, err := image.Descriptor()
+		root, err := image.descriptor()
 		if err != nil {
 			return nil, err
 		}

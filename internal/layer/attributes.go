@@ -27,14 +27,14 @@ func (a *Attributes) set(field string) error {
 			return fmt.Errorf("%s %q must be a number from 0 to %d", name, value, maxID)
 		}
 		if name == "uid" {
-			a.UID = int(id)
+			a.uid = int(id)
 		} else {
-			a.GID = int(id)
+			a.gid = int(id)
 		}
 		return nil
 	case "mtime":
 		mtime, err := parseTime(value)
-		a.ModTime = mtime
+		a.modTime = mtime
 		return err
 	}
 	attribute, found := strings.CutPrefix(name, "xattr:")
@@ -45,10 +45,10 @@ func (a *Attributes) set(field string) error {
 	if err != nil {
 		return fmt.Errorf("extended attribute %s: %w", attribute, err)
 	}
-	if a.Xattrs == nil {
-		a.Xattrs = map[string]string{}
+	if a.xattrs == nil {
+		a.xattrs = map[string]string{}
 	}
-	a.Xattrs[attribute] = decoded
+	a.xattrs[attribute] = decoded
 	return nil
 }
 
@@ -78,8 +78,8 @@ func decodeXattr(text string) (string, error) {
 	return text, nil
 }
 
-// ParseMode reads octal permission bits: "0755".
-func ParseMode(text string) (fs.FileMode, error) {
+// parseMode reads octal permission bits: "0755".
+func parseMode(text string) (fs.FileMode, error) {
 	bits, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || bits > 0o7777 {
 		return 0, fmt.Errorf("mode %q must be octal permission bits such as 0644", text)
@@ -91,28 +91,28 @@ func ParseMode(text string) (fs.FileMode, error) {
 func (e Entry) header() *tar.Header {
 	h := &tar.Header{
 		Typeflag: tar.TypeReg,
-		Name:     e.Path,
+		Name:     e.path,
 		Mode:     int64(e.Mode),
-		Uid:      e.UID,
-		Gid:      e.GID,
-		ModTime:  e.ModTime,
+		Uid:      e.uid,
+		Gid:      e.gid,
+		ModTime:  e.modTime,
 	}
 	if h.ModTime.IsZero() {
 		h.ModTime = epoch
 	}
-	for name, value := range e.Xattrs {
+	for name, value := range e.xattrs {
 		if h.PAXRecords == nil {
 			h.PAXRecords = map[string]string{}
 		}
 		h.PAXRecords["SCHILY.xattr."+name] = value // as GNU tar and star have it
 	}
 	switch {
-	case e.Removed:
-		h.Name = whiteoutPath(e.Path)
-	case e.Dir:
-		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
-	case e.Link != "":
-		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, e.Link, 0o777
+	case e.removed:
+		h.Name = whiteoutPath(e.path)
+	case e.dir:
+		h.Typeflag, h.Name = tar.TypeDir, e.path+"/"
+	case e.link != "":
+		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, e.link, 0o777
 	}
 	return h
 }

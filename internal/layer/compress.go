@@ -20,8 +20,8 @@ const (
 	None Compression = "none"
 )
 
-// MediaType is the media type of a layer under this compression.
-func (c Compression) MediaType() types.MediaType {
+// mediaType is the media type of a layer under this compression.
+func (c Compression) mediaType() types.MediaType {
 	switch c {
 	case Zstd:
 		return types.OCILayerZStd

@@ -120,7 +120,7 @@ func (w *walk) dir(source, path string) error {
 		}
 	}
 	empty := len(w.entries) == before
-	if owned := w.put.UID != 0 || w.put.GID != 0; empty && w.keepEmpty || !empty && owned {
+	if owned := w.put.uid != 0 || w.put.gid != 0; empty && w.keepEmpty || !empty && owned {
 		w.add(w.put.implied(path))
 	}
 	return nil

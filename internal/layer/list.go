@@ -81,7 +81,7 @@ func (l *lister) line(fields []string) error {
 	var err error
 	switch fields[0] {
 	case "link":
-		l.add(Entry{Path: fields[1], Link: fields[2], Attributes: p.Attributes})
+		l.add(Entry{path: fields[1], link: fields[2], Attributes: p.Attributes})
 		return nil
 	case "remove":
 		l.add(whiteout(fields[1]))
@@ -92,7 +92,7 @@ func (l *lister) line(fields []string) error {
 	}
 	switch fields[0] {
 	case "dir":
-		l.add(Entry{Path: fields[2], Dir: true, Attributes: p.Attributes})
+		l.add(Entry{path: fields[2], dir: true, Attributes: p.Attributes})
 		return nil
 	case "mode":
 		return l.addPattern(fields[2], p.Mode)

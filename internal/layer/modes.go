@@ -35,10 +35,10 @@ func (l *lister) applyModes() error {
 		return nil
 	}
 	for i, e := range l.entries {
-		if e.Dir || e.Link != "" && e.Source == "" || e.Removed {
+		if e.dir || e.link != "" && e.source == "" || e.removed {
 			continue
 		}
-		at := path.Join("/", e.Path)
+		at := path.Join("/", e.path)
 		for j := range l.patterns {
 			p := &l.patterns[j]
 			if !doublestar.MatchUnvalidated(p.pattern, at) {
@@ -61,6 +61,6 @@ func (l *lister) applyModes() error {
 // parseOpenMode reads a mode, and whether a pattern may override it: "0644?".
 func parseOpenMode(text string) (mode fs.FileMode, open bool, err error) {
 	text, open = strings.CutSuffix(text, "?")
-	mode, err = ParseMode(text)
+	mode, err = parseMode(text)
 	return mode, open, err
 }

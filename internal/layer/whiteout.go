@@ -17,9 +17,9 @@ const (
 // slash at its end, what they have in that directory.
 func whiteout(p string) Entry {
 	if strings.HasSuffix(p, "/") && path.Clean(p) != "/" {
-		return Entry{Path: p + opaqueName, Removed: true}
+		return Entry{path: p + opaqueName, removed: true}
 	}
-	return Entry{Path: p, Removed: true}
+	return Entry{path: p, removed: true}
 }
 
 // whiteoutPath is the path of the file that says so of a path.

@@ -92,13 +92,13 @@ func writeArchive(w io.Writer, entries []Entry, copies bool) error {
 	buffer := make([]byte, 256<<10)
 	for _, e := range entries {
 		c := ahead.next()
-		if c.err == nil && e.Source != "" && !copies {
+		if c.err == nil && e.source != "" && !copies {
 			var like string
 			if like, c.err = known.of(e, c); like != "" {
 				h := e.header()
 				h.Typeflag, h.Linkname = tar.TypeLink, like
 				if err := archive.WriteHeader(h); err != nil {
-					return fmt.Errorf("write /%s: %w", e.Path, err)
+					return fmt.Errorf("write /%s: %w", e.path, err)
 				}
 				continue
 			}
@@ -107,7 +107,7 @@ func writeArchive(w io.Writer, entries []Entry, copies bool) error {
 			c.err = writeEntry(archive, e, c, buffer)
 		}
 		if c.err != nil {
-			return fmt.Errorf("write /%s: %w", e.Path, c.err)
+			return fmt.Errorf("write /%s: %w", e.path, c.err)
 		}
 	}
 	return archive.Close()
@@ -123,7 +123,7 @@ func writeEntry(archive *tar.Writer, e Entry, c content, buffer []byte) error {
 		_, err := archive.Write(c.data)
 		return err
 	}
-	file, err := os.Open(e.Source)
+	file, err := os.Open(e.source)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (b *blobWriter) metadata(compression Compression, diffID v1.Hash) Metadata 
 	return Metadata{
 		Blob: pushspec.Blob{
 			Descriptor: v1.Descriptor{
-				MediaType: compression.MediaType(),
+				MediaType: compression.mediaType(),
 				Digest:    sha256Hash(b.digest),
 				Size:      b.size,
 			},

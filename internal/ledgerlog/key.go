@@ -16,7 +16,7 @@ import (
 // in the database. A key in the database tells accidents from what was written;
 // somebody who may change the database may sign, too. Against that, give a key,
 // and keep checkpoints elsewhere.
-func (l *Log) prepareKey(ctx context.Context, tx sqldb.Conn, key, name string) error {
+func (l *Log) prepareKey(ctx context.Context, tx sqldb.Conn, key string) error {
 	if _, err := l.lockState(ctx, tx); err != nil { // another daemon may do the same
 		return err
 	}
@@ -27,7 +27,7 @@ func (l *Log) prepareKey(ctx context.Context, tx sqldb.Conn, key, name string) e
 			return err
 		}
 		if !found {
-			if key, _, err = note.GenerateKey(rand.Reader, name); err != nil {
+			if key, _, err = note.GenerateKey(rand.Reader, keptName); err != nil {
 				return fmt.Errorf("make log key: %w", err)
 			}
 		}

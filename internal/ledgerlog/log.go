@@ -10,17 +10,14 @@ import (
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
-// DefaultName names a log that was not given a name.
-const DefaultName = "drayage"
+// keptName names a log whose key is kept in the database.
+const keptName = "drayage"
 
 // Options are what a log works with.
 type Options struct {
 	// Key signs checkpoints: a signer key, as [ledger.NewKey] makes it. Defaults to
 	// a key that is kept in the database.
 	Key string
-	// Name names a log whose key is kept in the database. Defaults to
-	// [DefaultName].
-	Name string
 	// Clock says what time it is. Defaults to time.Now.
 	Clock func() time.Time
 }
@@ -35,15 +32,12 @@ type Log struct {
 
 // Open finds the log's key, or makes it.
 func Open(ctx context.Context, db sqldb.DB, options Options) (*Log, error) {
-	if options.Name == "" {
-		options.Name = DefaultName
-	}
 	if options.Clock == nil {
 		options.Clock = time.Now
 	}
 	l := &Log{db: db, now: options.Clock}
 	err := db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
-		return l.prepareKey(ctx, tx, options.Key, options.Name)
+		return l.prepareKey(ctx, tx, options.Key)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the log's key: %w", err)

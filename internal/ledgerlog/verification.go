@@ -29,7 +29,7 @@ type verification struct {
 
 func (v *verification) problemf(entry, index int64, format string, args ...any) {
 	if len(v.report.Problems) < maxProblems {
-		v.report.Problems = append(v.report.Problems, Problem{Entry: entry, Index: index, Text: fmt.Sprintf(format, args...)})
+		v.report.Problems = append(v.report.Problems, Problem{Entry: entry, Index: index, text: fmt.Sprintf(format, args...)})
 	}
 }
 

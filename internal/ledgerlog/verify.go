@@ -39,20 +39,20 @@ type Report struct {
 type Problem struct {
 	// Entry is the row's ID, Index its place in the log; -1 where there is none.
 	Entry, Index int64
-	// Text says what is wrong with it.
-	Text string
+	// text says what is wrong with it.
+	text string
 }
 
 func (p Problem) String() string {
 	switch {
 	case p.Entry >= 0 && p.Index >= 0:
-		return fmt.Sprintf("row %d (number %d of the log): %s", p.Entry, p.Index, p.Text)
+		return fmt.Sprintf("row %d (number %d of the log): %s", p.Entry, p.Index, p.text)
 	case p.Entry >= 0:
-		return fmt.Sprintf("row %d: %s", p.Entry, p.Text)
+		return fmt.Sprintf("row %d: %s", p.Entry, p.text)
 	case p.Index >= 0:
-		return fmt.Sprintf("number %d of the log: %s", p.Index, p.Text)
+		return fmt.Sprintf("number %d of the log: %s", p.Index, p.text)
 	}
-	return p.Text
+	return p.text
 }
 
 // Verify reads the whole ledger and checks each row against the log, the log

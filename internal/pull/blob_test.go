@@ -103,7 +103,9 @@ var answers = []struct {
 	{"a stream that breaks", func(w http.ResponseWriter, body []byte) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		_, _ = w.Write(body[:500])
-	}, func(size int64) string { return fmt.Sprintf("the download failed after 500 of %d bytes: unexpected EOF", size) }},
+	}, func(size int64) string {
+		return fmt.Sprintf("the download failed after 500 of %d bytes: unexpected EOF", size)
+	}},
 	{"other bytes", func(w http.ResponseWriter, body []byte) {
 		other := bytes.Clone(body)
 		other[0]++

@@ -9,9 +9,9 @@ import (
 	"github.com/drayage/drayage/internal/platform"
 )
 
-// Name is the image's platform as a file or target name: "linux_arm64_v8". Of an image
+// name is the image's platform as a file or target name: "linux_arm64_v8". Of an image
 // in an index it is in the index's words, if that has any.
-func (i Image) Name() string {
+func (i Image) name() string {
 	named := i.Platform
 	if named.Variant == "" || i.listed.OS == "" || i.listed.Architecture == "" {
 		return nameOf(named)
@@ -70,7 +70,7 @@ func platformOf(config, listed v1.Platform) v1.Platform {
 // onlyListed is what the index says of the image's platform, as JSON, or nil where its
 // config says as much.
 func (i Image) onlyListed() ([]byte, error) {
-	if platform.Fill(i.config, i.listed).Equals(i.config) {
+	if platform.Fill(i.configured, i.listed).Equals(i.configured) {
 		return nil, nil
 	}
 	return json.Marshal(i.listed, json.Deterministic(true))

@@ -46,13 +46,13 @@ type Image struct {
 	blobs blobs
 
 	Platform v1.Platform
-	Digest   v1.Hash
-	// Manifest and Config are the exact bytes that the registry has.
-	Manifest, Config []byte
+	digest   v1.Hash
+	// manifest and config are the exact bytes that the registry has.
+	manifest, config []byte
 	Layers           []layer.Metadata
 
-	// listed is the platform in the index that lists the image, config that in its config.
-	listed, config v1.Platform
+	// listed is the platform in the index that lists the image, configured that in its config.
+	listed, configured v1.Platform
 
 	image            v1.Image
 	nondistributable bool
@@ -234,8 +234,8 @@ func fromEntry(index v1.ImageIndex, d v1.Descriptor, listed v1.Platform) (*Image
 		return nil, err
 	}
 	one.listed = listed
-	one.config = one.Platform
-	one.Platform = platformOf(one.config, listed)
+	one.configured = one.Platform
+	one.Platform = platformOf(one.configured, listed)
 	if !runs(one.Platform) {
 		return nil, nil
 	}
@@ -249,20 +249,20 @@ var errNoContainer = errors.New("is not a container image")
 func metadata(image v1.Image) (Image, error) {
 	one := Image{image: image}
 	var err error
-	if one.Digest, err = image.Digest(); err != nil {
+	if one.digest, err = image.Digest(); err != nil {
 		return Image{}, err
 	}
-	if one.Manifest, err = image.RawManifest(); err != nil {
+	if one.manifest, err = image.RawManifest(); err != nil {
 		return Image{}, err
 	}
 	manifest, err := image.Manifest()
 	if err != nil {
 		return Image{}, err
 	}
-	if size := max(int64(len(one.Manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
-		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes; the limit is %s", one.Digest, size, humanize.IBytes(pushspec.MaxDataSize))
+	if size := max(int64(len(one.manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
+		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes; the limit is %s", one.digest, size, humanize.IBytes(pushspec.MaxDataSize))
 	}
-	if one.Config, err = image.RawConfigFile(); err != nil {
+	if one.config, err = image.RawConfigFile(); err != nil {
 		return Image{}, err
 	}
 	config, err := image.ConfigFile()
@@ -270,7 +270,7 @@ func metadata(image v1.Image) (Image, error) {
 		return Image{}, err
 	}
 	if len(manifest.Layers) != len(config.RootFS.DiffIDs) {
-		return Image{}, fmt.Errorf("%s %w: it has %d layers, but its config has %d diff ids", one.Digest, errNoContainer, len(manifest.Layers), len(config.RootFS.DiffIDs))
+		return Image{}, fmt.Errorf("%s %w: it has %d layers, but its config has %d diff ids", one.digest, errNoContainer, len(manifest.Layers), len(config.RootFS.DiffIDs))
 	}
 	if p := config.Platform(); p != nil {
 		one.Platform = *p

@@ -36,9 +36,9 @@ func Write(dir string, images []Image, withLayers bool) ([]Written, error) {
 	written := []Written{}
 	taken := map[string]bool{}
 	for _, image := range images {
-		label := image.Name()
+		label := image.name()
 		if taken[label] {
-			label += "_" + image.Digest.Hex[:12]
+			label += "_" + image.digest.Hex[:12]
 		}
 		taken[label] = true
 		w, err := image.write(dir, label, withLayers)
@@ -58,10 +58,10 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 	if err := os.MkdirAll(filepath.Join(dir, label), 0o755); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, w.Manifest), i.Manifest, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
+	if err := os.WriteFile(filepath.Join(dir, w.Manifest), i.manifest, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, w.Config), i.Config, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
+	if err := os.WriteFile(filepath.Join(dir, w.Config), i.config, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
 	listed, err := i.onlyListed()

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/drayage/drayage/internal/loopback"
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // ReadBlob streams a blob from offset on. A stream that breaks or stands still goes
@@ -36,7 +37,7 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		scopes: pullScopes(r.name),
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusMovedPermanently, http.StatusFound,
 			http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect},
-		requestSize: large,
+		requestSize: pacer.Large,
 		stored:      true,
 	}
 	if offset > 0 {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // host is one registry, and what is known of it.
@@ -15,7 +17,7 @@ type host struct {
 	base   string // https://ghcr.io
 	traits atomic.Pointer[Quirks]
 	auth   *auth
-	pacer  *pacer
+	pacer  *pacer.Pacer
 	// send makes a request, in the steps of the chain.
 	send sender
 	// endpoint is how it is reached, and http does it.

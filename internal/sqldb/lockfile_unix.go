@@ -12,7 +12,7 @@ import (
 // lockFile takes a file for this process. The lock goes with the process,
 // however that ends; the file stays.
 func lockFile(path string) (release func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", advise(err))
 	}

@@ -52,7 +52,7 @@ func migrate[TTx any](ctx context.Context, db *sql.DB, dialect goose.Dialect, fo
 	}
 	sources := ours.ListSources()
 	if known := sources[len(sources)-1].Version; found > known {
-		return &NewerSchemaError{What: "the ledger", Found: found, Known: known}
+		return newerSchema("the ledger", found, known)
 	}
 
 	if _, err := queue.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
@@ -64,18 +64,12 @@ func migrate[TTx any](ctx context.Context, db *sql.DB, dialect goose.Dialect, fo
 	return nil
 }
 
-// NewerSchemaError says that a database was last opened by a newer release.
-type NewerSchemaError struct {
-	// What has the schema: "the ledger", "the job queue".
-	What string
-	// Found is the version of the database, Known the newest that this program
-	// understands.
-	Found, Known int64
-}
-
-func (e *NewerSchemaError) Error() string {
-	return fmt.Sprintf("%s has schema version %d, and this release knows versions up to %d: run the release that the database was last used with, "+
-		"or a newer one; there is no way back", e.What, e.Found, e.Known)
+// newerSchema is the error of a database that was last opened by a newer release.
+// What has the schema: "the ledger", "the job queue". Found is the version of the
+// database, known the newest that this program understands.
+func newerSchema(what string, found, known int64) error {
+	return fmt.Errorf("%s has schema version %d, and this release knows versions up to %d: "+
+		"run the release that the database was last used with, or a newer one; there is no way back", what, found, known)
 }
 
 // refuseNewerQueue looks at River's table itself: River's own word for a version
@@ -94,7 +88,7 @@ func refuseNewerQueue[TTx any](ctx context.Context, db *sql.DB, driver riverdriv
 	}
 	newest := int64(known[len(known)-1].Version)
 	if found > newest {
-		return &NewerSchemaError{What: "the job queue", Found: found, Known: newest}
+		return newerSchema("the job queue", found, newest)
 	}
 	return nil
 }

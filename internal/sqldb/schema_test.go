@@ -2,7 +2,7 @@ package sqldb_test
 
 import (
 	"context"
-	"errors"
+	"strings"
 	"testing"
 
 	"github.com/drayage/drayage/internal/sqldb"
@@ -48,7 +48,7 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 				}
 				db.Close()
 				_, err = sqldb.Open(t.Context(), url, sqldb.Options{})
-				if newer, ok := errors.AsType[*sqldb.NewerSchemaError](err); !ok || newer.What != name || newer.Found != 9999 {
+				if err == nil || !strings.Contains(err.Error(), name+" has schema version 9999") {
 					t.Errorf("open = %v, want a refusal of version 9999 of %s", err, name)
 				}
 			})

@@ -84,7 +84,7 @@ type Runner interface {
 // Open opens the database at url: the path of an SQLite file, which is made if it
 // is not there ("drayage.db", "sqlite:/var/lib/drayage/drayage.db"), or a
 // PostgreSQL URL ("postgres://user@host/name"). It brings the schema up to date;
-// a schema that is newer than this program is a [*NewerSchemaError].
+// a schema that is newer than this program is an error.
 func Open(ctx context.Context, url string, options Options) (DB, error) {
 	if options.StallLimit == 0 {
 		options.StallLimit = DefaultStallLimit

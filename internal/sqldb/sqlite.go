@@ -140,7 +140,7 @@ func closeSQLite(db *sql.DB) error {
 // say of themselves is not for everybody. SQLite gives the files beside it the
 // same mode.
 func makePrivate(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func sqlitePath(location string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() { //nolint:gosec // the operator names the file
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 		return "", fmt.Errorf("there is no folder %s to keep %s in: make the folder, or set another path", filepath.Dir(path), filepath.Base(path))
 	}
 	return path, nil

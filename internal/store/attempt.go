@@ -2,16 +2,17 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/drayage/drayage/internal/clock"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
@@ -27,7 +28,8 @@ type adapter struct {
 	worker Worker
 }
 
-// Work implements [river.Worker]. Its result means nothing: see [silent].
+// Work implements [river.Worker]. Its result means nothing:
+// River sets no state (see [sqldb.DB.SetJobStates]).
 func (a *adapter) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	a.store.attempt(ctx, a.worker, job.JobRow, job.Args.Job)
 	return nil
@@ -38,9 +40,6 @@ func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRo
 	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, Created: row.CreatedAt, job: row.ID, run: row.Attempt}
 	if row.Attempt >= maxRuns {
 		attempt.Max = attempt.Number
-	}
-	for _, e := range row.Errors {
-		attempt.Failures = append(attempt.Failures, Failure{Time: e.At, Class: e.Trace, Text: e.Error})
 	}
 	ctx, end := s.underWay.begin(ctx, row.ID)
 	defer end()
@@ -67,7 +66,7 @@ func calledOff(row *rivertype.JobRow) bool {
 func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.Time, entry ledger.Entry, err error) *settlement {
 	now := s.now()
 	end := &settlement{job: attempt.job, run: attempt.run}
-	var postponed *PostponeError
+	postponed, isPostponed := errors.AsType[*PostponeError](err)
 	switch {
 	case err == nil:
 	case errors.Is(err, rivertype.ErrJobCancelledRemotely), errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
@@ -77,17 +76,15 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		// running out of [Options.JobTimeout] is.
 		end.state = laterState(attempt.job, attempt.run, now, now)
 		return end
-	case errors.As(err, &postponed):
+	case isPostponed:
 		end.state = laterState(attempt.job, attempt.run, now, now.Add(postponed.After))
 		return end
 	case attempt.Number < attempt.Max:
 		wait := s.options.Backoff(attempt.Number)
-		class := ""
 		if retry, ok := errors.AsType[*RetryError](err); ok {
-			wait, class = max(wait, retry.After), sqldb.CleanText(retry.Class)
+			wait = max(wait, retry.After)
 		}
-		// River keeps a stack in Trace, which for our errors there is none of.
-		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: sqldb.CleanText(err.Error()), Trace: class})
+		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: sqldb.CleanText(err.Error())})
 		if invalid != nil {
 			s.logger.Error().Err(invalid).Msg("a failed attempt cannot be written down; it is not counted")
 			data = nil
@@ -127,13 +124,11 @@ func (s *Store) writeDown(ctx context.Context, end *settlement, job Job) {
 			break
 		}
 		log.Error().Err(err).Msg("how the push ended cannot be written down; trying again")
-		select {
-		case <-ctx.Done():
+		if clock.Wait(ctx, settleRetry) != nil {
 			return
-		case <-time.After(settleRetry):
 		}
 	}
 	if end.lost {
-		log.Warn().Int("run", end.run).Msg("the job was given to another worker in the meantime; what this one did is not recorded")
+		log.Warn().Int("run", end.run).Msg("the job was given to another worker meanwhile; what this run did is not recorded")
 	}
 }

@@ -56,7 +56,7 @@ func (b *batcher[T]) do(ctx context.Context, key string, weight int, work T) err
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
-		return ErrClosed
+		return errClosed
 	}
 	if len(b.waiting[key]) == 0 {
 		b.turns = append(b.turns, key)

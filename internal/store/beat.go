@@ -30,7 +30,7 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 		if keeper {
 			if now := s.now(); now.Sub(pruned) >= pruneInterval {
 				pruned = now
-				if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
+				if err := s.prune(ctx); err != nil && ctx.Err() == nil {
 					s.logger.Warn().Err(err).Msg("what is too old cannot be removed")
 				}
 			}

@@ -46,8 +46,7 @@ func piece(jobs []Job) int {
 }
 
 // takeIn commits what streams brought.
-func (s *Store) takeIn(ctx context.Context, batch []intake) (err error) {
-	defer func() { s.refusing.Store(err != nil) }()
+func (s *Store) takeIn(ctx context.Context, batch []intake) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
 		var jobs []Job
 		for _, in := range batch {

@@ -2,5 +2,5 @@ package store
 
 import "errors"
 
-// ErrClosed is returned by a store that is closed or closing.
-var ErrClosed = errors.New("the store is closed")
+// errClosed is returned by a store that is closed or closing.
+var errClosed = errors.New("the store is closed")

@@ -8,11 +8,11 @@ import (
 	"github.com/drayage/drayage/internal/ledgerlog"
 )
 
-// What a ledger is verified against, and what comes of it.
-type (
-	VerifyOptions = ledgerlog.VerifyOptions
-	Report        = ledgerlog.Report
-)
+// VerifyOptions say what a ledger is verified against.
+type VerifyOptions = ledgerlog.VerifyOptions
+
+// Report is what a verification found.
+type Report = ledgerlog.Report
 
 // LogKey is the verifier key of the key that signs checkpoints now.
 func (s *Store) LogKey() string { return s.log.Key() }

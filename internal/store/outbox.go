@@ -6,13 +6,17 @@ import (
 	"github.com/drayage/drayage/internal/outbox"
 )
 
-// What is told of outcomes, and what could not be told.
-type (
-	Sink            = outbox.Sink
-	Event           = outbox.Event
-	DeadLetter      = outbox.DeadLetter
-	LetterSelection = outbox.Selection
-)
+// Sink takes events about outcomes.
+type Sink = outbox.Sink
+
+// Event says that a push has ended.
+type Event = outbox.Event
+
+// DeadLetter is an event that could not be delivered.
+type DeadLetter = outbox.DeadLetter
+
+// LetterSelection says which dead letters are meant.
+type LetterSelection = outbox.Selection
 
 // DeadLetters is [outbox.Outbox.DeadLetters].
 func (s *Store) DeadLetters(ctx context.Context, sink string, after int64, limit int) ([]DeadLetter, error) {

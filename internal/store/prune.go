@@ -48,9 +48,9 @@ func (r *Retention) setDefaults() {
 	}
 }
 
-// Prune removes what is older than the retention says. The keeper does so every
+// prune removes what is older than the retention says. The keeper does so every
 // hour.
-func (s *Store) Prune(ctx context.Context) error {
+func (s *Store) prune(ctx context.Context) error {
 	keep := s.options.Retention
 	for _, step := range []struct {
 		what string

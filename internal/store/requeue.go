@@ -40,7 +40,7 @@ func (s *Store) RetryNow(ctx context.Context, selection Selection) (int, error) 
 // it began, and how many it could not, since their jobs are not kept any more
 // (see [Retention]): those take a new build.
 func (s *Store) Requeue(ctx context.Context, selection Selection) (begun, gone int, err error) {
-	err = s.selected(ctx, selection, badOnly, func(ctx context.Context, tx sqldb.Conn, rows []expectedRow) error {
+	err = s.selected(ctx, selection, notGood(), func(ctx context.Context, tx sqldb.Conn, rows []expectedRow) error {
 		ids := make([]int64, len(rows))
 		for i, r := range rows {
 			ids[i] = r.job

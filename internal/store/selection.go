@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
 // controlSize bounds the jobs that one transaction acts on.
 const controlSize = 100
 
-// Selection says which jobs are meant. All fields that are set have to hold, and
-// one has to be set.
+// Selection says which jobs are meant. All fields that are set must hold, and one
+// must be set.
 type Selection struct {
 	Job        int64
 	Invocation string
@@ -23,7 +25,7 @@ type Selection struct {
 
 func (s Selection) where() (string, []any, error) {
 	if s == (Selection{}) {
-		return "", nil, errors.New("no job is selected: name a job, an invocation or a target, or say all")
+		return "", nil, errors.New("nothing is selected: name a job, an invocation or a target, or say all")
 	}
 	where, args := `x.job_id IS NOT NULL`, []any{}
 	for _, filter := range []struct {
@@ -84,9 +86,16 @@ func (s *Store) selected(ctx context.Context, selection Selection, condition str
 	}
 }
 
-// pendingOnly selects what has not ended, badOnly what ended without the image in
-// its place.
-const (
-	pendingOnly = `x.entry_id IS NULL`
-	badOnly     = `x.entry_id IS NOT NULL AND x.outcome NOT IN ('pushed', 'present')`
-)
+// pendingOnly selects what has not ended.
+const pendingOnly = `x.entry_id IS NULL`
+
+// notGood selects what ended without the image where the build wanted it.
+func notGood() string {
+	var good []string
+	for _, outcome := range ledger.Outcomes() {
+		if outcome.Good() {
+			good = append(good, `'`+string(outcome)+`'`)
+		}
+	}
+	return `x.entry_id IS NOT NULL AND x.outcome NOT IN (` + strings.Join(good, `, `) + `)`
+}

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// DefaultMaxAttempts is how often a job is tried: under [DefaultBackoff] that
+	// defaultMaxAttempts is how often a job is tried: under [defaultBackoff] that
 	// takes about an hour.
-	DefaultMaxAttempts = 20
+	defaultMaxAttempts = 20
 
 	// DefaultDrainTimeout bounds how long Run waits for jobs that are under way
 	// when its context ends.
@@ -54,11 +54,11 @@ type Options struct {
 	// Clock says what time it is. Defaults to time.Now.
 	Clock func() time.Time
 
-	// MaxAttempts bounds the attempts at a job. Defaults to [DefaultMaxAttempts].
+	// MaxAttempts bounds the attempts at a job. Defaults to [defaultMaxAttempts].
 	MaxAttempts int
 
 	// Backoff says how long to wait after the nth failure, from 1 up. Defaults to
-	// [DefaultBackoff].
+	// [defaultBackoff].
 	Backoff func(failures int) time.Duration
 
 	// DrainTimeout bounds how long Run waits for jobs under way when its context
@@ -78,10 +78,6 @@ type Options struct {
 	// makes it. Defaults to a key that is kept in the database.
 	LogKey string
 
-	// LogName names a log whose key is kept in the database. Defaults to
-	// [ledgerlog.DefaultName].
-	LogName string
-
 	// Sinks are told of every outcome, by name. Events wait in the database until
 	// they are delivered; those of a sink that is not there (any more) stay.
 	Sinks map[string]Sink
@@ -90,9 +86,9 @@ type Options struct {
 	Retention Retention
 }
 
-// DefaultBackoff doubles from one second to five minutes, and varies by a tenth
+// defaultBackoff doubles from one second to five minutes, and varies by a tenth
 // so that jobs that failed together do not come back together.
-func DefaultBackoff(failures int) time.Duration {
+func defaultBackoff(failures int) time.Duration {
 	wait := min(time.Second<<min(failures-1, 20), 5*time.Minute)
 	return wait + time.Duration((rand.Float64()-0.5)*0.2*float64(wait))
 }
@@ -118,14 +114,12 @@ type Store struct {
 	blobs    heldBlobs
 	// name is this daemon's among those that share the database.
 	name string
-	// refusing says that the last intake failed.
-	refusing atomic.Bool
 }
 
 // Open opens the store at url: the path of an SQLite file, which is made if it
 // is not there ("drayage.db", "sqlite:/var/lib/drayage/drayage.db"), or a
 // PostgreSQL URL ("postgres://user@host/name"). It brings the schema up to
-// date; a schema that is newer than this program is a [*sqldb.NewerSchemaError].
+// date; a schema that is newer than this program is an error.
 func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	options.setDefaults()
 	db, err := sqldb.Open(ctx, url, sqldb.Options{Logger: options.Logger, StallLimit: options.StallLimit})
@@ -153,7 +147,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 
 // openParts opens what keeps something of its own in the database.
 func (s *Store) openParts(ctx context.Context) (err error) {
-	s.log, err = ledgerlog.Open(ctx, s.db, ledgerlog.Options{Key: s.options.LogKey, Name: s.options.LogName, Clock: s.now})
+	s.log, err = ledgerlog.Open(ctx, s.db, ledgerlog.Options{Key: s.options.LogKey, Clock: s.now})
 	if err != nil {
 		return err
 	}
@@ -166,10 +160,10 @@ func (o *Options) setDefaults() {
 		o.Clock = time.Now
 	}
 	if o.MaxAttempts == 0 {
-		o.MaxAttempts = DefaultMaxAttempts
+		o.MaxAttempts = defaultMaxAttempts
 	}
 	if o.Backoff == nil {
-		o.Backoff = DefaultBackoff
+		o.Backoff = defaultBackoff
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = DefaultDrainTimeout

@@ -18,8 +18,6 @@ type Attempt struct {
 	Max int
 	// Created is when the job was enqueued.
 	Created time.Time
-	// Failures are the attempts before this one, the latest last.
-	Failures []Failure
 
 	job int64 // river_job.id
 	run int   // river_job.attempt, the number of this run of the job
@@ -27,14 +25,6 @@ type Attempt struct {
 
 // Job is the number that the job has in the store.
 func (a Attempt) Job() int64 { return a.job }
-
-// Failure is an attempt that failed.
-type Failure struct {
-	Time time.Time
-	// Class is [RetryError.Class], for budgets that differ by class.
-	Class string
-	Text  string
-}
 
 // Worker does jobs.
 type Worker interface {
@@ -51,9 +41,6 @@ type RetryError struct {
 	// After is the least time until the next attempt. The store's own backoff
 	// holds if it is longer.
 	After time.Duration
-	// Class is one word for programs. Later attempts find it in
-	// [Attempt.Failures].
-	Class string
 	Err   error
 }
 

@@ -24,11 +24,18 @@ import (
 )
 
 const (
-	// DefaultTimeout bounds one delivery.
-	DefaultTimeout = 10 * time.Second
+	// timeout bounds one delivery.
+	timeout = 10 * time.Second
 
-	// MinSecret is the least length of a secret, in bytes.
-	MinSecret = 24
+	// minSecret is the least length of a secret, in bytes.
+	minSecret = 24
+
+	// source names the daemon's ledger in the events: a URI reference.
+	source = "/drayage"
+
+	// typePrefix begins an event's type; the outcome ends it:
+	// "dev.drayage.push.denied".
+	typePrefix = "dev.drayage.push."
 
 	// maxReply bounds how much of an answer is read, for the error's text.
 	maxReply = 512
@@ -39,23 +46,15 @@ type Options struct {
 	// URL is where events are posted. It is HTTPS, or HTTP on a network that you
 	// trust: the body says what was pushed and where to.
 	URL string
-	// Secret signs the events. At least [MinSecret] bytes.
+	// Secret signs the events. It must have at least 24 bytes.
 	Secret []byte
-	// Source names this daemon's ledger in the events: a URI reference. Defaults
-	// to "/drayage".
-	Source string
-	// Timeout bounds one delivery. Defaults to [DefaultTimeout].
-	Timeout time.Duration
-	// Transport defaults to [http.DefaultTransport].
-	Transport http.RoundTripper
-	// Clock defaults to time.Now.
-	Clock func() time.Time
 }
 
 // Webhook is a [outbox.Sink] that posts each event to a URL.
 type Webhook struct {
 	options Options
 	client  *http.Client
+	now     func() time.Time
 }
 
 // New makes a webhook.
@@ -64,21 +63,11 @@ func New(options Options) (*Webhook, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return nil, errors.New("make webhook: its URL must have the form https://host/path") // the URL may hold a token
 	}
-	if len(options.Secret) < MinSecret {
-		return nil, fmt.Errorf("make webhook: its secret has %d bytes, and must have at least %d: openssl rand -base64 32 makes one", len(options.Secret), MinSecret)
+	if len(options.Secret) < minSecret {
+		return nil, fmt.Errorf("make webhook: its secret has %d bytes, and must have at least %d: openssl rand -base64 32 makes one", len(options.Secret), minSecret)
 	}
-	if options.Source == "" {
-		options.Source = "/drayage"
-	}
-	if options.Timeout == 0 {
-		options.Timeout = DefaultTimeout
-	}
-	if options.Clock == nil {
-		options.Clock = time.Now
-	}
-	return &Webhook{options: options, client: &http.Client{
-		Transport: options.Transport,
-		Timeout:   options.Timeout,
+	return &Webhook{options: options, now: time.Now, client: &http.Client{
+		Timeout: timeout,
 		// Where a redirect leads was not configured, and would get the event.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -96,9 +85,6 @@ type cloudEvent struct {
 	Data            ledger.Entry `json:"data"`
 }
 
-// TypePrefix begins an event's type; the outcome ends it: "dev.drayage.push.denied".
-const TypePrefix = "dev.drayage.push."
-
 // Deliver implements [outbox.Sink].
 func (w *Webhook) Deliver(ctx context.Context, event outbox.Event) error {
 	e := event.Entry
@@ -110,7 +96,7 @@ func (w *Webhook) Deliver(ctx context.Context, event outbox.Event) error {
 		subject += "@" + e.Digest
 	}
 	body, err := json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: event.ID, Source: w.options.Source, Type: TypePrefix + string(e.Outcome),
+		SpecVersion: "1.0", ID: event.ID, Source: source, Type: typePrefix + string(e.Outcome),
 		Subject: subject, Time: e.Time, DataContentType: "application/json", Data: e,
 	}, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
@@ -120,12 +106,12 @@ func (w *Webhook) Deliver(ctx context.Context, event outbox.Event) error {
 	if err != nil {
 		return fmt.Errorf("deliver event %s: %w", event.ID, withoutURL(err))
 	}
-	at := strconv.FormatInt(w.options.Clock().Unix(), 10)
+	at := strconv.FormatInt(w.now().Unix(), 10)
 	request.Header.Set("Content-Type", "application/cloudevents+json; charset=utf-8")
 	request.Header.Set("User-Agent", "drayaged")
 	request.Header.Set("Webhook-Id", event.ID)
 	request.Header.Set("Webhook-Timestamp", at)
-	request.Header.Set("Webhook-Signature", Sign(w.options.Secret, event.ID, at, body))
+	request.Header.Set("Webhook-Signature", sign(w.options.Secret, event.ID, at, body))
 	response, err := w.client.Do(request)
 	if err != nil {
 		return fmt.Errorf("deliver event %s: %w", event.ID, withoutURL(err))
@@ -138,9 +124,9 @@ func (w *Webhook) Deliver(ctx context.Context, event outbox.Event) error {
 	return nil
 }
 
-// Sign is the signature of an event, in the form of the Standard Webhooks
+// sign is the signature of an event, in the form of the Standard Webhooks
 // specification (standardwebhooks.com): HMAC-SHA256 over id, timestamp and body.
-func Sign(secret []byte, id, timestamp string, body []byte) string {
+func sign(secret []byte, id, timestamp string, body []byte) string {
 	mac := hmac.New(sha256.New, secret)
 	fmt.Fprintf(mac, "%s.%s.", id, timestamp)
 	mac.Write(body)

@@ -23,7 +23,7 @@ func binFolder() string { return os.Getenv(binEnv) }
 func find(folder, program string) (string, error) {
 	if folder != "" {
 		path := filepath.Join(folder, program)
-		if _, err := os.Stat(path); err != nil { //nolint:gosec // whoever runs the tests names the folder
+		if _, err := os.Stat(path); err != nil {
 			return "", fmt.Errorf("find PostgreSQL: %s has no %s", folder, program)
 		}
 		return path, nil
