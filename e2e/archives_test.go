@@ -363,12 +363,12 @@ image_manifest(
 		good[name] = w.Read(t, "imported/"+name)
 	}
 	for _, row := range []struct{ name, file, text, want string }{
-		{"a manifest that is a page", "manifest.json", "<html>", "manifest imported/manifest.json: it is no image manifest"},
+		{"a manifest that is a page", "manifest.json", "<html>", "manifest imported/manifest.json: it is not an image manifest"},
 		{"an index", "manifest.json", `{"schemaVersion": 2, "manifests": []}`, "manifest imported/manifest.json: it is an index"},
-		{"another config", "config.json", strings.Replace(good["config.json"], `"`, ` "`, 1), "config imported/config.json is not the one that the manifest names"},
-		{"metadata of another layer", "0.json", w.Read(t, "imported/1.json"), "metadata imported/0.json of layer 0: they are those of "},
-		{"a layer that is cut", "0.blob", good["0.blob"][:1000], "blob imported/0.blob is no layer of the manifest: it has 1000 bytes"},
-		{"a layer with another byte", "0.blob", "X" + good["0.blob"][1:], "blob imported/0.blob is no layer of the manifest: it is sha256:"},
+		{"another config", "config.json", strings.Replace(good["config.json"], `"`, ` "`, 1), "config imported/config.json does not belong to the manifest"},
+		{"metadata of another layer", "0.json", w.Read(t, "imported/1.json"), "metadata file imported/0.json of layer 0: it describes layer "},
+		{"a layer that is cut", "0.blob", good["0.blob"][:1000], "blob imported/0.blob is not a layer of the manifest: no layer has its size, 1000 bytes"},
+		{"a layer with another byte", "0.blob", "X" + good["0.blob"][1:], "blob imported/0.blob is not a layer of the manifest: its digest is sha256:"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w.Write(t, "imported/"+row.file, row.text)
@@ -425,8 +425,8 @@ pull(
 		answer func(w http.ResponseWriter, right []byte)
 		want   string
 	}{
-		{"a page", func(w http.ResponseWriter, _ []byte) { _, _ = io.WriteString(w, "<html>Sign in</html>") }, "answered with an HTML page: is it the registry, or a proxy or a login before it?"},
-		{"more bytes", func(w http.ResponseWriter, right []byte) { _, _ = w.Write(append(bytes.Clone(right), 0)) }, "more came than the "},
+		{"a page", func(w http.ResponseWriter, _ []byte) { _, _ = io.WriteString(w, "<html>Sign in</html>") }, "answered with an HTML page: check that it is the registry, not a proxy or a login page"},
+		{"more bytes", func(w http.ResponseWriter, right []byte) { _, _ = w.Write(append(bytes.Clone(right), 0)) }, "the download is larger than the "},
 		{"other bytes", func(w http.ResponseWriter, right []byte) { _, _ = w.Write(append([]byte("X"), right[1:]...)) }, "error verifying sha256 checksum"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -9,10 +9,10 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Written is what [Write] wrote, for the repository rule that makes targets of
-// it. Paths are relative to the folder.
+// Written says what [Write] wrote for an image, for the repository rule that makes
+// targets of it. Paths are relative to the folder.
 type Written struct {
-	// Name tells images of one pull apart; it does for a target name.
+	// Name is unique among the images of one pull, and valid as a target name.
 	Name string `json:"name"`
 	// OS, Architecture and Variant are the image's platform.
 	OS           string `json:"os"`
@@ -21,18 +21,17 @@ type Written struct {
 
 	Manifest string `json:"manifest"`
 	Config   string `json:"config"`
-	// Platform is the file of what the index says of the platform and the config does
-	// not, or "".
+	// Platform is the file with the fields of the platform that only the index has, or
+	// "".
 	Platform string `json:"platform"`
 	// Layers are the files of the layers' metadata, the lowest first.
 	Layers []string `json:"layers"`
-	// Blobs are the layers themselves, if they were asked for, less those that are not
-	// to be distributed.
+	// Blobs are the layers, if they were asked for, without nondistributable ones.
 	Blobs []string `json:"blobs"`
 }
 
-// Write writes the images below dir, with their layers if withLayers. Two images
-// for one platform (Windows versions) are told apart by their digests.
+// Write writes the images below dir, with their layers if withLayers is set. If two
+// images have one platform (Windows versions), the digest is part of the second name.
 func Write(dir string, images []Image, withLayers bool) ([]Written, error) {
 	written := []Written{}
 	taken := map[string]bool{}
