@@ -135,8 +135,8 @@ image_index(
 	for _, target := range []string{"//app:wrong", "//app:everywhere"} {
 		failed := w.TryBazel(t, "build", onAMD64, target)
 		for _, want := range []string{
-			"image @@//app:wrong is built for linux/amd64, and its base @@", "base//:linux_arm64_v8 is for linux/arm64/v8: take the base for linux/amd64",
-			"or say that the image is for linux/arm64/v8", "--@drayage//rules/settings:base_platform=warn lets it pass",
+			"image @@//app:wrong is built for linux/amd64, and its base @@", "base//:linux_arm64_v8 is for linux/arm64/v8. Use the base for linux/amd64",
+			"or build the image for linux/arm64/v8", "To allow the mismatch, pass --@drayage//rules/settings:base_platform=warn",
 		} {
 			if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, want) {
 				t.Errorf("%s: exit code %d, without %q:\n%s", target, failed.ExitCode, want, failed.Stderr)

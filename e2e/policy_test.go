@@ -56,7 +56,7 @@ func TestThePolicyDecidesWhatIsPushed(t *testing.T) {
 		t.Errorf("an anonymous build has the rows %s", outcomes(anonymous))
 	}
 	result = s.workspace.TryBazel(t, "build", shown("another token")...)
-	if result.ExitCode != bazelBESFailure || !strings.Contains(result.Stderr, "x-drayage-token: the token is none that the daemon knows") {
+	if result.ExitCode != bazelBESFailure || !strings.Contains(result.Stderr, "x-drayage-token: unknown token") {
 		t.Errorf("with a wrong token Bazel ended with %d:\n%s", result.ExitCode, result.Stderr)
 	}
 

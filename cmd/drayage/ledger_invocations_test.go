@@ -56,7 +56,7 @@ func TestTwoInvocationsAreCompared(t *testing.T) {
 		t.Error(err)
 	}
 	golden(t, "compare.golden", out+"\n"+all+"\n"+same)
-	if out, err := tool(t, "ledger", "compare", "first", "second", "-o", "csv"); err == nil || !strings.Contains(out, "neither table nor json") {
+	if out, err := tool(t, "ledger", "compare", "first", "second", "-o", "csv"); err == nil || !strings.Contains(out, "must be table or json") {
 		t.Errorf("a format that is not there: %v\n%s", err, out)
 	}
 }

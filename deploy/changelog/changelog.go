@@ -79,13 +79,14 @@ func gather(changelog, title string, fragments []fragment) (string, error) {
 	if len(sections) == 0 {
 		return "", errors.New("nothing has changed since the last release: there are no fragments")
 	}
-	release := "## " + title + "\n\n"
+	var release strings.Builder
+	fmt.Fprintf(&release, "## %s\n\n", title)
 	for _, kind := range kinds {
 		if lines := sections[kind]; len(lines) > 0 {
-			release += "### " + strings.ToUpper(kind[:1]) + kind[1:] + "\n\n" + strings.Join(lines, "\n") + "\n\n"
+			fmt.Fprintf(&release, "### %s%s\n\n%s\n\n", strings.ToUpper(kind[:1]), kind[1:], strings.Join(lines, "\n"))
 		}
 	}
-	return strings.TrimRight(head+release+rest, "\n") + "\n", nil
+	return strings.TrimRight(head+release.String()+rest, "\n") + "\n", nil
 }
 
 // split adds the entries of a release's body to its sections.

@@ -16,24 +16,24 @@ import (
 // lockPath is the file of the module from which the rules know the prebuilt tools.
 const lockPath = "rules/private/prebuilt.lock.json"
 
-// Lock is what rules/private/extension.bzl reads. In a checkout it has no files,
+// lock is what rules/private/extension.bzl reads. In a checkout it has no files,
 // and the tool is built from source.
-type Lock struct {
+type lock struct {
 	Version string `json:"version"`
 	// URL is a template: {version} and {file} stand for the version and a file's
 	// name.
 	URL string `json:"url"`
 	// Files are the tools by platform: "linux_amd64".
-	Files map[string]File `json:"files"`
+	Files map[string]lockedFile `json:"files"`
 }
 
-// File is the tool for one platform.
-type File struct {
+// lockedFile is the tool for one platform.
+type lockedFile struct {
 	Name   string `json:"name"`
 	SHA256 string `json:"sha256"`
 }
 
-func (l Lock) encode() ([]byte, error) {
+func (l lock) encode() ([]byte, error) {
 	text, err := json.Marshal(l, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return nil, fmt.Errorf("encode lock: %w", err)

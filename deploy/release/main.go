@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("make folder: %w", err)
 	}
 
-	lock := Lock{Version: version, URL: *url, Files: map[string]File{}}
+	lock := lock{Version: version, URL: *url, Files: map[string]lockedFile{}}
 	var written []string
 	for platform := range strings.SplitSeq(*platforms, ",") {
 		system, architecture, found := strings.Cut(platform, "/")
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		lock.Files[system+"_"+architecture] = File{Name: name, SHA256: sum}
+		lock.Files[system+"_"+architecture] = lockedFile{Name: name, SHA256: sum}
 		written = append(written, name)
 	}
 

@@ -33,7 +33,7 @@ func TestThePlatformsAreThoseOfTheRules(t *testing.T) {
 }
 
 func TestTheArchiveIsTheModuleWithItsLock(t *testing.T) {
-	lock, err := Lock{Version: "1.2.3", Files: map[string]File{"linux_amd64": {Name: "drayage", SHA256: "ab"}}}.encode()
+	lock, err := lock{Version: "1.2.3", Files: map[string]lockedFile{"linux_amd64": {Name: "drayage", SHA256: "ab"}}}.encode()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"github.com/go-json-experiment/json"
 	"io"
 	"maps"
 	"path"
@@ -11,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // event is one line of `go test -json`: see `go doc test2json`.
@@ -35,10 +36,12 @@ type report struct {
 	// the parts of tests that did.
 	skipped map[string][]string
 	parts   map[string]int
+	// longest is the longest that a part of a test took, by the test's name.
+	longest map[string]time.Duration
 }
 
 func newReport(out io.Writer, verbose bool) *report {
-	return &report{out: out, verbose: verbose, output: map[string][]string{}, skipped: map[string][]string{}, parts: map[string]int{}}
+	return &report{out: out, verbose: verbose, output: map[string][]string{}, skipped: map[string][]string{}, parts: map[string]int{}, longest: map[string]time.Duration{}}
 }
 
 type timed struct {
@@ -119,10 +122,17 @@ func progress(output string) bool {
 }
 
 func (r *report) ended(e event) {
-	if e.Test == "" || strings.Contains(e.Test, "/") {
-		return // what a package or a part of a test took is in its test's time
+	if e.Test == "" {
+		return
 	}
-	r.tests = append(r.tests, timed{path.Base(e.Package) + "." + e.Test, time.Duration(e.Elapsed * float64(time.Second))})
+	took := time.Duration(e.Elapsed * float64(time.Second))
+	top, _, part := strings.Cut(e.Test, "/")
+	name := path.Base(e.Package) + "." + top
+	// A test is not charged for its parts that run side by side.
+	took = max(took, r.longest[name])
+	if r.longest[name] = took; !part {
+		r.tests = append(r.tests, timed{name, took})
+	}
 }
 
 // table lists what was skipped, and the tests that took at least a time, the longest

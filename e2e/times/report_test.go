@@ -23,7 +23,9 @@ const run = `go: a message of go's own
 {"Action":"output","Package":"m/a","Output":"FAIL\n"}
 {"Action":"fail","Package":"m/a","Elapsed":2.8}
 {"Action":"output","Package":"m/b","Test":"TestSlower","Output":"=== RUN   TestSlower\n"}
-{"Action":"pass","Package":"m/b","Test":"TestSlower","Elapsed":30}
+{"Action":"pass","Package":"m/b","Test":"TestSlower/side","Elapsed":30}
+{"Action":"pass","Package":"m/b","Test":"TestSlower/by_side","Elapsed":20}
+{"Action":"pass","Package":"m/b","Test":"TestSlower","Elapsed":0}
 {"Action":"output","Package":"m/b","Test":"TestPanics","Output":"panic: oh\n"}
 {"Action":"output","Package":"m/b","Output":"PASS\n"}
 {"Action":"output","Package":"m/b","Output":"ok  \tm/b\t30.1s\n"}

@@ -111,8 +111,7 @@ func New(policy Policy) (*Admission, error) {
 	return a, nil
 }
 
-// ErrUnknownToken is of a client that shows a token which is nobody's.
-var ErrUnknownToken = errors.New("the token is none that the daemon knows")
+var errUnknownToken = errors.New("unknown token")
 
 // Identify names a client by what is known of it: the token that it shows, or else
 // the name in the certificate that it showed and that was verified, or else its
@@ -122,7 +121,7 @@ func (a *Admission) Identify(token, certificate, address string) (string, error)
 	case token != "":
 		name, known := a.tokens[sha256.Sum256([]byte(token))]
 		if !known {
-			return "", ErrUnknownToken
+			return "", errUnknownToken
 		}
 		return tokenPrefix + name, nil
 	case certificate != "":

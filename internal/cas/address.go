@@ -13,7 +13,7 @@ import (
 
 // parseAddress turns an address, in the forms that Bazel's --remote_cache takes
 // for gRPC, into a gRPC target and the transport's credentials.
-func parseAddress(address string, secure credentials.TransportCredentials) (string, credentials.TransportCredentials, error) {
+func parseAddress(address string) (string, credentials.TransportCredentials, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if path == "" || path == "//" {
 			return "", nil, fmt.Errorf("remote cache address %q names no socket: write unix:/path", address)
@@ -33,10 +33,7 @@ func parseAddress(address string, secure credentials.TransportCredentials) (stri
 			port = "80"
 		}
 	case "grpcs":
-		transport = secure
-		if transport == nil {
-			transport = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
-		}
+		transport = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
 		if port == "" {
 			port = "443"
 		}

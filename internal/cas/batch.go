@@ -72,7 +72,7 @@ func (c *Client) ReadAll(ctx context.Context, blob Blob) ([]byte, error) {
 }
 
 func (c *Client) readAllStream(ctx context.Context, blob Blob) ([]byte, error) {
-	r, err := c.Read(ctx, blob, 0)
+	r, err := c.readVerified(ctx, blob)
 	if err != nil {
 		return nil, err
 	}

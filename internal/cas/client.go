@@ -19,16 +19,16 @@ import (
 )
 
 const (
-	// DefaultConnections is enough for the streams of several large layers not to
+	// connections is enough for the streams of several large layers not to
 	// share one connection's flow control.
-	DefaultConnections = 2
+	connections = 2
 
-	// DefaultIdleTimeout is how long a stream may deliver nothing.
-	DefaultIdleTimeout = 30 * time.Second
+	// defaultIdleTimeout is how long a stream may deliver nothing.
+	defaultIdleTimeout = 30 * time.Second
 
-	// DefaultAttempts is how often a call is made that gets nowhere. With the
+	// defaultAttempts is how often a call is made that gets nowhere. With the
 	// back-off between them it outlasts a restart of the server.
-	DefaultAttempts = 10
+	defaultAttempts = 10
 
 	// streamWindow and connWindow bound the bytes that the server may send ahead
 	// of the reader, and with them the memory of a slow one.
@@ -42,25 +42,18 @@ const (
 
 // Options are a [Client]'s.
 type Options struct {
-	// Connections is the number of connections that calls are spread over.
-	// Defaults to DefaultConnections.
-	Connections int
-
 	// Headers go with every call: an API key, say.
 	Headers map[string]string
 
 	// PerRPC adds further credentials to every call. It may be nil.
 	PerRPC credentials.PerRPCCredentials
 
-	// TLS is for grpcs addresses. Defaults to the system's roots.
-	TLS credentials.TransportCredentials
-
 	// IdleTimeout ends a stream that delivers nothing, to begin another.
-	// Defaults to DefaultIdleTimeout.
+	// Defaults to half a minute.
 	IdleTimeout time.Duration
 
 	// Attempts bounds the tries of a call without any progress between them.
-	// Defaults to DefaultAttempts.
+	// Defaults to 10.
 	Attempts int
 
 	// Wait pauses between tries. Defaults to a timer.
@@ -88,18 +81,15 @@ type Client struct {
 // Dial makes a client of the CAS at address: grpc://host:port, grpcs://host:port
 // or unix:/path. It does not wait for a connection.
 func Dial(address string, opts Options) (*Client, error) {
-	target, transport, err := parseAddress(address, opts.TLS)
+	target, transport, err := parseAddress(address)
 	if err != nil {
 		return nil, err
 	}
-	if opts.Connections <= 0 {
-		opts.Connections = DefaultConnections
-	}
 	if opts.IdleTimeout <= 0 {
-		opts.IdleTimeout = DefaultIdleTimeout
+		opts.IdleTimeout = defaultIdleTimeout
 	}
 	if opts.Attempts <= 0 {
-		opts.Attempts = DefaultAttempts
+		opts.Attempts = defaultAttempts
 	}
 	if opts.Wait == nil {
 		opts.Wait = clock.Wait
@@ -128,7 +118,7 @@ func Dial(address string, opts Options) (*Client, error) {
 	c.lifetime, c.end = context.WithCancel(context.Background())
 	c.reads = newBatcher(&c.shared, parallelBatches, takeReads, c.sendReads)
 	c.missing = newBatcher(&c.shared, 1, takeMissing, c.sendMissing)
-	for range opts.Connections {
+	for range connections {
 		conn, err := grpc.NewClient(target, dial...)
 		if err != nil {
 			c.Close()

@@ -51,7 +51,7 @@ func TestReadGoesOnWhereAStreamBroke(t *testing.T) {
 	server.SetRules(castest.Rules{ChunkSize: 10_000, CutAfter: 123_456})
 	client := server.Dial(t, impatient(nil))
 
-	r, err := client.Read(t.Context(), cas.Blob{Digest: digest}, 0)
+	r, err := client.Stream(t.Context(), cas.Blob{Digest: digest}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestReadFromAnOffset(t *testing.T) {
 	digest := server.Put(data)
 	client := server.Dial(t, impatient(nil))
 	for _, offset := range []int64{1, 299_999, 300_000} {
-		r, err := client.Read(t.Context(), cas.Blob{Instance: "main", Digest: digest}, offset)
+		r, err := client.Stream(t.Context(), cas.Blob{Instance: "main", Digest: digest}, offset)
 		if err != nil {
 			t.Fatalf("offset %d: %v", offset, err)
 		}
@@ -87,7 +87,7 @@ func TestReadFromAnOffset(t *testing.T) {
 		}
 		r.Close()
 	}
-	if _, err := client.Read(t.Context(), cas.Blob{Digest: digest}, 300_001); err == nil {
+	if _, err := client.Stream(t.Context(), cas.Blob{Digest: digest}, 300_001); err == nil {
 		t.Error("an offset beyond the blob was accepted")
 	}
 }
@@ -125,7 +125,7 @@ func TestReadOfAMissingBlobNamesIt(t *testing.T) {
 	server.Evict(digest)
 	client := server.Dial(t, impatient(nil))
 	_, batched := client.ReadAll(t.Context(), cas.Blob{Digest: digest})
-	_, streamed := client.Read(t.Context(), cas.Blob{Digest: digest}, 0)
+	_, streamed := client.Stream(t.Context(), cas.Blob{Digest: digest}, 0)
 	for _, err := range []error{batched, streamed} {
 		if missing, ok := errors.AsType[*cas.NotFoundError](err); !ok || missing.Digest != digest {
 			t.Errorf("got error %v, want a NotFoundError that names %s", err, digest)
@@ -165,7 +165,7 @@ func TestReadGivesUpOnAServerThatStaysAway(t *testing.T) {
 	opts := impatient(nil)
 	opts.Attempts = 4
 	client := server.Dial(t, opts)
-	_, err := client.Read(t.Context(), cas.Blob{Digest: digest}, 0)
+	_, err := client.Stream(t.Context(), cas.Blob{Digest: digest}, 0)
 	if failed, ok := errors.AsType[*cas.CallError](err); !ok || failed.Code != codes.Unavailable || failed.Final() {
 		t.Errorf("got error %v, want a passing CallError", err)
 	}
@@ -187,7 +187,7 @@ func TestReadLeavesAStreamThatStalls(t *testing.T) {
 	opts := impatient(nil)
 	opts.IdleTimeout = 50 * time.Millisecond
 	client := server.Dial(t, opts)
-	r, err := client.Read(t.Context(), cas.Blob{Digest: digest}, 0)
+	r, err := client.Stream(t.Context(), cas.Blob{Digest: digest}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestEndedCallersAreLetGo(t *testing.T) {
 	defer cancel()
 	for name, call := range map[string]func() error{
 		"read all": func() error { _, err := client.ReadAll(ctx, cas.Blob{Digest: digest}); return err },
-		"read":     func() error { _, err := client.Read(ctx, cas.Blob{Digest: digest}, 0); return err },
+		"read":     func() error { _, err := client.Stream(ctx, cas.Blob{Digest: digest}, 0); return err },
 		"missing":  func() error { _, err := client.FindMissing(ctx, "", []cas.Digest{digest}); return err },
 	} {
 		if err := call(); !errors.Is(err, context.DeadlineExceeded) {

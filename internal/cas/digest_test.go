@@ -30,7 +30,7 @@ func TestAddresses(t *testing.T) {
 		"grpc:cache":             "",
 		"":                       "",
 	} {
-		got, _, err := parseAddress(address, nil)
+		got, _, err := parseAddress(address)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("address %q became %q, %v; want %q", address, got, err, want)
 		}

@@ -24,31 +24,31 @@ func (e *NotFoundError) Error() string {
 // MismatchError says that the CAS served bytes that are not the blob's.
 type MismatchError struct {
 	Digest Digest
-	// Got is the digest of the bytes served, or says how many there were.
-	Got string
+	// got is the digest of the bytes served, or says how many there were.
+	got string
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the remote cache served %s where %s (%d bytes) was asked for", e.Got, e.Digest, e.Digest.Size)
+	return fmt.Sprintf("the remote cache served %s where %s was asked for", e.got, e.Digest)
 }
 
 // CallError is a call that the CAS refused, or that did not reach it, after the
 // retries that this package makes.
 type CallError struct {
-	// Call is what was attempted: "read", "find missing blobs".
-	Call string
+	// call is what was attempted: "read", "find missing blobs".
+	call string
 	Code codes.Code
 	// RetryAfter is how long the server asked to wait (google.rpc.RetryInfo), or
 	// zero.
 	RetryAfter time.Duration
-	Err        error
+	err        error
 }
 
 func (e *CallError) Error() string {
-	return fmt.Sprintf("%s from the remote cache: %s: %s", e.Call, e.Code, status.Convert(e.Err).Message())
+	return fmt.Sprintf("%s from the remote cache: %s: %s", e.call, e.Code, status.Convert(e.err).Message())
 }
 
-func (e *CallError) Unwrap() error { return e.Err }
+func (e *CallError) Unwrap() error { return e.err }
 
 // Denied tells whether the server refused the client's credentials.
 func (e *CallError) Denied() bool {
@@ -73,7 +73,7 @@ func callError(ctx context.Context, call string, err error) error {
 	if _, ok := errors.AsType[*CallError](err); ok {
 		return err
 	}
-	return &CallError{Call: call, Code: status.Code(err), RetryAfter: retryInfo(err), Err: err}
+	return &CallError{call: call, Code: status.Code(err), RetryAfter: retryInfo(err), err: err}
 }
 
 // retryInfo is the delay that the server asked for, or zero.

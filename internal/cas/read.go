@@ -13,14 +13,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Read streams a blob from offset on. A stream that breaks is taken up again
-// where it ended, without the caller's noticing. What is read from 0 to the end
-// is verified: the end is then io.EOF only if the digest was right, and else a
-// [*MismatchError].
-func (c *Client) Read(ctx context.Context, blob Blob, offset int64) (io.ReadCloser, error) {
-	r, err := c.Stream(ctx, blob, offset)
-	if err != nil || offset != 0 {
-		return r, err
+// readVerified is [Client.Stream] from the blob's first byte. The end is io.EOF only if
+// the digest was right, and else a [*MismatchError].
+func (c *Client) readVerified(ctx context.Context, blob Blob) (io.ReadCloser, error) {
+	r, err := c.Stream(ctx, blob, 0)
+	if err != nil {
+		return nil, err
 	}
 	h, err := newHash(blob.Function)
 	if err != nil {
@@ -30,8 +28,9 @@ func (c *Client) Read(ctx context.Context, blob Blob, offset int64) (io.ReadClos
 	return &verifyingReader{ReadCloser: r, want: blob.Digest, hash: h}, nil
 }
 
-// Stream is [Client.Read] for a caller who verifies the bytes, by another digest
-// say: it checks their number alone.
+// Stream reads a blob from offset on. A stream that breaks is taken up again where it
+// ended, without the caller's noticing. The number of bytes is checked; whether they are
+// the right ones is for the caller to verify.
 func (c *Client) Stream(ctx context.Context, blob Blob, offset int64) (io.ReadCloser, error) {
 	if offset < 0 || offset > blob.Size {
 		return nil, fmt.Errorf("read %s: offset %d is outside its %d bytes", blob.Digest, offset, blob.Size)
@@ -96,7 +95,7 @@ func (r *reader) fill() error {
 		if err == nil && r.offset+n > r.blob.Size {
 			r.closeStream()
 			r.rest.release()
-			return &MismatchError{Digest: r.blob.Digest, Got: fmt.Sprintf("more than %d bytes", r.blob.Size)}
+			return &MismatchError{Digest: r.blob.Digest, got: fmt.Sprintf("more than %d bytes", r.blob.Size)}
 		}
 		if err == nil && n > 0 {
 			r.offset += n

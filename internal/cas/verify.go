@@ -44,10 +44,10 @@ func verify(want Digest, data []byte) error {
 
 func checkSum(want Digest, h hash.Hash, size int64) error {
 	if size != want.Size {
-		return &MismatchError{Digest: want, Got: fmt.Sprintf("%d bytes", size)}
+		return &MismatchError{Digest: want, got: fmt.Sprintf("%d bytes", size)}
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want.Hash {
-		return &MismatchError{Digest: want, Got: string(want.Function) + ":" + got}
+		return &MismatchError{Digest: want, got: string(want.Function) + ":" + got}
 	}
 	return nil
 }

@@ -45,13 +45,13 @@ type Image struct {
 	// Gone are referrers that are listed, and that the registry does not have.
 	Gone []v1.Hash
 
-	from Place
+	from Reference
 }
 
 // Spec is the push spec of a copy of the image.
 func (i *Image) Spec(to pushspec.Destination) (*pushspec.Spec, error) {
 	spec := &pushspec.Spec{
-		Target:      "copy of " + i.from.where() + "@" + i.Digest.String(),
+		Target:      "copy of " + i.from.name() + "@" + i.Digest.String(),
 		Destination: to,
 		Root:        i.Digest,
 		Manifests:   slices.Clone(i.Manifests),
@@ -62,8 +62,8 @@ func (i *Image) Spec(to pushspec.Destination) (*pushspec.Spec, error) {
 }
 
 // Read reads what an image consists of.
-func Read(ctx context.Context, from Place, options Options) (*Image, error) {
-	if from.reference() == "" {
+func Read(ctx context.Context, from Reference, options Options) (*Image, error) {
+	if from.manifest() == "" {
 		return nil, fmt.Errorf("read %s: it has neither a tag nor a digest", from)
 	}
 	repository, err := options.Registries.Repository(from.Registry, from.Repository, registry.Caller{Invocation: options.Invocation})
@@ -74,7 +74,7 @@ func Read(ctx context.Context, from Place, options Options) (*Image, error) {
 		repository: repository, image: &Image{from: from},
 		there: map[v1.Hash]bool{}, blobs: map[v1.Hash]bool{},
 	}
-	root, found, err := r.manifest(ctx, from.reference())
+	root, found, err := r.manifest(ctx, from.manifest())
 	if err == nil && !found {
 		err = errors.New("the registry does not have it")
 	}
@@ -185,7 +185,7 @@ func (r *reader) addBlob(blob v1.Descriptor) {
 	r.blobs[blob.Digest] = true
 	r.image.Blobs = append(r.image.Blobs, pushspec.Blob{
 		Descriptor: v1.Descriptor{MediaType: blob.MediaType, Digest: blob.Digest, Size: blob.Size, URLs: blob.URLs},
-		Sources:    []pushspec.Source{{Repository: r.image.from.where()}},
+		Sources:    []pushspec.Source{{Repository: r.image.from.name()}},
 	})
 }
 

@@ -86,9 +86,9 @@ func newClient(t *testing.T) *registry.Client {
 	return registries
 }
 
-func place(t *testing.T, text string) copies.Place {
+func parsed(t *testing.T, text string) copies.Reference {
 	t.Helper()
-	p, err := copies.ParsePlace(text)
+	p, err := copies.ParseReference(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestAnImageIsCopiedWithWhatRefersToIt(t *testing.T) {
 			s.list(sbom, ofSBOM)
 
 			registries := newClient(t)
-			image, err := copies.Read(t.Context(), place(t, from.Host+"/staging/app:candidate"), copies.Options{Registries: registries, Referrers: true})
+			image, err := copies.Read(t.Context(), parsed(t, from.Host+"/staging/app:candidate"), copies.Options{Registries: registries, Referrers: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +159,7 @@ func TestAnImageIsCopiedWithWhatRefersToIt(t *testing.T) {
 				}
 			}
 
-			without, err := copies.Read(t.Context(), place(t, from.Host+"/staging/app@"+root.Digest.String()), copies.Options{Registries: registries})
+			without, err := copies.Read(t.Context(), parsed(t, from.Host+"/staging/app@"+root.Digest.String()), copies.Options{Registries: registries})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +175,7 @@ func TestWithinARegistryLayersAreMounted(t *testing.T) {
 	s := &shelf{t: t, fake: fake, name: "staging/app"}
 	root := s.image("v1", nil)
 	registries := newClient(t)
-	image, err := copies.Read(t.Context(), place(t, fake.Host+"/staging/app:v1"), copies.Options{Registries: registries, Referrers: true})
+	image, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app:v1"), copies.Options{Registries: registries, Referrers: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestAnImageOfDockersFormatsIsCopiedAsItIs(t *testing.T) {
 	}, types.DockerManifestSchema2)
 	s.put("v1", map[string]any{"manifests": []v1.Descriptor{one}}, types.DockerManifestList)
 	registries := newClient(t)
-	image, err := copies.Read(t.Context(), place(t, from.Host+"/library/old:v1"), copies.Options{Registries: registries, Referrers: true})
+	image, err := copies.Read(t.Context(), parsed(t, from.Host+"/library/old:v1"), copies.Options{Registries: registries, Referrers: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestTheSourceIsOnlyRead(t *testing.T) {
 		}
 		return nil
 	}})
-	if _, err := copies.Read(t.Context(), place(t, fake.Host+"/staging/app:v1"), copies.Options{Registries: newClient(t), Referrers: true}); err != nil {
+	if _, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app:v1"), copies.Options{Registries: newClient(t), Referrers: true}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -243,7 +243,7 @@ func TestWhatCannotBeCopiedIsTold(t *testing.T) {
 		":text":    "cannot be read",
 		"":         "neither a tag nor a digest",
 	} {
-		_, err := copies.Read(t.Context(), place(t, fake.Host+"/staging/app"+reference), copies.Options{Registries: newClient(t)})
+		_, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app"+reference), copies.Options{Registries: newClient(t)})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fake.Host+"/staging/app"+reference) {
 			t.Errorf("%q: error is %v, want it to contain %q", reference, err, want)
 		}
@@ -257,7 +257,7 @@ func TestReferrersThatAreGoneOrAboutSomethingElseAreLeftOut(t *testing.T) {
 	gone, wrong, good := s.about(root, "gone"), s.about(other, "wrong"), s.about(root, "good")
 	s.list(root, gone, wrong, good)
 	fake.Forget("staging/app", gone.Digest.String())
-	image, err := copies.Read(t.Context(), place(t, fake.Host+"/staging/app:v1"), copies.Options{Registries: newClient(t), Referrers: true})
+	image, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app:v1"), copies.Options{Registries: newClient(t), Referrers: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,16 +274,16 @@ func TestAnIndexWithoutEndIsRefused(t *testing.T) {
 	for i := range pushspec.MaxManifests + 1 {
 		d = s.put(fmt.Sprintf("level%d", i), map[string]any{"manifests": []v1.Descriptor{d}}, types.OCIImageIndex)
 	}
-	_, err := copies.Read(t.Context(), place(t, fake.Host+"/staging/app@"+d.Digest.String()), copies.Options{Registries: newClient(t)})
+	_, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app@"+d.Digest.String()), copies.Options{Registries: newClient(t)})
 	if err == nil || !strings.Contains(err.Error(), "more than 1024 manifests") {
 		t.Errorf("error is %v", err)
 	}
 }
 
-func TestPlacesAreReadAsReferencesAre(t *testing.T) {
+func TestAReferenceMayHaveATagADigestOrBoth(t *testing.T) {
 	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	for _, text := range []string{"ghcr.io/acme/app", "ghcr.io/acme/app:v1", "localhost:5000/app@" + digest, "ghcr.io/a/b/c:v1@" + digest} {
-		if p, err := copies.ParsePlace(text); err != nil || p.String() != text {
+		if p, err := copies.ParseReference(text); err != nil || p.String() != text {
 			t.Errorf("%s is read as %s (%v)", text, p, err)
 		}
 	}
@@ -298,7 +298,7 @@ func TestPlacesAreReadAsReferencesAre(t *testing.T) {
 		"https://ghcr.io/acme/app":                  "",
 		"ghcr.io/acme/app@" + digest + "@" + digest: "no SHA-256 digest",
 	} {
-		if _, err := copies.ParsePlace(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := copies.ParseReference(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error is %v, want it to contain %q", text, err, want)
 		}
 	}

@@ -10,17 +10,17 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Command is what invocations of copies are of, in the place of Bazel's.
+// Command is the command of an invocation that copies, as Bazel's have build or run.
 const Command = "copy"
 
-// MaxDestinations bounds the places that one request copies to.
-const MaxDestinations = 32
+// maxDestinations bounds the repositories that one request copies to.
+const maxDestinations = 32
 
 // Request asks for copies of one image.
 type Request struct {
 	// Client is who asks.
 	Client       string
-	From         Place
+	From         Reference
 	Destinations []pushspec.Destination
 	// Referrers has what refers to the image come along.
 	Referrers bool
@@ -35,14 +35,14 @@ type Queued struct {
 	Referrers, Jobs int
 }
 
-// Destinations reads places of the form HOST/REPOSITORY[:TAG], which all get the tags
-// given. A place that is named twice is one, with the tags of both.
-func Destinations(places, tags []string, overwrite pushspec.Overwrite) ([]pushspec.Destination, error) {
-	if len(places) == 0 {
+// Destinations reads references of the form HOST/REPOSITORY[:TAG], which all get the
+// tags given. A repository that is named twice is one destination, with the tags of both.
+func Destinations(references, tags []string, overwrite pushspec.Overwrite) ([]pushspec.Destination, error) {
+	if len(references) == 0 {
 		return nil, errors.New("no destination is named")
 	}
-	if len(places) > MaxDestinations {
-		return nil, fmt.Errorf("%d destinations are over the limit of %d", len(places), MaxDestinations)
+	if len(references) > maxDestinations {
+		return nil, fmt.Errorf("%d destinations are over the limit of %d", len(references), maxDestinations)
 	}
 	for _, tag := range tags {
 		if err := pushspec.CheckTag(tag); err != nil {
@@ -57,22 +57,22 @@ func Destinations(places, tags []string, overwrite pushspec.Overwrite) ([]pushsp
 		return nil, fmt.Errorf("overwrite must be always or never, not %q", overwrite)
 	}
 	var all []pushspec.Destination
-	for _, text := range places {
-		place, err := ParsePlace(text)
-		if err == nil && place.Digest != (v1.Hash{}) {
+	for _, text := range references {
+		to, err := ParseReference(text)
+		if err == nil && to.digest != (v1.Hash{}) {
 			err = fmt.Errorf("%q has a digest, which is the source's to say", text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the destination: %w", err)
 		}
 		i := slices.IndexFunc(all, func(d pushspec.Destination) bool {
-			return d.Registry == place.Registry && d.Repository == place.Repository
+			return d.Registry == to.Registry && d.Repository == to.Repository
 		})
 		if i < 0 {
 			i = len(all)
-			all = append(all, pushspec.Destination{Registry: place.Registry, Repository: place.Repository, Overwrite: overwrite})
+			all = append(all, pushspec.Destination{Registry: to.Registry, Repository: to.Repository, Overwrite: overwrite})
 		}
-		for _, tag := range append([]string{place.Tag}, tags...) {
+		for _, tag := range append([]string{to.Tag}, tags...) {
 			if tag != "" && !slices.Contains(all[i].Tags, tag) {
 				all[i].Tags = append(all[i].Tags, tag)
 			}

@@ -23,7 +23,7 @@ func NewBazelHelper(path string) *BazelHelper {
 	return &BazelHelper{path: path, helper: credhelper.New(path, nil)}
 }
 
-// Find implements [Finder].
+// Find implements [finder].
 func (b *BazelHelper) Find(ctx context.Context, target authn.Resource) (Found, error) {
 	host := target.RegistryStr()
 	headers, err := b.helper.Headers(ctx, "https://"+host+"/v2/")

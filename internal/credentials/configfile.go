@@ -46,7 +46,7 @@ func readConfig(path string) (*configFile, error) {
 		return nil, err
 	}
 	if len(data) > maxConfig {
-		return nil, &Error{Text: fmt.Sprintf("%s is larger than %d bytes: a docker configuration must not be", path, maxConfig), Lasts: true}
+		return nil, &lookupError{text: fmt.Sprintf("%s is larger than %d bytes: a docker configuration must not be", path, maxConfig), lasts: true}
 	}
 	return decodeConfig(path, data)
 }
@@ -59,7 +59,7 @@ func decodeConfig(path string, data []byte) (*configFile, error) {
 	var c configFile
 	err := json.Unmarshal(data, &c, json.MatchCaseInsensitiveNames(true), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		return nil, &Error{Text: path + ": " + explainJSON(data, err), Lasts: true}
+		return nil, &lookupError{text: path + ": " + explainJSON(data, err), lasts: true}
 	}
 	return &c, nil
 }

@@ -27,31 +27,31 @@ type Found struct {
 // Anonymous tells that there is no credential.
 func (f Found) Anonymous() bool { return f.AuthConfig == authn.AuthConfig{} }
 
-// Finder is a keychain that says where it looked.
-type Finder interface {
+// finder is a keychain that says where it looked.
+type finder interface {
 	authn.Keychain
 	Find(ctx context.Context, target authn.Resource) (Found, error)
 }
 
-// Error is a place that could not be asked, or that holds what cannot be read.
-type Error struct {
-	// Text says what is wrong and what to do about it, without any secret.
-	Text string
-	// Lasts tells whether another try would fail in the same way.
-	Lasts bool
-	Err   error
+// lookupError is a place that could not be asked, or that holds what cannot be read.
+type lookupError struct {
+	// text says what is wrong and what to do about it, without any secret.
+	text string
+	// lasts tells whether another try would fail in the same way.
+	lasts bool
+	err   error
 }
 
-func (e *Error) Error() string { return e.Text }
+func (e *lookupError) Error() string { return e.text }
 
-func (e *Error) Unwrap() error { return e.Err }
+func (e *lookupError) Unwrap() error { return e.err }
 
 // Lasting tells whether another try would fail in the same way.
-func (e *Error) Lasting() bool { return e.Lasts }
+func (e *lookupError) Lasting() bool { return e.lasts }
 
 // Find asks any keychain.
 func Find(ctx context.Context, keychain authn.Keychain, target authn.Resource) (Found, error) {
-	if finder, ok := keychain.(Finder); ok {
+	if finder, ok := keychain.(finder); ok {
 		return finder.Find(ctx, target)
 	}
 	authenticator, err := authn.Resolve(ctx, keychain, target)
@@ -70,7 +70,7 @@ func Find(ctx context.Context, keychain authn.Keychain, target authn.Resource) (
 // has.
 type Chain []authn.Keychain
 
-// Find implements [Finder].
+// Find implements [finder].
 func (c Chain) Find(ctx context.Context, target authn.Resource) (Found, error) {
 	var all Found
 	var failures []error
@@ -102,7 +102,7 @@ func joined(failures []error) error {
 		texts[i] = err.Error()
 	}
 	passing := slices.ContainsFunc(failures, func(err error) bool { return !lasting(err) })
-	return &Error{Text: strings.Join(texts, "; "), Lasts: !passing, Err: errors.Join(failures...)}
+	return &lookupError{text: strings.Join(texts, "; "), lasts: !passing, err: errors.Join(failures...)}
 }
 
 // lasting tells whether an error, or what it wraps, says that it lasts.

@@ -14,7 +14,7 @@ type GitHub struct {
 	Getenv func(name string) string
 }
 
-// Find implements [Finder].
+// Find implements [finder].
 func (g GitHub) Find(_ context.Context, target authn.Resource) (Found, error) {
 	if target.RegistryStr() != "ghcr.io" {
 		return Found{}, nil

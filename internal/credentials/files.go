@@ -122,7 +122,7 @@ const (
 	kindEntry
 )
 
-// Find implements [Finder].
+// Find implements [finder].
 func (f *Files) Find(ctx context.Context, target authn.Resource) (Found, error) {
 	host := target.RegistryStr()
 	repository := strings.TrimPrefix(strings.TrimPrefix(target.String(), host), "/")
@@ -134,7 +134,7 @@ func (f *Files) Find(ctx context.Context, target authn.Resource) (Found, error) 
 			continue
 		}
 		file, err := readConfig(p.path)
-		if unreadable, ok := errors.AsType[*Error](err); ok {
+		if unreadable, ok := errors.AsType[*lookupError](err); ok {
 			return found, unreadable
 		}
 		if err != nil {
@@ -185,7 +185,7 @@ func (f *Files) ask(ctx context.Context, c candidate) (authn.AuthConfig, error) 
 	if c.helper == "" {
 		credential, err := c.entry.credential()
 		if err != nil {
-			return credential, &Error{Text: fmt.Sprintf("%s: auths: %q: %v", c.path, printable(c.text), err), Lasts: true}
+			return credential, &lookupError{text: fmt.Sprintf("%s: auths: %q: %v", c.path, printable(c.text), err), lasts: true}
 		}
 		return credential, nil
 	}

@@ -40,7 +40,7 @@ func NewGoogle() *Google {
 	}
 }
 
-// Find implements [Finder].
+// Find implements [finder].
 func (g *Google) Find(ctx context.Context, target authn.Resource) (Found, error) {
 	if !isGoogle(target.RegistryStr()) {
 		return Found{}, nil
@@ -76,7 +76,7 @@ func (g *Google) find(ctx context.Context) (Found, error) {
 		}
 	}
 	if ctx.Err() != nil {
-		return found, &Error{Text: fmt.Sprintf("Google's application default credentials: %v", context.Cause(ctx)), Err: context.Cause(ctx)}
+		return found, &lookupError{text: fmt.Sprintf("Google's application default credentials: %v", context.Cause(ctx)), err: context.Cause(ctx)}
 	}
 	found.Looked = append(found.Looked, "Google's application default credentials ("+googleTrouble(err)+")")
 	return gcloud(ctx, found)
@@ -105,7 +105,7 @@ func gcloud(ctx context.Context, found Found) (Found, error) {
 			found.Looked = append(found.Looked, "gcloud ("+failed.Err.Error()+")")
 			return found, nil
 		}
-		return found, &Error{Text: fmt.Sprintf("gcloud %v: see what `gcloud config config-helper` does", failed.Err), Err: err}
+		return found, &lookupError{text: fmt.Sprintf("gcloud %v: see what `gcloud config config-helper` does", failed.Err), err: err}
 	}
 	var answer struct {
 		Credential struct {

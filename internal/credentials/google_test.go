@@ -84,7 +84,7 @@ func TestAChainPassesOverWhatFailsIfAnotherHasACredential(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passes, lasts := fixed{err: errors.New("passes")}, fixed{err: &Error{Text: "lasts", Lasts: true}}
+	passes, lasts := fixed{err: errors.New("passes")}, fixed{err: &lookupError{text: "lasts", lasts: true}}
 	has := fixed{found: Found{AuthConfig: authn.AuthConfig{Username: "u"}, Looked: []string{"here"}}}
 	empty := fixed{found: Found{Looked: []string{"there"}}}
 	if found, err := (Chain{lasts, empty, has}).Find(t.Context(), repo); err != nil || found.Username != "u" || strings.Join(found.Looked, " ") != "there here" {

@@ -69,17 +69,17 @@ func saysNone(texts ...[]byte) bool {
 // helperError says what to do about a helper that failed.
 func helperError(c candidate, err error) error {
 	program := helperProgram(c.helper)
-	e := &Error{Err: err, Lasts: lasting(err)}
+	e := &lookupError{err: err, lasts: lasting(err)}
 	why := err.Error()
 	if failed, ok := errors.AsType[*subprocess.Error](err); ok {
 		why = failed.Err.Error()
 	} else if limit, ok := errors.AsType[*flight.LimitError](err); ok {
 		why = limit.Error()
 	}
-	if e.Lasts {
-		e.Text = fmt.Sprintf("credential helper %s %s: install it for the user of this process, or take it out of %s", program, why, c.path)
+	if e.lasts {
+		e.text = fmt.Sprintf("credential helper %s %s: install it for the user of this process, or take it out of %s", program, why, c.path)
 		return e
 	}
-	e.Text = fmt.Sprintf("credential helper %s, which %s names, %s: see what `echo %s | %s get` does", program, c.path, why, printable(c.text), program)
+	e.text = fmt.Sprintf("credential helper %s, which %s names, %s: see what `echo %s | %s get` does", program, c.path, why, printable(c.text), program)
 	return e
 }

@@ -88,7 +88,7 @@ func (c *Copier) Copy(ctx context.Context, request copies.Request) (copies.Queue
 }
 
 // copyTarget stands where a build's pushes have their label.
-func copyTarget(from copies.Place) string { return "copy of " + from.String() }
+func copyTarget(from copies.Reference) string { return "copy of " + from.String() }
 
 func copySpec(image *copies.Image, to pushspec.Destination) ([]byte, error) {
 	spec, err := image.Spec(to)

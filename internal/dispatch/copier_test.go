@@ -55,7 +55,7 @@ func TestACopyIsAJobForEachDestination(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := copies.ParsePlace(fake.Host + "/staging/app:candidate")
+	from, err := copies.ParseReference(fake.Host + "/staging/app:candidate")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestACopyIsAJobForEachDestination(t *testing.T) {
 	for _, denied := range []copies.Request{
 		{Client: "token:ci", From: from, Destinations: to},
 		{Client: "token:release", From: from, Destinations: append(to[:1:1], pushspec.Destination{Registry: "ghcr.io", Repository: "secret/app"})},
-		{Client: "token:release", From: copies.Place{Registry: "127.0.0.1:1", Repository: "secret/app", Tag: "v1"}, Destinations: to},
+		{Client: "token:release", From: copies.Reference{Registry: "127.0.0.1:1", Repository: "secret/app", Tag: "v1"}, Destinations: to},
 	} {
 		_, err := copier.Copy(t.Context(), denied)
 		_, ok := errors.AsType[*admission.DeniedError](err)

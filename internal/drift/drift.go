@@ -35,13 +35,13 @@ type Report struct {
 // Difference is a tag or a digest that is not served as the ledger says, or that could
 // not be looked up.
 type Difference struct {
-	// Row is the number of the ledger's row.
-	Row int64
-	// Text names the tag or digest, and says what is wrong with it.
-	Text string
+	// row is the number of the ledger's row.
+	row int64
+	// text names the tag or digest, and says what is wrong with it.
+	text string
 }
 
-func (d Difference) String() string { return fmt.Sprintf("row %d: %s", d.Row, d.Text) }
+func (d Difference) String() string { return fmt.Sprintf("row %d: %s", d.row, d.text) }
 
 // Check looks up every digest that the entries say was pushed, and every tag that its
 // newest writer left. Entries come newest first. An error is one of the entries', or
@@ -63,7 +63,7 @@ func Check(ctx context.Context, registries *registry.Client, entries iter.Seq2[l
 			if wrong := said.check(ctx, registries); wrong != "" {
 				mu.Lock()
 				defer mu.Unlock()
-				report.Differences = append(report.Differences, Difference{Row: said.row, Text: said.name() + " " + wrong})
+				report.Differences = append(report.Differences, Difference{row: said.row, text: said.name() + " " + wrong})
 			}
 			return ctx.Err()
 		})
@@ -72,7 +72,7 @@ func Check(ctx context.Context, registries *registry.Client, entries iter.Seq2[l
 		return Report{}, fmt.Errorf("ask the registries: %w", err)
 	}
 	slices.SortFunc(report.Differences, func(a, b Difference) int {
-		return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(a.row, b.row), cmp.Compare(a.text, b.text))
 	})
 	return report, nil
 }

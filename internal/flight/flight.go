@@ -92,26 +92,6 @@ func (g *Group[T]) take(ctx context.Context, key string, f func(ctx context.Cont
 	return c.value, !c.abandoned, c.err
 }
 
-// Forget drops what is remembered of a key.
-func (g *Group[T]) Forget(key string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if c := g.calls[key]; c != nil && !c.ended.IsZero() {
-		delete(g.calls, key)
-	}
-}
-
-// ForgetAll drops all that is remembered.
-func (g *Group[T]) ForgetAll() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for key, c := range g.calls {
-		if !c.ended.IsZero() {
-			delete(g.calls, key)
-		}
-	}
-}
-
 func (g *Group[T]) now() time.Time {
 	if g.Now != nil {
 		return g.Now()

@@ -113,8 +113,8 @@ func TestTheLastOneWhoLeavesEndsTheCall(t *testing.T) {
 
 func TestResultsAndFailuresAreKeptForTheirTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		group := flight.Group[int32]{Limit: time.Minute, Keep: 30 * time.Second, KeepFailure: 10 * time.Second}
 		for _, failure := range []error{nil, errors.New("no")} {
+			group := flight.Group[int32]{Limit: time.Minute, Keep: 30 * time.Second, KeepFailure: 10 * time.Second}
 			var calls atomic.Int32
 			ask := func() {
 				_, _ = group.Do(t.Context(), "k", func(context.Context) (int32, error) { return calls.Add(1), failure })
@@ -130,12 +130,6 @@ func TestResultsAndFailuresAreKeptForTheirTime(t *testing.T) {
 			if want := map[bool]int32{false: 1, true: 2}[failure != nil]; calls.Load() != want {
 				t.Errorf("after 11s, of %v: %d calls, want %d", failure, calls.Load(), want)
 			}
-			group.Forget("k")
-			ask()
-			if want := map[bool]int32{false: 2, true: 3}[failure != nil]; calls.Load() != want {
-				t.Errorf("once forgotten, of %v: %d calls, want %d", failure, calls.Load(), want)
-			}
-			group.ForgetAll()
 		}
 	})
 }

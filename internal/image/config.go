@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// configure puts what the spec says over what the base and the fragment have.
+// configure sets the fields of the spec, over those of the base and the fragment.
 func (d *draft) configure(spec Spec) error {
 	config, err := d.config.object("config")
 	if err != nil {
@@ -67,7 +67,7 @@ func unset(config *object, spec Spec) error {
 		case "Cmd", "User", "WorkingDir", "StopSignal":
 			config.remove(field)
 		default:
-			return fmt.Errorf("%q cannot be unset: Entrypoint, Cmd, User, WorkingDir and StopSignal can", field)
+			return fmt.Errorf("%q cannot be unset; only Entrypoint, Cmd, User, WorkingDir and StopSignal can", field)
 		}
 	}
 	return nil
@@ -79,7 +79,7 @@ func setEnvironment(config *object, spec Spec) error {
 	}
 	for _, pattern := range spec.UnsetEnv {
 		if strings.Contains(pattern, "=") {
-			return fmt.Errorf("environment variable %q cannot be unset: its name is what comes before the =", pattern)
+			return fmt.Errorf("the environment variable %q cannot be unset: give only its name, without = and a value", pattern)
 		}
 	}
 	base, err := config.strings("Env")
@@ -144,7 +144,7 @@ func addPorts(config *object, spec Spec) error {
 	var ports []string
 	for _, port := range spec.ExposedPorts {
 		if !validPort.MatchString(port) {
-			return fmt.Errorf("exposed port %q is not of the form 8080, 8080/tcp or 53/udp", port)
+			return fmt.Errorf("exposed port %q must have the form 8080, 8080/tcp or 53/udp", port)
 		}
 		if !strings.Contains(port, "/") {
 			port += "/tcp"
@@ -171,15 +171,14 @@ func addNames(config *object, field string, names []string) error {
 	return config.set(field, set)
 }
 
-// validPort is what the OCI image spec says of ExposedPorts, with tcp to be
-// understood.
+// validPort is the form of ExposedPorts in the OCI image spec. Without a protocol
+// it means tcp.
 var validPort = regexp.MustCompile(`^[0-9]{1,5}(/(tcp|udp|sctp))?$`)
 
 var reference = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
-// environment takes variables out of those of the base, and sets the assignments over
-// the others. Of a name that the base has twice the last counts, in the place of the
-// first.
+// environment removes variables of the base, and then sets the assignments. If the
+// base has a name twice, its last value counts, at the position of the first.
 func environment(base, without, assignments []string) []string {
 	before := map[string]string{}
 	for _, assignment := range base {

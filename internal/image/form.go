@@ -149,15 +149,15 @@ func (f *form) writeValue(value jsontext.Value) (jsontext.Value, error) {
 	return f.write(o)
 }
 
-// spell gives members that differ from a name of the form in upper and lower case
-// alone that name: programs in Go take them for it.
+// spell corrects the names of members that differ from a name of the form only in
+// upper and lower case: programs in Go read them as that name.
 func (f *form) spell(o object) error {
 	for i := range o {
 		m := &o[i]
 		right := slices.IndexFunc(f.names, func(name string) bool { return strings.EqualFold(name, m.name) })
 		if right >= 0 && f.names[right] != m.name {
 			if o.get(f.names[right]) != nil {
-				return fmt.Errorf("it has both %q and %q, which programs take for one", f.names[right], clip(m.name))
+				return fmt.Errorf("it has both %q and %q, which programs read as one field; remove one of them", f.names[right], clip(m.name))
 			}
 			m.name = f.names[right]
 		}

@@ -14,16 +14,16 @@ import (
 
 // decided are the fields that a fragment cannot have, and what decides them.
 var decided = map[string]string{
-	"architecture": "the image's platform decides",
-	"os":           "the image's platform decides",
-	"variant":      "the image's platform decides",
-	"rootfs":       "the image's layers decide",
-	"history":      "the image's layers decide",
+	"architecture": "the image's platform sets it",
+	"os":           "the image's platform sets it",
+	"variant":      "the image's platform sets it",
+	"rootfs":       "the image's layers set it",
+	"history":      "the image's layers set it",
 }
 
-// merge puts a part of a config over that of the base, as RFC 7396 has it: objects are
-// merged, null removes, and everything else is replaced. It returns the time that
-// the image bears, or nil if it shall bear none.
+// merge merges a config fragment into the config of the base, by RFC 7396: objects
+// are merged, null removes, and everything else is replaced. It returns the image's
+// creation time, or nil if the image has none.
 func (d *draft) merge(spec Spec) (created jsontext.Value, err error) {
 	d.config.remove("created") // the base's is the base's
 	created, err = marshal(v1.Time{Time: time.Unix(0, 0).UTC()})
@@ -54,12 +54,12 @@ func (d *draft) mergeFragment(spec Spec, created jsontext.Value) (jsontext.Value
 	}
 	for _, m := range fragment {
 		if by := decided[m.name]; by != "" {
-			return nil, fmt.Errorf("it has %q, which %s", m.name, by)
+			return nil, fmt.Errorf("it must not set %q: %s", m.name, by)
 		}
 	}
 	if given := fragment.get("created"); given != nil {
 		if !spec.Created.IsZero() {
-			return nil, errors.New(`it has "created", which the attribute created or created_file decides`)
+			return nil, errors.New(`it must not set "created": the attribute created or created_file does; remove one of them`)
 		}
 		if created, err = fragmentTime(given); err != nil {
 			return nil, err
@@ -72,17 +72,17 @@ func (d *draft) mergeFragment(spec Spec, created jsontext.Value) (jsontext.Value
 	return created, d.check()
 }
 
-// fragmentTime is the time that a fragment gives, or nil where it takes it away.
+// fragmentTime is the time in a fragment, or nil if the fragment removes the time.
 func fragmentTime(given jsontext.Value) (jsontext.Value, error) {
 	if given.Kind() == jsontext.KindNull {
 		return nil, nil
 	}
 	var text string
 	if err := json.Unmarshal(given, &text); err != nil {
-		return nil, errors.New(`its "created" is not a time such as "2006-01-02T15:04:05Z"`)
+		return nil, errors.New(`its "created" must be a time such as "2006-01-02T15:04:05Z"`)
 	}
 	if _, err := time.Parse(time.RFC3339, text); err != nil {
-		return nil, fmt.Errorf(`its "created", %q, is not a time such as "2006-01-02T15:04:05Z"`, clip(text))
+		return nil, fmt.Errorf(`its "created", %q, must be a time such as "2006-01-02T15:04:05Z"`, clip(text))
 	}
 	return given, nil
 }
@@ -94,7 +94,7 @@ func (d *draft) check() error {
 		return err
 	}
 	if _, err := v1.ParseConfigFile(bytes.NewReader(data)); err != nil {
-		return fmt.Errorf("with it the config is none: %w", err)
+		return fmt.Errorf("the image's config would not be valid: %w", err)
 	}
 	return nil
 }

@@ -68,24 +68,24 @@ func TestAnImageBearsNoTimeWhereAFragmentTakesItAway(t *testing.T) {
 
 func TestAFragmentThatCannotBeIsRefused(t *testing.T) {
 	for fragment, want := range map[string]string{
-		`{"rootfs": {}}`:                           `it has "rootfs", which the image's layers decide`,
-		`{"history": []}`:                          `it has "history", which the image's layers decide`,
-		`{"architecture": "arm64"}`:                `it has "architecture", which the image's platform decides`,
-		`{"OS": "plan9"}`:                          `it has "os", which the image's platform decides`,
-		`{"variant": null}`:                        `it has "variant", which the image's platform decides`,
-		`{"created": "yesterday"}`:                 `its "created", "yesterday", is not a time`,
+		`{"rootfs": {}}`:                           `it must not set "rootfs": the image's layers set it`,
+		`{"history": []}`:                          `it must not set "history": the image's layers set it`,
+		`{"architecture": "arm64"}`:                `it must not set "architecture": the image's platform sets it`,
+		`{"OS": "plan9"}`:                          `it must not set "os": the image's platform sets it`,
+		`{"variant": null}`:                        `it must not set "variant": the image's platform sets it`,
+		`{"created": "yesterday"}`:                 `its "created", "yesterday", must be a time`,
 		`{"config": {"User": "a", "USER": "b"}}`:   `config: it has both "User" and "USER"`,
-		`{"config": {"Vendor": {"a": 1, "a": 2}}}`: "at byte 31, /config/Vendor/a: the name is there twice",
-		`{"config": {"Entrypoint": "/app"}}`:       "with it the config is none: json: cannot unmarshal string",
-		`{"config": []}`:                           "with it the config is none: json: cannot unmarshal array",
-		`{"config": {}} {}`:                        "there is something after its JSON object",
-		`{"config": {}`:                            "it is no JSON at byte 13",
+		`{"config": {"Vendor": {"a": 1, "a": 2}}}`: "at byte 31, /config/Vendor/a: the name occurs twice in its object",
+		`{"config": {"Entrypoint": "/app"}}`:       "the image's config would not be valid: json: cannot unmarshal string",
+		`{"config": []}`:                           "the image's config would not be valid: json: cannot unmarshal array",
+		`{"config": {}} {}`:                        "other data follow the JSON object",
+		`{"config": {}`:                            "it is not valid JSON at byte 13",
 		``:                                         "it is empty",
 		" \n":                                      "it is empty",
-		`[]`:                                       "it is a list, and not a JSON object",
-		`7`:                                        "it is a number, and not a JSON object",
+		`[]`:                                       "it is a list, but must be a JSON object",
+		`7`:                                        "it is a number, but must be a JSON object",
 		`{"x": "` + strings.Repeat("y", 4<<20) + `"}`:                        "bytes are over the limit of 4.0 MiB",
-		`{"x": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`: "it is more than 100 objects and lists deep",
+		`{"x": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`: "objects and lists are nested more than 100 deep",
 	} {
 		_, err := image.Assemble(image.Spec{Platform: "linux/amd64", Fragment: []byte(fragment)})
 		if err == nil || !strings.Contains(err.Error(), "read config fragment: ") || !strings.Contains(err.Error(), want) {
@@ -93,7 +93,7 @@ func TestAFragmentThatCannotBeIsRefused(t *testing.T) {
 		}
 	}
 	spec := image.Spec{Platform: "linux/amd64", Fragment: []byte(`{"created": "2026-02-03T04:05:06Z"}`), Created: time.Unix(1, 0)}
-	if _, err := image.Assemble(spec); err == nil || !strings.Contains(err.Error(), "which the attribute created or created_file decides") {
+	if _, err := image.Assemble(spec); err == nil || !strings.Contains(err.Error(), "the attribute created or created_file does") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// createdBy is what the history says of a layer.
+// createdBy is the history's name for what made a layer.
 const createdBy = "drayage"
 
-// ofBase is what it says of a layer that the base's own says nothing of.
+// ofBase is the history's comment on a base's layer that the base's history lacks.
 const ofBase = "a layer of the base"
 
 // ownHistory is the line of a layer that was added.
@@ -40,10 +40,10 @@ func (d *draft) history() ([]object, error) {
 	return history, nil
 }
 
-// squareHistory makes the base's history tell of as many layers as there are: who
-// reads a history counts them off against the layers, and ours come next. Lines
-// that tell of more are said to be of none, from the top down, and those that are
-// missing are added, as BuildKit does.
+// squareHistory gives the base's history one line for each layer of the base.
+// Readers count the lines off against the layers, and the lines of our layers come
+// next. Lines too many are marked as empty layers, and missing lines are added, as
+// BuildKit does.
 func (d *draft) squareHistory(layers int) error {
 	history, err := d.history()
 	if err != nil {

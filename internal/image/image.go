@@ -22,28 +22,30 @@ type Spec struct {
 	Base *Base
 	// Layers are the layers on top of the base, the lowest first.
 	Layers []layer.Metadata
-	// Platform is the image's, as "os/architecture[/variant]". A base's own
-	// platform wins.
+	// Platform of the image, as "os/architecture[/variant]". The platform of a base
+	// wins.
 	Platform string
 
-	// What follows is the OCI config's; what is not set is the base's.
+	// The fields below are those of the OCI config. A field that is not set keeps the
+	// value of the base.
 
-	// Fragment is a part of a config in its JSON, for what has no field below, which
-	// win: {"config": {"Healthcheck": …}}. May be nil.
+	// Fragment is a part of a config as JSON, for settings that have no field here:
+	// {"config": {"Healthcheck": …}}. The fields below win over it. May be nil.
 	Fragment []byte
-	// Entrypoint replaces the base's, and its command with it, unless it has
-	// InheritFromBase in it.
+	// Entrypoint replaces the entrypoint and the command of the base. With
+	// InheritFromBase in it, the command stays.
 	Entrypoint []string
-	// Cmd replaces the base's. An InheritFromBase in either stands for the base's words.
+	// Cmd replaces the command of the base. InheritFromBase in Entrypoint or Cmd stands
+	// for the words of the base.
 	Cmd []string
-	// Unset names fields of the base that the image does not have: Entrypoint, Cmd, User,
-	// WorkingDir or StopSignal.
+	// Unset names fields of the base to remove: Entrypoint, Cmd, User, WorkingDir or
+	// StopSignal.
 	Unset []string
-	// UnsetEnv and UnsetLabels name variables and labels of the base that the image does
-	// not have; * stands for any letters. Those of Env and Labels are set after that.
+	// UnsetEnv and UnsetLabels name variables and labels of the base to remove; *
+	// stands for any letters. Env and Labels are set after that.
 	UnsetEnv, UnsetLabels []string
-	// Env holds "NAME=value"; a name that the base sets too gets the new value in
-	// the old place. In a value ${NAME} stands for what the base has.
+	// Env holds "NAME=value". A variable that the base has keeps its position. In a
+	// value, ${NAME} stands for the value of the base.
 	Env []string
 	// Labels are added to the base's.
 	Labels map[string]string
@@ -56,34 +58,34 @@ type Spec struct {
 	ExposedPorts []string
 	// Volumes are added to the base's.
 	Volumes []string
-	// Created is the time that the image bears. Defaults to the fragment's, and that to
-	// the epoch: the same in every build of the same sources.
+	// Created is the creation time of the image. Defaults to the fragment's, and then
+	// to the epoch, so that every build of the same sources has the same time.
 	Created time.Time
 }
 
-// InheritFromBase is a word of an entrypoint or a command that stands for those of
-// the base. rules/private/inherit.bzl has the same.
+// InheritFromBase is a word in an entrypoint or a command that stands for the words
+// of the base. rules/private/inherit.bzl has the same text.
 const InheritFromBase = "<inherit from base>"
 
 // Base is the metadata of an image to build upon.
 type Base struct {
 	Manifest []byte
 	Config   []byte
-	// Platform is what the index says that lists the image, as JSON. It holds where the
-	// config says nothing. May be nil.
+	// Platform is the platform, as JSON, in the index that lists the image. It counts
+	// where the config says nothing. May be nil.
 	Platform []byte
 }
 
-// Image is what was assembled: the exact bytes to be pushed.
+// Image is an assembled image: the exact bytes to push.
 type Image struct {
 	Manifest []byte
 	Config   []byte
-	// Platform is as a base's: of an image that was not assembled here.
+	// Platform is that of [Base], for an image that was not assembled here.
 	Platform []byte
 }
 
-// Assemble makes the image. The same spec gives the same bytes, and what the base
-// has and nothing here changes is in them as the base has it.
+// Assemble makes the image. The same spec gives the same bytes. What the spec does
+// not change stays as it is in the base.
 func Assemble(spec Spec) (Image, error) {
 	d, err := begin(spec)
 	if err != nil {
@@ -104,7 +106,7 @@ func Assemble(spec Spec) (Image, error) {
 		return Image{}, fmt.Errorf("write config: %w", err)
 	}
 	if len(image.Config) > MaxDocument {
-		return Image{}, fmt.Errorf("write config: %d bytes are over the limit of %s", len(image.Config), humanize.IBytes(MaxDocument))
+		return Image{}, fmt.Errorf("write config: %d bytes are over the limit of %s; shorten labels, annotations or history", len(image.Config), humanize.IBytes(MaxDocument))
 	}
 	if image.Manifest, err = writeManifest(image.Config, d.layers, spec.Annotations); err != nil {
 		return Image{}, fmt.Errorf("write manifest: %w", err)
@@ -112,7 +114,7 @@ func Assemble(spec Spec) (Image, error) {
 	return image, nil
 }
 
-// Describe is the descriptor of data, without the data.
+// Describe returns the descriptor of data, without the data.
 func Describe(mediaType types.MediaType, data []byte) v1.Descriptor {
 	sum := sha256.Sum256(data)
 	return v1.Descriptor{

@@ -19,13 +19,13 @@ func Index(images []Image, annotations map[string]string) ([]byte, error) {
 	}
 	taken := map[string]bool{}
 	for _, image := range images {
-		d, err := image.Descriptor()
+		d, err := image.descriptor()
 		if err != nil {
 			return nil, err
 		}
 		platform := d.Platform.String()
 		if taken[platform] {
-			return nil, fmt.Errorf("two images are for %s: whoever pulls the index could not tell which one is meant", platform)
+			return nil, fmt.Errorf("two images of the index are for %s; an index must have only one image for each platform", platform)
 		}
 		taken[platform] = true
 		index.Manifests = append(index.Manifests, d)
@@ -37,8 +37,8 @@ func Index(images []Image, annotations map[string]string) ([]byte, error) {
 	return data, nil
 }
 
-// Descriptor describes the image's manifest, with the platform that it is for.
-func (i Image) Descriptor() (v1.Descriptor, error) {
+// descriptor describes the image's manifest, with the platform that it is for.
+func (i Image) descriptor() (v1.Descriptor, error) {
 	manifest, err := v1.ParseManifest(bytes.NewReader(i.Manifest))
 	if err != nil {
 		return v1.Descriptor{}, fmt.Errorf("read manifest: %w", err)

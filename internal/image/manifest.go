@@ -33,7 +33,7 @@ func writeManifest(config []byte, layers []jsontext.Value, annotations map[strin
 }
 
 // baseLayers are the descriptors of the base's layers as an OCI manifest has them.
-// Whatever else one says stays: annotations, urls, and what nobody here knows.
+// Other fields stay: annotations, urls, and unknown ones.
 func baseLayers(manifest object) ([]jsontext.Value, error) {
 	list, err := readList(manifest.get("layers"))
 	if err != nil {
@@ -46,7 +46,7 @@ func baseLayers(manifest object) ([]jsontext.Value, error) {
 		}
 		var mediaType types.MediaType
 		if err := json.Unmarshal(descriptor.get("mediaType"), &mediaType); err != nil {
-			return nil, fmt.Errorf("layers[%d]: it has no media type", i)
+			return nil, fmt.Errorf("layers[%d]: the media type is missing", i)
 		}
 		if err := descriptor.set("mediaType", ociLayer(mediaType)); err != nil {
 			return nil, err

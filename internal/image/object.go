@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// MaxDocument bounds a config, a manifest or a config fragment, in bytes. A push
-	// spec holds no larger one.
+	// MaxDocument is the largest size of a config, a manifest or a config fragment, in
+	// bytes. It is the limit of push specs.
 	MaxDocument = pushspec.MaxDataSize
 
 	// maxDepth bounds how deep objects and lists lie within one another.
@@ -31,8 +31,8 @@ var asText = jsontext.AllowInvalidUTF8(true)
 // so that a label with an ampersand reads as it was given.
 var written = json.JoinOptions(asText, jsontext.EscapeForJS(true), json.Deterministic(true))
 
-// object is a JSON object whose members stay as they were written, so that what this
-// program knows nothing of is in what it writes as well. Numbers keep their digits.
+// object is a JSON object whose members stay as they were written: unknown members
+// are kept, and numbers keep their digits.
 type object []member //nolint:recvcheck // what reads it takes a copy of the slice, what changes it needs its address
 
 type member struct {
@@ -40,7 +40,7 @@ type member struct {
 	value jsontext.Value
 }
 
-// readDocument reads a JSON object that somebody else wrote, and that has the form.
+// readDocument reads a JSON object of the form that another program wrote.
 func readDocument(data []byte, f *form) (object, error) {
 	if len(data) > MaxDocument {
 		return nil, fmt.Errorf("%d bytes are over the limit of %s", len(data), humanize.IBytes(MaxDocument))
@@ -59,25 +59,25 @@ func readDocument(data []byte, f *form) (object, error) {
 	return o, f.spell(o)
 }
 
-// checkDocument reads data once, and refuses what is no object, a name that is in an
-// object twice, and what lies too deep.
+// checkDocument reads data once. It refuses data that are not an object, a name that
+// occurs twice in an object, and nesting that is too deep.
 func checkDocument(data []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(data), asText)
 	if kind := decoder.PeekKind(); kind != jsontext.KindInvalid && kind != jsontext.KindBeginObject {
-		return fmt.Errorf("it is %s, and not a JSON object", kindText(kind))
+		return fmt.Errorf("it is %s, but must be a JSON object", kindText(kind))
 	}
 	for {
 		_, err := decoder.ReadToken()
 		switch {
 		case errors.Is(err, io.EOF):
-			return errors.New("it is empty, and not a JSON object")
+			return errors.New("it is empty, but must be a JSON object")
 		case err != nil:
 			return explain(err)
 		case decoder.StackDepth() > maxDepth:
-			return fmt.Errorf("at byte %d it is more than %d objects and lists deep", decoder.InputOffset(), maxDepth)
+			return fmt.Errorf("at byte %d, objects and lists are nested more than %d deep", decoder.InputOffset(), maxDepth)
 		case decoder.StackDepth() == 0:
 			if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-				return errors.New("there is something after its JSON object")
+				return errors.New("other data follow the JSON object; remove them")
 			}
 			return nil
 		}
@@ -87,7 +87,7 @@ func checkDocument(data []byte) error {
 // readObject takes an object apart.
 func readObject(value jsontext.Value) (object, error) {
 	if kind := value.Kind(); kind != jsontext.KindBeginObject {
-		return nil, fmt.Errorf("it is %s, and not a JSON object", kindText(kind))
+		return nil, fmt.Errorf("it is %s, but must be a JSON object", kindText(kind))
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(value), asText)
 	if _, err := decoder.ReadToken(); err != nil {
@@ -117,7 +117,7 @@ func readList(value jsontext.Value) ([]jsontext.Value, error) {
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(value, &list, asText); err != nil {
-		return nil, fmt.Errorf("it is %s, and not a list", kindText(value.Kind()))
+		return nil, fmt.Errorf("it is %s, but must be a list", kindText(value.Kind()))
 	}
 	return list, nil
 }
@@ -181,7 +181,7 @@ func (o object) object(name string) (object, error) {
 	return inner, nil
 }
 
-// strings reads a member that is a list of texts.
+// strings reads a member that is a list of strings.
 func (o object) strings(name string) ([]string, error) {
 	value := o.get(name)
 	if value == nil {
@@ -189,7 +189,7 @@ func (o object) strings(name string) ([]string, error) {
 	}
 	var list []string
 	if err := json.Unmarshal(value, &list, asText); err != nil {
-		return nil, fmt.Errorf("%s is not a list of texts", name)
+		return nil, fmt.Errorf("%s must be a list of strings", name)
 	}
 	return list, nil
 }
@@ -205,9 +205,9 @@ func explain(err error) error {
 		where += ", " + clip(string(syntax.JSONPointer))
 	}
 	if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
-		return fmt.Errorf("%s: the name is there twice", where)
+		return fmt.Errorf("%s: the name occurs twice in its object; remove one", where)
 	}
-	return fmt.Errorf("it is no JSON %s: %w", where, syntax.Err)
+	return fmt.Errorf("it is not valid JSON %s: %w", where, syntax.Err)
 }
 
 // clip bounds text out of a document before it goes into a message.
@@ -226,7 +226,7 @@ func kindText(kind jsontext.Kind) string {
 	case jsontext.KindBeginObject:
 		return "an object"
 	case jsontext.KindString:
-		return "a text"
+		return "a string"
 	case jsontext.KindNumber:
 		return "a number"
 	}

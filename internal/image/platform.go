@@ -11,23 +11,23 @@ import (
 	"github.com/drayage/drayage/internal/platform"
 )
 
-// PlatformError says that a base is for another platform than the image upon it.
+// PlatformError says that a base is for another platform than the image.
 type PlatformError struct {
 	// Base and Target are the platforms, as "os/architecture[/variant]".
 	Base, Target string
 }
 
 func (e *PlatformError) Error() string {
-	return fmt.Sprintf("the base is for %s, and the image for %s", e.Base, e.Target)
+	return fmt.Sprintf("the base is for %s, but the image is for %s", e.Base, e.Target)
 }
 
-// CheckPlatform returns a [*PlatformError] if what is built for the target platform,
-// "os/architecture[/variant]", cannot be meant to go upon the base. A base that does
-// not say what it is for goes with all.
+// CheckPlatform returns a [*PlatformError] if an image for the target platform,
+// "os/architecture[/variant]", cannot run on the base. A base without a platform fits
+// every target.
 func (b *Base) CheckPlatform(target string) error {
 	wanted, err := v1.ParsePlatform(target)
 	if err != nil {
-		return fmt.Errorf("platform %q is not of the form os/architecture", target)
+		return fmt.Errorf("platform %q must have the form os/architecture[/variant], such as linux/amd64", target)
 	}
 	has, err := platformOf(b.Config, b.Platform)
 	if err != nil {
@@ -39,7 +39,7 @@ func (b *Base) CheckPlatform(target string) error {
 	return &PlatformError{Base: platform.Name(has), Target: target}
 }
 
-// platformOf is what an image is for, by its config and by what an index says of it.
+// platformOf is the platform of an image, by its config and by the index that lists it.
 func platformOf(config, listed []byte) (v1.Platform, error) {
 	parsed, err := v1.ParseConfigFile(bytes.NewReader(config))
 	if err != nil {
@@ -58,7 +58,7 @@ func platformOf(config, listed []byte) (v1.Platform, error) {
 	return platform.Fill(has, index), nil
 }
 
-// fillPlatform writes into the config of a base what only an index says of it.
+// fillPlatform completes the platform in the config of a base from the index.
 func (d *draft) fillPlatform(base *Base) error {
 	if base.Platform == nil {
 		return nil

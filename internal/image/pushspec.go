@@ -17,21 +17,21 @@ type Push struct {
 	// Target is the label of the target that pushes.
 	Target      string
 	Destination pushspec.Destination
-	// Images are those of the index, or the one that is pushed by itself.
+	// Images are the images of the index, or one image without an index.
 	Images []Image
 	// Index over the images, or nil.
 	Index []byte
 	// Referrers are manifests of artifacts whose subject is the index, or the one
 	// image: see [Referrer].
 	Referrers [][]byte
-	// Layers say of each of the images' layers, and of the artifacts' files, where
-	// its bytes are.
+	// Layers are the metadata of the images' layers and of the artifacts' files. They
+	// say where the bytes are.
 	Layers []layer.Metadata
-	// MadeBy are the labels of the targets that make them, in the same order. It may
-	// be empty.
+	// MadeBy are the labels of the targets that make the layers, in the same order.
+	// May be empty.
 	MadeBy []string
-	// Uncached are the tags that keep what a target makes out of remote caches, by its
-	// label.
+	// Uncached are the tags that keep outputs out of remote caches, by the label of
+	// the target that has the tag.
 	Uncached map[string]string
 }
 
@@ -48,7 +48,7 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 	}
 	seen := map[v1.Hash]bool{}
 	for _, image := range push.Images {
-		root, err := image.Descriptor()
+		root, err := image.descriptor()
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 		spec.Root = index.Digest
 		spec.Manifests = append(spec.Manifests, index)
 	} else if len(push.Images) != 1 {
-		return nil, fmt.Errorf("%d images without an index cannot be one push", len(push.Images))
+		return nil, fmt.Errorf("a push of %d images needs an index: add one, or push each image by itself", len(push.Images))
 	}
 	for _, manifest := range push.Referrers {
 		referrer := Describe(types.OCIManifestSchema1, manifest)
@@ -90,10 +90,10 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 	return spec, nil
 }
 
-// known are what the spec adds to the descriptors of layers, by their digests.
+// known is what the spec adds to the descriptors of layers, by digest.
 func (p Push) known() (map[v1.Hash]pushspec.Blob, error) {
 	if len(p.MadeBy) > 0 && len(p.MadeBy) != len(p.Layers) {
-		return nil, fmt.Errorf("%d targets cannot have made %d layers", len(p.MadeBy), len(p.Layers))
+		return nil, fmt.Errorf("%d targets are named as the makers of %d layers: name one target for each layer", len(p.MadeBy), len(p.Layers))
 	}
 	known := make(map[v1.Hash]pushspec.Blob, len(p.Layers))
 	for i, l := range p.Layers {
@@ -131,7 +131,7 @@ func (i Image) blobs(known map[v1.Hash]pushspec.Blob, seen map[v1.Hash]bool) ([]
 		}
 		l, there := known[d.Digest]
 		if !there && pushspec.Distributable(d.MediaType) {
-			return nil, fmt.Errorf("nothing says where layer %d of the manifest, %s, can be had", n, d.Digest)
+			return nil, fmt.Errorf("layer %d of the manifest, %s, has no source: give its metadata file", n, d.Digest)
 		}
 		seen[d.Digest] = true
 		blob := pushspec.Blob{Descriptor: bare(d), Sources: l.Sources}

@@ -10,15 +10,15 @@ import (
 	"github.com/drayage/drayage/internal/layer"
 )
 
-// emptyJSON is the content of a config that says nothing (OCI image spec,
+// emptyJSON is the content of an empty config (OCI image spec,
 // "Guidance for an Empty Descriptor").
 const emptyJSON = "{}"
 
 const emptyMediaType types.MediaType = "application/vnd.oci.empty.v1+json"
 
-// Artifact is what is said about an image: a bill of materials, a provenance.
+// Artifact describes an image: a bill of materials, for example, or a provenance.
 type Artifact struct {
-	// Type is the artifact's media type, by which it is looked up.
+	// Type is the artifact's media type. Clients look it up by that type.
 	Type string
 	// Files are its blobs.
 	Files       []layer.Metadata
@@ -29,10 +29,10 @@ type Artifact struct {
 // (OCI image spec, "Guidelines for Artifact Usage").
 func Referrer(subject v1.Descriptor, artifact Artifact) ([]byte, error) {
 	if artifact.Type == "" {
-		return nil, errors.New("an artifact needs a type: a media type such as application/spdx+json")
+		return nil, errors.New("an artifact must have a type: a media type such as application/spdx+json")
 	}
 	if len(artifact.Files) == 0 {
-		return nil, errors.New("an artifact needs at least one file")
+		return nil, errors.New("an artifact must have at least one file")
 	}
 	manifest := v1.Manifest{
 		SchemaVersion: 2,

@@ -37,7 +37,7 @@ func newProvider(name, hint string, serves func(string) bool, get func(context.C
 		found: flight.Group[authn.AuthConfig]{Limit: limit, Keep: keep, KeepFailure: sulk}}
 }
 
-// Find implements [credentials.Finder]. An identity that cannot be had is an error: asked
+// Find implements [credentials.finder]. An identity that cannot be had is an error: asked
 // anonymously, the registry would refuse with less to go by.
 func (p *provider) Find(ctx context.Context, target authn.Resource) (credentials.Found, error) {
 	host := target.RegistryStr()

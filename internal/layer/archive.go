@@ -19,10 +19,10 @@ const tarBlock = 512
 type archive struct {
 	plain *unpacked
 	to    io.Writer
-	// anew says that the bytes need not stay what they are: entries that container
-	// engines do not know are handed on as such that they do.
+	// anew says that the bytes may change: entries that container
+	// engines do not know are written as entries that they do.
 	anew bool
-	// withoutGlobals leaves global headers out, which the library for eStargz refuses.
+	// withoutGlobals leaves out global headers: the library for eStargz refuses them.
 	withoutGlobals bool
 	warn           func(text string)
 
@@ -37,8 +37,8 @@ type archive struct {
 	inside  bool
 }
 
-// read reads the archive with the library that container engines read it with, so
-// that what it takes for a file is one for them.
+// read reads the archive with the library that container engines use, so
+// that what is a file here is a file for them.
 func (a *archive) read() error {
 	buffered := bufio.NewReaderSize(a.plain, 64<<10)
 	start, err := buffered.Peek(tarBlock)
@@ -146,7 +146,7 @@ func (a *archive) end(dropped int) error {
 		return err
 	}
 	if p.atEnd {
-		a.tell("it lacks the blocks of zeros that end an archive: if it was cut off between two files, the second is missing")
+		a.tell("the blocks of zeros that end an archive are missing: if the file was cut off between two entries, the rest is missing too")
 		if a.anew {
 			_, err := a.to.Write(make([]byte, 2*tarBlock))
 			return err
@@ -155,7 +155,7 @@ func (a *archive) end(dropped int) error {
 	}
 	a.plain.ended = true
 	if a.entries == 0 {
-		a.tell("there is nothing in it")
+		a.tell("the archive is empty")
 	}
 	return a.trailer()
 }
@@ -181,11 +181,11 @@ func (a *archive) trailer() error {
 	switch {
 	case odd == nil:
 	case a.entries == 0:
-		return fmt.Errorf("it begins with zeros, as an archive of nothing does, and goes on at byte %d with something else: it is no tar archive, but the image of a disk, perhaps; %s", oddAt, whatIsTaken)
+		return fmt.Errorf("this is not a tar archive: it begins with zeros, and other data begin at byte %d (a disk image?); %s", oddAt, whatIsTaken)
 	case isHeader(odd):
-		return fmt.Errorf("a second archive follows the end of the first, at byte %d, and nobody unpacks it: make one archive of both (tar --concatenate), or two layers", oddAt)
+		return fmt.Errorf("a second archive follows the first, at byte %d, and container engines ignore it: join the archives with tar --concatenate, or make two layers", oddAt)
 	default:
-		a.tell(fmt.Sprintf("what follows its end, from byte %d on, is unpacked by nobody", oddAt))
+		a.tell(fmt.Sprintf("other data follow the end of the archive, at byte %d; container engines ignore them", oddAt))
 	}
 	return nil
 }
@@ -212,29 +212,29 @@ func (a *archive) fault(err error) error {
 	case a.plain.broken != nil:
 		return a.plain.broken
 	case errors.Is(p.broken, errHeaders):
-		return fmt.Errorf("the headers of one entry, %s, are over the limit of %s", after, humanize.IBytes(maxHeaders))
+		return fmt.Errorf("the headers of the entry %s are larger than the limit of %s; make the archive with shorter names and fewer attributes", after, humanize.IBytes(maxHeaders))
 	case p.broken != nil:
 		return p.broken
 	case a.entries == 0 && !isHeader(a.start):
 		return a.notTar()
 	case errors.Is(err, io.ErrUnexpectedEOF) && a.inside:
-		return fmt.Errorf("the archive ends in the middle of %s, at byte %d: the file was cut off; %s", quoted(a.last), p.read, again)
+		return fmt.Errorf("the archive ends at byte %[2]d, in the middle of %[1]s: the file was cut off; %[3]s", quoted(a.last), p.read, again)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("the archive ends in the middle of a header, %s, at byte %d: the file was cut off; %s", after, p.read, again)
+		return fmt.Errorf("the archive ends at byte %[2]d, in the middle of the header %[1]s: the file was cut off; %[3]s", after, p.read, again)
 	case errors.Is(err, tar.ErrFieldTooLong):
-		return fmt.Errorf("a name or the attributes of the entry %s, at byte %d, are over the limit of 1 MiB that container engines have", after, p.read)
+		return fmt.Errorf("the name or the attributes of the entry %s, at byte %d, are larger than 1 MiB, the limit of container engines; make the archive with a shorter name or fewer attributes", after, p.read)
 	case a.inside:
 		return fmt.Errorf("unpack %s, at byte %d: %w; %s", quoted(a.last), p.read, err, again)
 	}
-	return fmt.Errorf("a header %s, before byte %d, is damaged (%w); %s", after, p.read, err, again)
+	return fmt.Errorf("the header %s, before byte %d, is damaged (%w); %s", after, p.read, err, again)
 }
 
 func (a *archive) notTar() error {
 	what, todo := kindOf(a.start)
 	if a.plain.compression != None {
-		return fmt.Errorf("what is compressed with %s here is %s, and no tar archive; %s", a.plain.compression, what, todo)
+		return fmt.Errorf("the %s data contain %s, not a tar archive; %s", a.plain.compression, what, todo)
 	}
-	return fmt.Errorf("this is %s, and no tar archive; %s", what, todo)
+	return fmt.Errorf("this is %s, not a tar archive; %s", what, todo)
 }
 
 // isHeader tells whether a block is the header of an entry.

@@ -11,55 +11,55 @@ import (
 	"time"
 )
 
-// maxID is the largest user or group id that the kernel takes.
+// maxID is the largest user or group id that the kernel accepts.
 const maxID = 1<<32 - 2
 
 // set reads one attribute of a list's line: "uid=1000".
 func (a *Attributes) set(field string) error {
 	name, value, found := strings.Cut(field, "=")
 	if !found {
-		return fmt.Errorf("%q is not of the form NAME=value: a path may not hold a tab", field)
+		return fmt.Errorf("the attribute %q must have the form NAME=value (a path must not contain a tab)", field)
 	}
 	switch name {
 	case "uid", "gid":
 		id, err := strconv.ParseUint(value, 10, 32)
 		if err != nil || id > maxID {
-			return fmt.Errorf("%s %q is not a number of a user or group", name, value)
+			return fmt.Errorf("%s %q must be a number from 0 to %d", name, value, maxID)
 		}
 		if name == "uid" {
-			a.UID = int(id)
+			a.uid = int(id)
 		} else {
-			a.GID = int(id)
+			a.gid = int(id)
 		}
 		return nil
 	case "mtime":
 		mtime, err := parseTime(value)
-		a.ModTime = mtime
+		a.modTime = mtime
 		return err
 	}
 	attribute, found := strings.CutPrefix(name, "xattr:")
 	if !found || attribute == "" {
-		return fmt.Errorf("%q is not uid, gid, mtime or xattr:NAME", name)
+		return fmt.Errorf("the attribute %q must be uid, gid, mtime or xattr:NAME", name)
 	}
 	decoded, err := decodeXattr(value)
 	if err != nil {
 		return fmt.Errorf("extended attribute %s: %w", attribute, err)
 	}
-	if a.Xattrs == nil {
-		a.Xattrs = map[string]string{}
+	if a.xattrs == nil {
+		a.xattrs = map[string]string{}
 	}
-	a.Xattrs[attribute] = decoded
+	a.xattrs[attribute] = decoded
 	return nil
 }
 
-// parseTime reads seconds since the epoch, or a time as RFC 3339 has it.
+// parseTime reads seconds since the epoch, or a time of RFC 3339.
 func parseTime(text string) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return time.Unix(seconds, 0).UTC(), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time %q is neither seconds since 1970 nor of the form 2006-01-02T15:04:05Z", text)
+		return time.Time{}, fmt.Errorf("time %q must be seconds since 1970, or have the form 2006-01-02T15:04:05Z", text)
 	}
 	return t.UTC().Truncate(time.Second), nil
 }
@@ -78,41 +78,41 @@ func decodeXattr(text string) (string, error) {
 	return text, nil
 }
 
-// ParseMode reads octal permission bits: "0755".
-func ParseMode(text string) (fs.FileMode, error) {
+// parseMode reads octal permission bits: "0755".
+func parseMode(text string) (fs.FileMode, error) {
 	bits, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || bits > 0o7777 {
-		return 0, fmt.Errorf("mode %q is not octal permission bits such as 0644", text)
+		return 0, fmt.Errorf("mode %q must be octal permission bits such as 0644", text)
 	}
 	return fs.FileMode(bits), nil
 }
 
-// header is the entry's, but for what depends on the content.
+// header is the entry's tar header, without the fields that depend on its content.
 func (e Entry) header() *tar.Header {
 	h := &tar.Header{
 		Typeflag: tar.TypeReg,
-		Name:     e.Path,
+		Name:     e.path,
 		Mode:     int64(e.Mode),
-		Uid:      e.UID,
-		Gid:      e.GID,
-		ModTime:  e.ModTime,
+		Uid:      e.uid,
+		Gid:      e.gid,
+		ModTime:  e.modTime,
 	}
 	if h.ModTime.IsZero() {
 		h.ModTime = epoch
 	}
-	for name, value := range e.Xattrs {
+	for name, value := range e.xattrs {
 		if h.PAXRecords == nil {
 			h.PAXRecords = map[string]string{}
 		}
 		h.PAXRecords["SCHILY.xattr."+name] = value // as GNU tar and star have it
 	}
 	switch {
-	case e.Removed:
-		h.Name = whiteoutPath(e.Path)
-	case e.Dir:
-		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
-	case e.Link != "":
-		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, e.Link, 0o777
+	case e.removed:
+		h.Name = whiteoutPath(e.path)
+	case e.dir:
+		h.Typeflag, h.Name = tar.TypeDir, e.path+"/"
+	case e.link != "":
+		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, e.link, 0o777
 	}
 	return h
 }

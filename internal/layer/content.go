@@ -97,8 +97,8 @@ func (c *contents) read(entries []Entry) batch {
 		b.buffer = make([]byte, 0, smallFile)
 	}
 	for i, e := range entries {
-		if e.Source != "" {
-			b.contents[i] = c.readSource(&b, e.Source)
+		if e.source != "" {
+			b.contents[i] = c.readSource(&b, e.source)
 		}
 	}
 	return b

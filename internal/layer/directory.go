@@ -103,7 +103,7 @@ func (w *walk) dir(source, path string) error {
 	}
 	for _, above := range w.above {
 		if os.SameFile(above, info) {
-			return fmt.Errorf("%s is a link to a directory that it is in: remove the link, or make it lead elsewhere", source)
+			return fmt.Errorf("%s is a link to a directory above it: remove the link, or point it elsewhere", source)
 		}
 	}
 	w.above = append(w.above, info)
@@ -120,7 +120,7 @@ func (w *walk) dir(source, path string) error {
 		}
 	}
 	empty := len(w.entries) == before
-	if owned := w.put.UID != 0 || w.put.GID != 0; empty && w.keepEmpty || !empty && owned {
+	if owned := w.put.uid != 0 || w.put.gid != 0; empty && w.keepEmpty || !empty && owned {
 		w.add(w.put.implied(path))
 	}
 	return nil
@@ -165,7 +165,7 @@ func leadsTo(source string, info fs.FileInfo, err error) (found, string, error) 
 }
 
 func notAFile(source string) error {
-	return fmt.Errorf("%s must be a file, a directory or a symbolic link: devices, pipes and sockets come into a layer by layer_from_tar", source)
+	return fmt.Errorf("%s must be a file, a directory or a symbolic link; for devices, pipes and sockets, use layer_from_tar", source)
 }
 
 // within tells whether path is dir or below it.

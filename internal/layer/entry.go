@@ -13,17 +13,17 @@ import (
 
 // Entry is one thing in a layer.
 type Entry struct {
-	// Path is where it is in the image: absolute, with a leading slash or without.
-	Path string
-	// Source is the file whose content a regular file has. Empty for an empty
+	// path is where it is in the image: absolute, with a leading slash or without.
+	path string
+	// source is the file whose content a regular file has. Empty for an empty
 	// file.
-	Source string
-	// Link is the target of a symbolic link; the entry is one if it is set.
-	Link string
-	// Dir says that the entry is a directory.
-	Dir bool
-	// Removed says that the path is gone: the layers below may have it.
-	Removed bool
+	source string
+	// link is the target of a symbolic link; the entry is one if it is set.
+	link string
+	// dir says that the entry is a directory.
+	dir bool
+	// removed says that the path is gone: the layers below may have it.
+	removed bool
 	Attributes
 
 	// implied says that nobody named the directory: whoever does wins.
@@ -38,32 +38,32 @@ type Attributes struct {
 	// set-user-id, set-group-id and sticky bits as Unix has them (04000, 02000,
 	// 01000).
 	Mode fs.FileMode
-	// UID and GID are the owner: root unless set.
-	UID, GID int
-	// ModTime is in whole seconds. Its zero is the epoch's.
-	ModTime time.Time
-	// Xattrs are extended attributes by name.
-	Xattrs map[string]string
+	// uid and gid are the owner: root unless set.
+	uid, gid int
+	// modTime is in whole seconds. Its zero is the epoch's.
+	modTime time.Time
+	// xattrs are extended attributes by name.
+	xattrs map[string]string
 }
 
 // Modes of what nobody gave a mode.
 const (
-	FileMode       fs.FileMode = 0o644
-	ExecutableMode fs.FileMode = 0o755
-	DirMode        fs.FileMode = 0o755
+	fileMode       fs.FileMode = 0o644
+	executableMode fs.FileMode = 0o755
+	dirMode        fs.FileMode = 0o755
 )
 
 // cleanPath turns a path in the image into the name of a tar entry: "app/bin".
 func cleanPath(p string) (string, error) {
 	if p == "" {
-		return "", fmt.Errorf("an entry has no path")
+		return "", fmt.Errorf("an entry has an empty path: give each file, link and directory a path in the image")
 	}
 	if strings.Contains(p, "\x00") {
-		return "", fmt.Errorf("path %q holds a zero byte", p)
+		return "", fmt.Errorf("path %q must not contain a zero byte", p)
 	}
 	for element := range strings.SplitSeq(p, "/") {
 		if element == ".." {
-			return "", fmt.Errorf("path %q leads out of the image", p)
+			return "", fmt.Errorf("path %q leads out of the image: remove the .. from it", p)
 		}
 	}
 	p = strings.TrimLeft(p, "/")
@@ -78,25 +78,25 @@ func cleanPath(p string) (string, error) {
 func arrange(entries []Entry, parents bool) ([]Entry, error) {
 	sorted := make([]Entry, 0, len(entries))
 	for _, e := range entries {
-		p, err := cleanPath(e.Path)
+		p, err := cleanPath(e.path)
 		if err != nil {
 			return nil, err
 		}
-		if p == "" && !e.Dir {
-			return nil, fmt.Errorf("the root of the image must be a directory (%s)", describe(e))
+		if p == "" && !e.dir {
+			return nil, fmt.Errorf("the root of the image must be a directory, and is %s", describe(e))
 		}
-		if !e.Removed {
+		if !e.removed {
 			if err := refuseWhiteouts(p); err != nil {
 				return nil, err
 			}
 		}
 		e.open = false
-		if e.Path = p; p != "" {
+		if e.path = p; p != "" {
 			sorted = append(sorted, e)
 		}
 	}
 	// By path elements, so that a directory comes right before what it holds.
-	slices.SortStableFunc(sorted, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
+	slices.SortStableFunc(sorted, func(a, b Entry) int { return comparePaths(a.path, b.path) })
 
 	ordered := make([]Entry, 0, len(sorted))
 	// above are the entries on the way from the root to the last one, which is one
@@ -106,7 +106,7 @@ func arrange(entries []Entry, parents bool) ([]Entry, error) {
 		ordered, above = append(ordered, e), append(above, e)
 	}
 	for _, e := range sorted {
-		if n := len(ordered); n > 0 && ordered[n-1].Path == e.Path {
+		if n := len(ordered); n > 0 && ordered[n-1].path == e.path {
 			one, err := oneOf(ordered[n-1], e)
 			if err != nil {
 				return nil, err
@@ -114,19 +114,19 @@ func arrange(entries []Entry, parents bool) ([]Entry, error) {
 			ordered[n-1], above[len(above)-1] = one, one
 			continue
 		}
-		for len(above) > 0 && !isBelow(e.Path, above[len(above)-1].Path) {
+		for len(above) > 0 && !isBelow(e.path, above[len(above)-1].path) {
 			above = above[:len(above)-1]
 		}
 		known := 0 // how much of the path is there
 		if n := len(above); n > 0 {
-			if parent := above[n-1]; !parent.Dir {
-				return nil, fmt.Errorf("/%s is %s, so /%s cannot be below it", parent.Path, describe(parent), e.Path)
+			if parent := above[n-1]; !parent.dir {
+				return nil, fmt.Errorf("/%s is %s, so /%s cannot be in it; change one of the paths", parent.path, describe(parent), e.path)
 			}
-			known = len(above[n-1].Path) + 1
+			known = len(above[n-1].path) + 1
 		}
-		for i := known; parents && i < len(e.Path); i++ {
-			if e.Path[i] == '/' {
-				add(Entry{Path: e.Path[:i], Dir: true, Attributes: Attributes{Mode: DirMode}})
+		for i := known; parents && i < len(e.path); i++ {
+			if e.path[i] == '/' {
+				add(Entry{path: e.path[:i], dir: true, Attributes: Attributes{Mode: dirMode}})
 			}
 		}
 		add(e)
@@ -139,16 +139,16 @@ func arrange(entries []Entry, parents bool) ([]Entry, error) {
 // did.
 func oneOf(a, b Entry) (Entry, error) {
 	switch {
-	case a.Dir && b.Dir && b.implied:
+	case a.dir && b.dir && b.implied:
 		return a, nil
-	case a.Dir && b.Dir && a.implied:
+	case a.dir && b.dir && a.implied:
 		return b, nil
 	case reflect.DeepEqual(a, b):
 		return a, nil
-	case a.Removed != b.Removed:
-		return Entry{}, fmt.Errorf("/%s is in the layer, and remove names it: a path can be either; to remove what is in a directory below, write /%s/", a.Path, a.Path)
+	case a.removed != b.removed:
+		return Entry{}, fmt.Errorf("the layer both adds and removes /%s: drop one of them; to remove only the contents of that directory from the layers below, write /%s/", a.path, a.path)
 	}
-	return Entry{}, fmt.Errorf("/%s is there twice: from %s and from %s", a.Path, describe(a), describe(b))
+	return Entry{}, fmt.Errorf("two sources put /%s into the layer, %s and %s: remove one, or change its path", a.path, describe(a), describe(b))
 }
 
 func isBelow(path, dir string) bool {
@@ -171,14 +171,14 @@ func comparePaths(a, b string) int {
 
 func describe(e Entry) string {
 	switch {
-	case e.Removed:
-		return "what remove names"
-	case e.Dir:
+	case e.removed:
+		return "removed (attribute remove)"
+	case e.dir:
 		return "a directory"
-	case e.Link != "":
-		return "a link to " + e.Link
-	case e.Source == "":
+	case e.link != "":
+		return "a symbolic link to " + e.link
+	case e.source == "":
 		return "an empty file"
 	}
-	return e.Source
+	return e.source
 }

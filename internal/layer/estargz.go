@@ -17,11 +17,11 @@ import (
 const stargzParts = 4
 
 // writeEStargz writes the archive as eStargz: each file is a gzip member of its
-// own, and a table of contents at the end says where. The table is made from the
-// whole archive, which has to be on disk for it.
+// own, and a table of contents at the end says where it is. The library needs the
+// whole archive on disk to make the table.
 func writeEStargz(w io.Writer, options Options, write func(io.Writer) error) (m Metadata, err error) {
 	if options.Compression != Gzip {
-		return Metadata{}, fmt.Errorf("eStargz is a form of gzip, and this layer is %s", options.Compression)
+		return Metadata{}, fmt.Errorf("an eStargz layer must be compressed with gzip, not %s: set compress to gzip, or estargz to disabled", options.Compression)
 	}
 	archive, err := os.CreateTemp(options.Scratch, "layer-*.tar")
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// File copies a file that is a blob as it is, such as a bill of materials, and
-// returns what is to be known of it. Of the options only DigestFunction counts.
-// The copy is what the build's cache is sure to have: it keeps what actions
-// write, and not the sources that they read.
+// File copies a file that becomes a blob unchanged, such as a bill of materials,
+// and returns its metadata. It uses no option but DigestFunction. The copy is
+// needed because a remote cache keeps what actions write, not the sources that
+// they read.
 func File(w io.Writer, file io.Reader, mediaType string, options Options) (Metadata, error) {
 	blob, err := newBlobWriter(w, options.DigestFunction)
 	if err != nil {

@@ -7,24 +7,25 @@ import (
 	"io"
 )
 
-// ArchiveOptions say how a layer is made of an archive.
+// ArchiveOptions say how a layer is made from an archive.
 type ArchiveOptions struct {
-	// Options are the blob's. With neither a Compression nor EStargz it is the
-	// archive as it is, to the byte.
+	// Options are the blob's. Without a Compression and without EStargz, the blob is
+	// the archive, byte for byte.
 	Options
-	// Otherwise is the compression of what cannot be a blob as it is: layers have no
-	// media type for xz and bzip2. Defaults to Gzip. OtherwiseEStargz makes the blob
-	// of such an archive seekable.
+	// Otherwise is the compression of an archive that cannot be a blob unchanged:
+	// layers have no media type for xz and bzip2. Defaults to Gzip. OtherwiseEStargz
+	// makes the blob of such an archive seekable.
 	Otherwise        Compression
 	OtherwiseEStargz bool
-	// Warn, if set, is told what is odd about an archive that is taken all the same.
+	// Warn, if set, gets a text for what is odd about an archive that is accepted.
 	Warn func(text string)
 }
 
-// FromTar makes a layer of an archive that is there already: plain, or compressed
-// with gzip, zstd, xz or bzip2. It is read once, in memory that does not grow with
-// it, and every header is looked at. An error says what the file is, if it is no
-// tar archive, and where it is broken, if it is; the blob is worth nothing then.
+// FromTar makes a layer from an existing archive: plain, or compressed with gzip,
+// zstd, xz or bzip2. It reads the archive once, checks every header, and uses memory
+// that does not grow with the archive. If the file is not a tar archive, the error
+// says what it is; if it is broken, the error says where. After an error the blob
+// that was written is useless.
 func FromTar(w io.Writer, file io.Reader, options ArchiveOptions) (Metadata, error) {
 	buffered := bufio.NewReaderSize(file, splitBlock)
 	found, err := detect(buffered)

@@ -177,7 +177,7 @@ func TestTheLabelOfAVolumeIsLeftOut(t *testing.T) {
 	if got := listing(t, blob); strings.Contains(got, "label") || !strings.Contains(got, "f") {
 		t.Errorf("the layer holds\n%s", got)
 	}
-	if _, err := layer.FromTar(io.Discard, bytes.NewReader(labelled), layer.ArchiveOptions{}); err == nil || !strings.Contains(err.Error(), "label of a volume") {
+	if _, err := layer.FromTar(io.Discard, bytes.NewReader(labelled), layer.ArchiveOptions{}); err == nil || !strings.Contains(err.Error(), "volume label") {
 		t.Errorf("as it is: error is %v", err)
 	}
 }
@@ -191,10 +191,10 @@ func TestWhatIsOddAboutAnArchiveIsSaid(t *testing.T) {
 	}{
 		{"an archive in good order", plain, ""},
 		{"zeros at its end, as many as you like", append(bytes.Clone(plain), make([]byte, 300_001)...), ""},
-		{"no end", plain[:1024], "lacks the blocks of zeros that end an archive"},
-		{"half an end", plain[:1536], "lacks the blocks of zeros that end an archive"},
-		{"nothing in it", make([]byte, 10_240), "there is nothing in it"},
-		{"something after its end", append(bytes.Clone(plain), "signature"...), "what follows its end, from byte 2048 on, is unpacked by nobody"},
+		{"no end", plain[:1024], "the blocks of zeros that end an archive are missing"},
+		{"half an end", plain[:1536], "the blocks of zeros that end an archive are missing"},
+		{"nothing in it", make([]byte, 10_240), "the archive is empty"},
+		{"something after its end", append(bytes.Clone(plain), "signature"...), "other data follow the end of the archive, at byte 2048"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var said string

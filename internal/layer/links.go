@@ -41,12 +41,12 @@ func (o *originals) of(e Entry, c content) (string, error) {
 	if c.size == 0 {
 		return "", nil // a link would be no smaller
 	}
-	like := likeness{size: c.size, quick: c.quick, mode: e.Mode, uid: e.UID, gid: e.GID, modTime: e.ModTime.Unix()}
-	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
-		like.xattrs += fmt.Sprintf("%q=%q ", name, e.Xattrs[name])
+	like := likeness{size: c.size, quick: c.quick, mode: e.Mode, uid: e.uid, gid: e.gid, modTime: e.modTime.Unix()}
+	for _, name := range slices.Sorted(maps.Keys(e.xattrs)) {
+		like.xattrs += fmt.Sprintf("%q=%q ", name, e.xattrs[name])
 	}
 	for _, candidate := range o.files[like] {
-		same, err := o.same(candidate.source, e.Source, c)
+		same, err := o.same(candidate.source, e.source, c)
 		if err != nil {
 			return "", err
 		}
@@ -54,7 +54,7 @@ func (o *originals) of(e Entry, c content) (string, error) {
 			return candidate.path, nil
 		}
 	}
-	o.files[like] = append(o.files[like], original{e.Path, e.Source})
+	o.files[like] = append(o.files[like], original{e.path, e.source})
 	return "", nil
 }
 

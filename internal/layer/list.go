@@ -10,24 +10,25 @@ import (
 // maxLine bounds one line of a list, in bytes.
 const maxLine = 256 << 10
 
-// ReadList reads the entries of a layer, one a line, fields parted by tabs:
+// ReadList reads the entries of a layer. Each line is one entry, with its fields
+// separated by tabs:
 //
-//	put    MODE FOLDER KIND NAME SOURCE   what SOURCE holds, at FOLDER/NAME
-//	link   PATH TARGET                    a symbolic link
-//	dir    MODE PATH                      a directory
-//	remove PATH                           the end of what the layers below have at PATH; with a slash at its end, of what they have in it
-//	mode   MODE PATTERN                   the mode of files whose paths match
+//	put    MODE FOLDER KIND NAME SOURCE   puts the contents of SOURCE at FOLDER/NAME
+//	link   PATH TARGET                    makes a symbolic link
+//	dir    MODE PATH                      makes a directory
+//	remove PATH                           removes PATH of the layers below; PATH/ removes only the contents of that directory
+//	mode   MODE PATTERN                   sets the mode of files whose paths match
 //
 // KIND says what the source is: "file" is a file or a directory of the sources,
-// "tree" a directory that an action made, "output" another thing that an action
-// made, "symlink" a symbolic link, and "empty" an empty file, which has no source.
+// "tree" a directory that an action made, "output" another output of an action,
+// "symlink" a symbolic link, and "empty" an empty file, which has no source.
 //
-// MODE is octal. A question mark after it says that mode lines win over it.
-// Further fields are attributes: uid=N, gid=N, mtime=TIME, xattr:NAME=VALUE; of a
-// put also strip=PREFIX, which NAME then begins with, and own=folder, which gives
-// the folder the owner of what is in it.
+// MODE is octal. A question mark after it lets mode lines override it. Further
+// fields are attributes: uid=N, gid=N, mtime=TIME, xattr:NAME=VALUE. A put can also
+// have strip=PREFIX, which is removed from the beginning of NAME, and own=folder,
+// which gives the folder the owner of its contents.
 //
-// It is the form in which the image_layer rule hands its sources to the action.
+// The image_layer rule writes such a list for its action.
 func ReadList(r io.Reader) ([]Entry, error) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, maxLine)
@@ -60,16 +61,16 @@ type lister struct {
 
 func (l *lister) add(e Entry) { l.entries = append(l.entries, e) }
 
-// fieldsOf is how many fields a line has by its first one, attributes not counted.
+// fieldsOf is how many fields a line has, by its first field and without attributes.
 var fieldsOf = map[string]int{"put": 6, "link": 3, "dir": 3, "remove": 2, "mode": 3}
 
 func (l *lister) line(fields []string) error {
 	want := fieldsOf[fields[0]]
 	if want == 0 {
-		return fmt.Errorf("%q must be put, link, dir, remove or mode", fields[0])
+		return fmt.Errorf("the first field is %q; it must be put, link, dir, remove or mode", fields[0])
 	}
 	if len(fields) < want {
-		return fmt.Errorf("%s has %d fields and must have %d", fields[0], len(fields), want)
+		return fmt.Errorf("a line of %s has %d fields; it must have at least %d", fields[0], len(fields), want)
 	}
 	p := put{}
 	for _, field := range fields[want:] {
@@ -80,7 +81,7 @@ func (l *lister) line(fields []string) error {
 	var err error
 	switch fields[0] {
 	case "link":
-		l.add(Entry{Path: fields[1], Link: fields[2], Attributes: p.Attributes})
+		l.add(Entry{path: fields[1], link: fields[2], Attributes: p.Attributes})
 		return nil
 	case "remove":
 		l.add(whiteout(fields[1]))
@@ -91,7 +92,7 @@ func (l *lister) line(fields []string) error {
 	}
 	switch fields[0] {
 	case "dir":
-		l.add(Entry{Path: fields[2], Dir: true, Attributes: p.Attributes})
+		l.add(Entry{path: fields[2], dir: true, Attributes: p.Attributes})
 		return nil
 	case "mode":
 		return l.addPattern(fields[2], p.Mode)

@@ -10,8 +10,8 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Metadata is all that the rest of a build needs to know of a layer: a few
-// hundred bytes in the place of the blob.
+// Metadata is what the rest of a build needs to know about a layer: a few
+// hundred bytes that stand for the blob.
 type Metadata struct {
 	pushspec.Blob
 

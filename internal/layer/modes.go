@@ -22,23 +22,23 @@ type modePattern struct {
 func (l *lister) addPattern(pattern string, mode fs.FileMode) error {
 	pattern = path.Join("/", pattern)
 	if !doublestar.ValidatePattern(pattern) {
-		return fmt.Errorf("modes: %q is not a pattern: a bracket or brace has no end", pattern)
+		return fmt.Errorf("modes: the pattern %q has a bracket or brace that is not closed", pattern)
 	}
 	l.patterns = append(l.patterns, modePattern{pattern: pattern, mode: mode})
 	return nil
 }
 
-// applyModes gives files the modes that patterns have for them, but for those that
-// have one of their own.
+// applyModes gives files the modes of the patterns that match them. A file that has
+// a mode of its own keeps it.
 func (l *lister) applyModes() error {
 	if len(l.patterns) == 0 {
 		return nil
 	}
 	for i, e := range l.entries {
-		if e.Dir || e.Link != "" && e.Source == "" || e.Removed {
+		if e.dir || e.link != "" && e.source == "" || e.removed {
 			continue
 		}
-		at := path.Join("/", e.Path)
+		at := path.Join("/", e.path)
 		for j := range l.patterns {
 			p := &l.patterns[j]
 			if !doublestar.MatchUnvalidated(p.pattern, at) {
@@ -52,15 +52,15 @@ func (l *lister) applyModes() error {
 	}
 	for _, p := range l.patterns {
 		if !p.matched {
-			return fmt.Errorf("modes: no file of the layer matches %q", p.pattern)
+			return fmt.Errorf("modes: the pattern %q matches no file of the layer; correct or remove it", p.pattern)
 		}
 	}
 	return nil
 }
 
-// parseOpenMode reads a mode, and whether it is only the usual one: "0644?".
+// parseOpenMode reads a mode, and whether a pattern may override it: "0644?".
 func parseOpenMode(text string) (mode fs.FileMode, open bool, err error) {
 	text, open = strings.CutSuffix(text, "?")
-	mode, err = ParseMode(text)
+	mode, err = parseMode(text)
 	return mode, open, err
 }

@@ -9,9 +9,9 @@ import (
 // bytes: its header, and the names and attributes that are too long for one.
 const maxHeaders = 8 << 20
 
-var errHeaders = errors.New("too much of it")
+var errHeaders = errors.New("the headers of an entry are too large")
 
-// passage hands the bytes of an archive on while a tar reader reads them.
+// passage hands on the bytes of an archive while a tar reader reads them.
 type passage struct {
 	from io.Reader
 	to   io.Writer

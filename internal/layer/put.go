@@ -43,7 +43,7 @@ func (p *put) at(name string) (string, error) {
 	if p.strip != "" {
 		rest, ok := strings.CutPrefix(name+"/", p.strip+"/")
 		if !ok {
-			return "", fmt.Errorf("%s is not below %s, which strip_prefix of %s names", name, p.strip, p.folder)
+			return "", fmt.Errorf("%s is not below %s, the strip_prefix of %s: change strip_prefix, or put the file elsewhere", name, p.strip, p.folder)
 		}
 		name = strings.TrimSuffix(rest, "/")
 	}
@@ -55,7 +55,7 @@ func (p *put) at(name string) (string, error) {
 
 // entry is what the put makes of a file that goes to path.
 func (p *put) entry(path, source string) Entry {
-	return Entry{Path: path, Source: source, Attributes: p.Attributes, open: p.open}
+	return Entry{path: path, source: source, Attributes: p.Attributes, open: p.open}
 }
 
 func (l *lister) put(p put) error {
@@ -67,7 +67,7 @@ func (l *lister) put(p put) error {
 	case "symlink":
 		text, _, err := l.build.link(p.source)
 		if err == nil && text == "" {
-			err = fmt.Errorf("%s is not a symbolic link", p.source)
+			err = fmt.Errorf("%s must be a symbolic link", p.source)
 		}
 		if err != nil {
 			return err
@@ -90,21 +90,21 @@ func (l *lister) put(p put) error {
 		}
 		return l.sourceDirectory(p)
 	}
-	return fmt.Errorf("kind %q must be file, tree, output, symlink or empty", p.kind)
+	return fmt.Errorf("the kind is %q; it must be file, tree, output, symlink or empty", p.kind)
 }
 
 // link is the entry of a symbolic link, which has an owner and a time, and none
 // of the attributes of files.
 func (p *put) link(path, text string) Entry {
-	e := Entry{Path: path, Link: text, Attributes: p.Attributes}
-	e.Mode, e.Xattrs = 0, nil
+	e := Entry{path: path, link: text, Attributes: p.Attributes}
+	e.Mode, e.xattrs = 0, nil
 	return e
 }
 
 // ownFolders gives the folders between that of the put and what it puts there the
 // owner of the put. Without an owner they need no entry.
 func (l *lister) ownFolders(p put) {
-	if p.UID == 0 && p.GID == 0 {
+	if p.uid == 0 && p.gid == 0 {
 		return
 	}
 	for dir := path.Dir(p.path); len(dir) > len(p.folder) && !l.owned[dir]; dir = path.Dir(dir) {
@@ -122,8 +122,8 @@ func (l *lister) ownFolder(p put, path string) {
 
 // implied is the entry of a directory that nobody named.
 func (p *put) implied(path string) Entry {
-	e := Entry{Path: path, Dir: true, Attributes: p.Attributes, implied: true}
-	e.Mode, e.Xattrs = DirMode, nil
+	e := Entry{path: path, dir: true, Attributes: p.Attributes, implied: true}
+	e.Mode, e.xattrs = dirMode, nil
 	return e
 }
 
@@ -158,12 +158,12 @@ func (l *lister) output(p put) error {
 		return err
 	}
 	e := p.entry(p.path, p.source)
-	e.Link = text
+	e.link = text
 	l.add(e)
 	return nil
 }
 
-// leadsNowhere tells whether that is what following a link failed for.
+// leadsNowhere tells whether following a link failed because its target does not exist.
 func leadsNowhere(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR)
 }
@@ -173,19 +173,19 @@ func leadsNowhere(err error) bool {
 func settleLinks(entries []Entry) []Entry {
 	var places map[string]string // source by path
 	for i, e := range entries {
-		if e.Link == "" || e.Source == "" {
+		if e.link == "" || e.source == "" {
 			continue
 		}
 		if places == nil {
 			places = make(map[string]string, len(entries))
 			for _, e := range entries {
-				places[path.Join("/", e.Path)] = e.Source
+				places[path.Join("/", e.path)] = e.source
 			}
 		}
-		if isSame(places[path.Join("/", path.Dir(e.Path), e.Link)], e.Source) {
-			entries[i].Source, entries[i].Mode, entries[i].Xattrs = "", 0, nil
+		if isSame(places[path.Join("/", path.Dir(e.path), e.link)], e.source) {
+			entries[i].source, entries[i].Mode, entries[i].xattrs = "", 0, nil
 		} else {
-			entries[i].Link = ""
+			entries[i].link = ""
 		}
 	}
 	return entries

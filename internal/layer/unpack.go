@@ -122,23 +122,23 @@ func (u *unpacked) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// inWords says what is wrong with the compressed data.
+// inWords says what is wrong with the compressed data, and what to do.
 func (u *unpacked) inWords(err error) error {
 	switch {
 	case u.compression == None:
 		return fmt.Errorf("read archive: %w", err)
 	case errors.Is(err, errWindow), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return fmt.Errorf("the %s data need a window of more than %s to be unpacked; compress the archive anew, without --long or a large dictionary",
+		return fmt.Errorf("unpacking the %s data needs a window of more than %s; compress the archive again, without --long or a large dictionary",
 			u.compression, humanize.IBytes(maxWindow))
 	case errors.Is(err, errFiltered):
-		return errors.New("the xz data have filters before their compression, as xz --x86 or --delta makes them; compress the archive anew without")
+		return errors.New("the xz data use a filter (xz --x86, --delta and the like); compress the archive again without filters")
 	case u.count > 0 && isOther(err):
-		return fmt.Errorf("something that is not %s follows the %s data, after %d bytes of the archive, and container engines do not unpack such a file; make it again without what follows",
+		return fmt.Errorf("other data than %s follow the %s data, after %d bytes of the archive, and container engines do not unpack such a file; make the file again without the other data",
 			u.compression, u.compression, u.count)
 	case u.ended && errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("the %s data are cut off after the end of the archive, or something else follows them; fetch the file or make it again", u.compression)
+		return fmt.Errorf("the %s data are cut off after the end of the archive, or other data follow them; fetch the file or make it again", u.compression)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("the %s data end in the middle, after %d bytes of the archive: the file was cut off; fetch it or make it again", u.compression, u.count)
+		return fmt.Errorf("the %s data end too early, after %d bytes of the archive: the file was cut off; fetch it or make it again", u.compression, u.count)
 	}
 	return fmt.Errorf("the %s data are damaged, after %d bytes of the archive (%w); fetch the file or make it again", u.compression, u.count, err)
 }

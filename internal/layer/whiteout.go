@@ -17,9 +17,9 @@ const (
 // slash at its end, what they have in that directory.
 func whiteout(p string) Entry {
 	if strings.HasSuffix(p, "/") && path.Clean(p) != "/" {
-		return Entry{Path: p + opaqueName, Removed: true}
+		return Entry{path: p + opaqueName, removed: true}
 	}
-	return Entry{Path: p, Removed: true}
+	return Entry{path: p, removed: true}
 }
 
 // whiteoutPath is the path of the file that says so of a path.
@@ -36,7 +36,7 @@ func whiteoutPath(p string) string {
 func refuseWhiteouts(p string) error {
 	for element := range strings.SplitSeq(p, "/") {
 		if strings.HasPrefix(element, whiteoutPrefix) {
-			return fmt.Errorf("/%s would not be a file: the name %s removes something from the layers below; use the attribute remove for that, or another name", p, element)
+			return fmt.Errorf("/%s is not a name for a file: %s marks a file of the layers below as removed; use another name, or the attribute remove", p, element)
 		}
 	}
 	return nil

@@ -17,32 +17,32 @@ import (
 type Options struct {
 	// Compression of the blob. Defaults to Gzip.
 	Compression Compression
-	// Level of the compression, by the scale of the program that has its name: 1 to
-	// 9 for gzip (6 by default), 1 to 22 for zstd (1 by default).
+	// Level of the compression: 1 to 9 for gzip, 1 to 22 for zstd. 0 is the default,
+	// which is 6 for gzip and 1 for zstd.
 	Level int
 	// EStargz makes a gzip layer seekable, so that a container can start before all
 	// of it has arrived.
 	EStargz bool
-	// Copies writes every file in full. By default a file like an earlier one is a
-	// hard link to it.
+	// Copies writes every file in full. By default, a file that equals an earlier one
+	// becomes a hard link to it.
 	Copies bool
-	// Parents adds an entry for each parent directory that has none. By default a
-	// layer says nothing of a directory that nobody named, so that it stays what it
-	// is in the layers below: a link, say, or another user's.
+	// Parents adds an entry for each parent directory that has none. By default, a
+	// directory that nobody named has no entry, so that it stays as it is in the
+	// layers below: a link, for example, or a directory of another user.
 	Parents bool
-	// DigestFunction is the one under which the build's cache knows the blob:
-	// "sha256" (the default) or "blake3".
+	// DigestFunction is the digest function of the build's cache: "sha256" (the
+	// default) or "blake3".
 	DigestFunction string
-	// Scratch is a folder for temporary files, of which only EStargz needs any.
-	// Defaults to the system's.
+	// Scratch is a folder for temporary files. Only EStargz needs it. Defaults to the
+	// system's temporary folder.
 	Scratch string
 }
 
 // epoch is the time of every entry that has no other.
 var epoch = time.Unix(0, 0).UTC()
 
-// Write writes the layer of the entries to w, in one pass and in memory that
-// does not grow with their content, and returns what is to be known of it.
+// Write writes the layer of the entries to w and returns its metadata. It needs one
+// pass, and memory that does not grow with the content of the entries.
 func Write(w io.Writer, entries []Entry, options Options) (Metadata, error) {
 	entries, err := arrange(entries, options.Parents)
 	if err != nil {
@@ -92,13 +92,13 @@ func writeArchive(w io.Writer, entries []Entry, copies bool) error {
 	buffer := make([]byte, 256<<10)
 	for _, e := range entries {
 		c := ahead.next()
-		if c.err == nil && e.Source != "" && !copies {
+		if c.err == nil && e.source != "" && !copies {
 			var like string
 			if like, c.err = known.of(e, c); like != "" {
 				h := e.header()
 				h.Typeflag, h.Linkname = tar.TypeLink, like
 				if err := archive.WriteHeader(h); err != nil {
-					return fmt.Errorf("write /%s: %w", e.Path, err)
+					return fmt.Errorf("write /%s: %w", e.path, err)
 				}
 				continue
 			}
@@ -107,7 +107,7 @@ func writeArchive(w io.Writer, entries []Entry, copies bool) error {
 			c.err = writeEntry(archive, e, c, buffer)
 		}
 		if c.err != nil {
-			return fmt.Errorf("write /%s: %w", e.Path, c.err)
+			return fmt.Errorf("write /%s: %w", e.path, c.err)
 		}
 	}
 	return archive.Close()
@@ -123,7 +123,7 @@ func writeEntry(archive *tar.Writer, e Entry, c content, buffer []byte) error {
 		_, err := archive.Write(c.data)
 		return err
 	}
-	file, err := os.Open(e.Source)
+	file, err := os.Open(e.source)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (b *blobWriter) metadata(compression Compression, diffID v1.Hash) Metadata 
 	return Metadata{
 		Blob: pushspec.Blob{
 			Descriptor: v1.Descriptor{
-				MediaType: compression.MediaType(),
+				MediaType: compression.mediaType(),
 				Digest:    sha256Hash(b.digest),
 				Size:      b.size,
 			},

@@ -23,7 +23,7 @@ const (
 	annotationRef  = "org.opencontainers.image.ref.name"
 )
 
-// WriteArchive writes an image as a tar archive that docker and podman load, and
+// writeArchive writes an image as a tar archive that docker and podman load, and
 // returns what it is called in there. It is an OCI image layout (image spec,
 // "OCI Image Layout"); of one platform it is an archive of docker's older form
 // too, which names the same files. Nothing is kept of a layer but the bytes on
@@ -31,7 +31,7 @@ const (
 //
 // What makes the archive an image comes last, so that one that broke off, or
 // whose bytes were wrong, is none.
-func WriteArchive(ctx context.Context, w io.Writer, i *Image, names []string, from Sources) (v1.Hash, error) {
+func writeArchive(ctx context.Context, w io.Writer, i *Image, names []string, from Sources) (v1.Hash, error) {
 	a := archive{tar.NewWriter(w)}
 	root := i.Root
 	manifests := i.Manifests
@@ -96,7 +96,7 @@ func (a archive) blob(d v1.Descriptor, r io.ReadCloser) error {
 	sum := sha256.New()
 	n, err := io.CopyBuffer(a.tar, io.TeeReader(io.LimitReader(r, d.Size), sum), make([]byte, chunk))
 	if err != nil {
-		return fmt.Errorf("%s: %w", What(d), err)
+		return fmt.Errorf("%s: %w", describe(d), err)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); n != d.Size || got != d.Digest.Hex {
 		return wrongBytes(d, fmt.Sprintf("%d bytes with the digest sha256:%s", n, got))
@@ -152,5 +152,5 @@ type dockerImage struct {
 }
 
 func wrongBytes(d v1.Descriptor, got string) error {
-	return fmt.Errorf("%s: its source has other bytes: %s; nothing was kept: rebuild the target, and check the cache's storage", What(d), got)
+	return fmt.Errorf("%s: its source has other bytes: %s; nothing was kept: rebuild the target, and check the cache's storage", describe(d), got)
 }

@@ -17,9 +17,9 @@ import (
 // Where images can be loaded to.
 const (
 	ToAuto       = "auto"
-	ToContainerd = "containerd"
-	ToDocker     = "docker"
-	ToPodman     = "podman"
+	toContainerd = "containerd"
+	toDocker     = "docker"
+	toPodman     = "podman"
 )
 
 const (
@@ -96,13 +96,13 @@ func socketPath(address string) string { return strings.TrimPrefix(address, "uni
 // docker runs; containerd, where it listens; podman.
 func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
 	switch wish.To {
-	case ToContainerd:
+	case toContainerd:
 		return wish.containerd(), nil
-	case ToDocker, ToPodman:
+	case toDocker, toPodman:
 		return m.program(wish.To)
 	case ToAuto, "":
 	default:
-		return Choice{}, fmt.Errorf("there is no %q to load to: %s, %s, %s and %s are known", wish.To, ToContainerd, ToDocker, ToPodman, ToAuto)
+		return Choice{}, fmt.Errorf("there is no %q to load to: %s, %s, %s and %s are known", wish.To, toContainerd, toDocker, toPodman, ToAuto)
 	}
 	if wish.Address != "" {
 		return wish.containerd(), nil
@@ -114,7 +114,7 @@ func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
 	if reached == nil {
 		return wish.containerd(), nil
 	}
-	if choice, err := m.program(ToPodman); err == nil {
+	if choice, err := m.program(toPodman); err == nil {
 		return choice, nil
 	}
 	if errors.Is(reached, os.ErrPermission) {
@@ -141,7 +141,7 @@ func (m Machine) program(name string) (Choice, error) {
 		return Choice{}, fmt.Errorf("there is no %s on PATH: install it, or load to another with --to", name)
 	}
 	given := "every layer moves, also those that " + name + " has"
-	if name == ToPodman {
+	if name == toPodman {
 		given += ": its store cannot be asked"
 	}
 	return Choice{Program: path, GivenUp: given}, nil
@@ -159,7 +159,7 @@ type dockerInfo struct {
 
 // docker asks docker's daemon, if there is one.
 func (m Machine) docker(ctx context.Context) (dockerInfo, bool) {
-	path, err := m.LookPath(ToDocker)
+	path, err := m.LookPath(toDocker)
 	if err != nil {
 		return dockerInfo{}, false
 	}
@@ -182,7 +182,7 @@ func (i dockerInfo) usesContainerd() bool {
 // throughDocker gets images to docker, past it where it keeps them in a
 // containerd that can be reached.
 func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) (Choice, error) {
-	choice, err := m.program(ToDocker)
+	choice, err := m.program(toDocker)
 	if err != nil {
 		return Choice{}, err
 	}

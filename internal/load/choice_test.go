@@ -107,10 +107,10 @@ func TestWhereImagesAreLoadedTo(t *testing.T) {
 			want: load.Choice{Program: "/usr/bin/podman"}, says: "every layer moves, also those that podman has: its store cannot be asked",
 		},
 		{
-			name: "docker where containerd is too", machine: machine("docker", stored, "/run/docker/containerd.sock"), wish: load.Wish{To: load.ToDocker},
+			name: "docker where containerd is too", machine: machine("docker", stored, "/run/docker/containerd.sock"), wish: load.Wish{To: "docker"},
 			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer moves, also those that docker has",
 		},
-		{name: "podman that is not there", machine: machine("docker", stored), wish: load.Wish{To: load.ToPodman}, err: "there is no podman on PATH"},
+		{name: "podman that is not there", machine: machine("docker", stored), wish: load.Wish{To: "podman"}, err: "there is no podman on PATH"},
 		{name: "nothing at all", machine: absent(machine("", "")), err: "there is nothing to load to: no docker answers, containerd does not listen on /run/containerd/containerd.sock, and there is no podman"},
 		{name: "containerd for root alone", machine: machine("", ""), err: "containerd's socket /run/containerd/containerd.sock is not for this user"},
 		{name: "another word", machine: machine("", ""), wish: load.Wish{To: "cri-o"}, err: `there is no "cri-o" to load to: containerd, docker, podman and auto are known`},

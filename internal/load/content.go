@@ -39,7 +39,7 @@ func (c *Containerd) put(ctx context.Context, blob pushspec.Blob, labels map[str
 		}
 	}
 	if r, ok := errors.AsType[*refusal](err); ok {
-		return false, c.failure("write "+What(blob.Descriptor), r.err)
+		return false, c.failure("write "+describe(blob.Descriptor), r.err)
 	}
 	return moved, err
 }
@@ -150,7 +150,7 @@ func (w *ingest) copy(ctx context.Context, at int64, from Sources) error {
 			at += int64(n)
 		}
 		if err != nil && at < w.blob.Size {
-			return fmt.Errorf("%s: read %d of its bytes: %w", What(w.blob.Descriptor), at, err)
+			return fmt.Errorf("%s: read %d of its bytes: %w", describe(w.blob.Descriptor), at, err)
 		}
 	}
 	return nil

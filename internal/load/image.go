@@ -33,7 +33,7 @@ type Runnable struct {
 	// Layers are in their order, the lowest first, and DiffIDs are the digests of
 	// their uncompressed archives.
 	Layers  []v1.Descriptor
-	DiffIDs []v1.Hash
+	diffIDs []v1.Hash
 }
 
 // document is what is read of a manifest or an index.
@@ -138,7 +138,7 @@ func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 		Manifest: s.manifests[digest],
 		Config:   blob.Descriptor,
 		Layers:   doc.Layers,
-		DiffIDs:  c.RootFS.DiffIDs,
+		diffIDs:  c.RootFS.DiffIDs,
 	}, true, nil
 }
 

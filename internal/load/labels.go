@@ -45,7 +45,7 @@ func children(manifest v1.Descriptor) (map[string]string, error) {
 func (c *Containerd) label(ctx context.Context, d v1.Descriptor, labels map[string]string) error {
 	answer, err := c.content.Info(ctx, &contentpb.InfoRequest{Digest: d.Digest.String()})
 	if err != nil {
-		return c.failure("look up "+What(d), err)
+		return c.failure("look up "+describe(d), err)
 	}
 	has := answer.GetInfo().GetLabels()
 	var lacking []string
@@ -61,7 +61,7 @@ func (c *Containerd) label(ctx context.Context, d v1.Descriptor, labels map[stri
 		Info: &contentpb.Info{Digest: d.Digest.String(), Labels: labels}, UpdateMask: mask(lacking...),
 	})
 	if err != nil {
-		return c.failure("label "+What(d), err)
+		return c.failure("label "+describe(d), err)
 	}
 	return nil
 }

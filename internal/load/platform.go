@@ -12,8 +12,8 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// AllPlatforms asks [Select] for the images of every platform.
-const AllPlatforms = "all"
+// allPlatforms asks [Select] for the images of every platform.
+const allPlatforms = "all"
 
 // HostPlatform is the platform of containers on this machine. It is a linux one
 // everywhere: on a Mac they run in a virtual machine.
@@ -40,7 +40,7 @@ func Select(from *pushspec.Spec, platform string) (*Image, error) {
 		}
 	}
 	isIndex := s.manifests[s.Root].MediaType.IsIndex()
-	if platform == AllPlatforms || platform == "" && !isIndex {
+	if platform == allPlatforms || platform == "" && !isIndex {
 		return s.image(leaves, there), nil
 	}
 	found, err := choose(there, platform)
@@ -58,7 +58,7 @@ func choose(there []Runnable, platform string) (Runnable, error) {
 	}
 	p, err := v1.ParsePlatform(wanted)
 	if err != nil || p.OS == "" || p.Architecture == "" {
-		return Runnable{}, fmt.Errorf("the platform %q is not os/architecture, os/architecture/variant or %s", wanted, AllPlatforms)
+		return Runnable{}, fmt.Errorf("the platform %q is not os/architecture, os/architecture/variant or %s", wanted, allPlatforms)
 	}
 	for _, exactly := range []bool{true, false} {
 		for _, r := range there {
@@ -77,7 +77,7 @@ func choose(there []Runnable, platform string) (Runnable, error) {
 		return Runnable{}, fmt.Errorf("there is no image for %s in it, nor for any other platform", wanted)
 	}
 	return Runnable{}, fmt.Errorf("there is no image for %s in it: choose another with --platform, of %s, or --platform=%s",
-		wanted, strings.Join(names, ", "), AllPlatforms)
+		wanted, strings.Join(names, ", "), allPlatforms)
 }
 
 // fits tells whether an image's platform is the wanted one. A wanted one without

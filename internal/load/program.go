@@ -37,7 +37,7 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 		return Result{}, fmt.Errorf("run %s load: %w", p.Path, err)
 	}
 	sent := &counter{w: stdin}
-	root, failed := WriteArchive(ctx, sent, i, names, from)
+	root, failed := writeArchive(ctx, sent, i, names, from)
 	if failed != nil && sent.err == nil {
 		// It must not take what it has for an image.
 		_ = cmd.Process.Kill() // an error means that it has ended

@@ -73,7 +73,7 @@ func TestAnOldDockerThatFailsOverZstdIsExplained(t *testing.T) {
 
 func TestADockerThatFailsOverPlatformsIsExplained(t *testing.T) {
 	s := indexScene(t, v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64"})
-	i, err := load.Select(s.spec, load.AllPlatforms)
+	i, err := load.Select(s.spec, "all")
 	check(t, err)
 	p := load.Program{Path: program(t, "cat >/dev/null; echo open blobs/json: no such file or directory >&2; exit 1"), Output: io.Discard}
 	_, err = p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})

@@ -60,7 +60,7 @@ func (s Sources) open(ctx context.Context, blob pushspec.Blob, offset int64) (io
 	if _, ok := errors.AsType[*cas.NotFoundError](err); ok && len(failures) == 1 {
 		return nil, &missingError{blob: blob, err: err}
 	}
-	return nil, fmt.Errorf("%s: %w", What(blob.Descriptor), err)
+	return nil, fmt.Errorf("%s: %w", describe(blob.Descriptor), err)
 }
 
 // notHere says where a layer can be had that did not come along with its image.
@@ -69,7 +69,7 @@ func notHere(blob pushspec.Blob, err error) error {
 	if len(blob.URLs) > 0 {
 		where = fmt.Sprintf("its publisher has it at %q", blob.URLs[0])
 	}
-	text := fmt.Sprintf("%s is not to be distributed, and was left where it is: %s. Fetch it, and name the file with --blob", What(blob.Descriptor), where)
+	text := fmt.Sprintf("%s is not to be distributed, and was left where it is: %s. Fetch it, and name the file with --blob", describe(blob.Descriptor), where)
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
@@ -104,7 +104,7 @@ type missingError struct {
 }
 
 func (e *missingError) Error() string {
-	text := What(e.blob.Descriptor)
+	text := describe(e.blob.Descriptor)
 	if target := e.blob.Target(); target != "" {
 		text += " of " + target
 	}
@@ -126,8 +126,8 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// What names a blob for people: "layer sha256:… (12 MiB)".
-func What(d v1.Descriptor) string {
+// describe names a blob for people: "layer sha256:… (12 MiB)".
+func describe(d v1.Descriptor) string {
 	role := "layer"
 	switch {
 	case d.MediaType.IsConfig():

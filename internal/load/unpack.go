@@ -51,7 +51,7 @@ type wrongLayerError struct {
 }
 
 func (e *wrongLayerError) Error() string {
-	return fmt.Sprintf("%s unpacks to %s, where the image's config says %s: build the image again", What(e.layer), e.got, e.want)
+	return fmt.Sprintf("%s unpacks to %s, where the image's config says %s: build the image again", describe(e.layer), e.got, e.want)
 }
 
 // unpack makes a snapshot of each layer over the one below that is not there.
@@ -59,7 +59,7 @@ func (c *Containerd) unpack(ctx context.Context, r Runnable) error {
 	if len(r.Layers) == 0 {
 		return nil
 	}
-	chain := chainIDs(r.DiffIDs)
+	chain := chainIDs(r.diffIDs)
 	top := chain[len(chain)-1]
 	there, err := c.hasSnapshot(ctx, top)
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *Containerd) unpack(ctx context.Context, r Runnable) error {
 	}
 	parent := ""
 	for n := 0; n < len(chain) && !there; n++ {
-		if err := c.unpackLayer(ctx, r.Layers[n], r.DiffIDs[n].String(), parent, chain[n]); err != nil {
+		if err := c.unpackLayer(ctx, r.Layers[n], r.diffIDs[n].String(), parent, chain[n]); err != nil {
 			return err
 		}
 		parent = chain[n]

@@ -92,9 +92,9 @@ func (l Login) tls() (*tls.Config, error) {
 }
 
 // NotFoundError says that the daemon does not know what was asked for.
-type NotFoundError struct{ Detail string }
+type NotFoundError struct{ detail string }
 
-func (e *NotFoundError) Error() string { return e.Detail }
+func (e *NotFoundError) Error() string { return e.detail }
 
 // get asks for a JSON document.
 func (c *Client) get(ctx context.Context, path string, answer any) error {
@@ -170,7 +170,7 @@ func (c *Client) refusal(response *http.Response, data []byte) error {
 		text += ": " + problem.Detail
 	}
 	if response.StatusCode == http.StatusNotFound {
-		return &NotFoundError{Detail: text}
+		return &NotFoundError{detail: text}
 	}
 	return fmt.Errorf("ask the daemon at %s: %s", c.base, text)
 }

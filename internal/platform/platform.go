@@ -1,5 +1,5 @@
-// Package platform compares what images are for: systems, processors and their
-// variants, in the words of the OCI image spec.
+// Package platform compares the platforms of images: operating system, architecture
+// and variant, in the terms of the OCI image spec.
 package platform
 
 import (
@@ -10,14 +10,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Name is a platform as "os/architecture[/variant]", of which a part may be missing.
-// The version of the system, which tells Windows images apart, is not in it.
+// Name returns a platform as "os/architecture[/variant]". Parts that the platform
+// does not have are left out. The version of the system is not in the name, although
+// it tells Windows images apart.
 func Name(p v1.Platform) string {
 	return strings.Join(slices.DeleteFunc([]string{p.OS, p.Architecture, p.Variant}, func(part string) bool { return part == "" }), "/")
 }
 
-// Plain is a platform in the OCI image spec's words, without a variant that goes
-// without saying. People and tools have other words, which containerd takes as well.
+// Plain returns a platform in the OCI image spec's terms, without the default
+// variant. It knows the other names that people and tools use, as containerd does.
 func Plain(p v1.Platform) v1.Platform {
 	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
 	switch p.Architecture {
@@ -41,9 +42,9 @@ func Plain(p v1.Platform) v1.Platform {
 	return p
 }
 
-// Fill is what an image is for: what its config says, and where that says nothing
-// what the index says that lists it. An index that speaks of another system or
-// processor is not heard.
+// Fill returns the platform of an image: the config's, with what it lacks from the
+// index that lists the image. An index that names another system or architecture is
+// ignored.
 func Fill(config, index v1.Platform) v1.Platform {
 	c, i := Plain(config), Plain(index)
 	if c.OS != "" && i.OS != "" && c.OS != i.OS || c.Architecture != "" && i.Architecture != "" && c.Architecture != i.Architecture {
@@ -71,9 +72,9 @@ func Fill(config, index v1.Platform) v1.Platform {
 	return config
 }
 
-// Carries tells whether what is built for a platform can be meant to go upon an image
-// for another: it is the same, or one that the target's processors run as well. What a
-// base does not say of itself is no obstacle.
+// Carries tells whether a base can be below an image for the target platform: the
+// platforms are equal, or the target's processors run the base's programs too. A
+// field that the base does not set matches everything.
 func Carries(base, target v1.Platform) bool {
 	base, target = Plain(base), Plain(target)
 	switch {
@@ -87,11 +88,11 @@ func Carries(base, target v1.Platform) bool {
 		// A processor runs what is for its predecessors.
 		return generation(base.Variant) <= generation(target.Variant)
 	}
-	// Bazel's platforms have no word for other variants: who takes such a base means it.
+	// Bazel's platforms have no name for other variants, so such a base is chosen on purpose.
 	return true
 }
 
-// generation is the number in a variant of arm. One that is none goes with all.
+// generation is the number in a variant of arm, or 0, which matches everything.
 func generation(variant string) int {
 	n, err := strconv.Atoi(strings.TrimPrefix(variant, "v"))
 	if err != nil {

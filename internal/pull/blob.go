@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// blobs are those of an image, in the repositories that should have them.
+// blobs are the blobs of an image, in the repositories that should have them.
 type blobs struct {
 	ctx    context.Context
 	puller *remote.Puller
@@ -22,7 +22,7 @@ type blobs struct {
 	pages  *pages
 }
 
-// startingWith is places with one of them, which has proved to be there, first.
+// startingWith moves one of the places, which has answered, to the front.
 func startingWith(first name.Repository, places []name.Repository) []name.Repository {
 	ordered := []name.Repository{first}
 	for _, place := range places {
@@ -34,8 +34,8 @@ func startingWith(first name.Repository, places []name.Repository) []name.Reposi
 }
 
 // fetch writes a blob to path, from the first place that has it, or from the URLs of
-// its descriptor, which elsewhere opens. It is compared with its descriptor while it
-// comes, and nothing is at path unless all is well.
+// its descriptor, which elsewhere opens. It checks the blob against the descriptor,
+// and leaves nothing at path if that fails.
 func (b blobs) fetch(path string, d v1.Descriptor, elsewhere func() (io.ReadCloser, error)) error {
 	var failures []error
 	for _, place := range b.places {
@@ -66,7 +66,7 @@ func (b blobs) open(place name.Repository, d v1.Descriptor) (io.ReadCloser, erro
 	return layer.Compressed()
 }
 
-// write writes what open opens, and nothing unless it is what the descriptor says.
+// write writes what open opens, and keeps it only if it matches the descriptor.
 func write(path string, d v1.Descriptor, open func() (io.ReadCloser, error)) (err error) {
 	body, err := open()
 	if err != nil {
@@ -102,13 +102,13 @@ func verified(to io.Writer, body io.Reader, d v1.Descriptor) error {
 	got := hex.EncodeToString(sum.Sum(nil))
 	switch {
 	case n > d.Size:
-		return fmt.Errorf("more came than the %d bytes that the manifest says", d.Size)
+		return fmt.Errorf("the download is larger than the %d bytes that the manifest says", d.Size)
 	case err != nil:
-		return fmt.Errorf("%d of %d bytes came: %w", n, d.Size, err)
+		return fmt.Errorf("the download failed after %d of %d bytes: %w", n, d.Size, err)
 	case n < d.Size:
-		return fmt.Errorf("%d of %d bytes came", n, d.Size)
+		return fmt.Errorf("the download ended after %d of %d bytes", n, d.Size)
 	case got != d.Digest.Hex:
-		return fmt.Errorf("%d bytes came that are %s:%s", n, d.Digest.Algorithm, got)
+		return fmt.Errorf("the content has the digest %s:%s, not %s", d.Digest.Algorithm, got, d.Digest)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package pull reads the metadata of a base image out of its registry: manifests,
-// configs, and a few hundred bytes about each layer. The layers themselves stay
-// where they are, unless they are asked for.
+// Package pull reads the metadata of a base image from its registry: manifests,
+// configs, and a few hundred bytes about each layer. The layers stay in the
+// registry, unless the caller asks for them.
 package pull

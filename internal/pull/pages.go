@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// pages remembers whether a server has answered with a page for people in the
-// place of what it was asked for, as proxies and logins do. A page is no error by
-// itself: some servers call everything one.
+// pages remembers whether a server has answered with an HTML page instead of
+// content, as proxies and logins do. Such an answer alone is not an error: some
+// servers send this media type with everything.
 type pages struct {
 	inner http.RoundTripper
 
@@ -38,7 +38,7 @@ func (p *pages) explain(err error) error {
 	if err == nil || p.url == "" {
 		return err
 	}
-	err = fmt.Errorf("%w (%s answered with an HTML page: is it the registry, or a proxy or a login before it?)", err, p.url)
+	err = fmt.Errorf("%w (%s answered with an HTML page: check that it is the registry, not a proxy or a login page)", err, p.url)
 	p.url = ""
 	return err
 }

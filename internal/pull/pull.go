@@ -23,18 +23,18 @@ type Request struct {
 	// Registry and Repository are where the image is: "index.docker.io" and
 	// "library/ubuntu".
 	Registry, Repository string
-	// Digest of the manifest or index. What comes back is the same for ever.
+	// Digest of the manifest or index. It decides what is pulled.
 	Digest string
-	// Tag is for the reader of a build file while there is a digest. Without one
-	// it is looked up, to be able to say which digest is missing.
+	// Tag tells readers of a build file what the digest is of. It is used only if the
+	// digest is missing, to look up the digest for the error.
 	Tag string
-	// Mirrors are asked first, in their order: hosts, possibly with a path that
-	// goes before the repository.
+	// Mirrors are asked before the registry, in their order. Each is a host, or a host
+	// with a path that goes before the repository.
 	Mirrors []string
-	// Platforms of an index that are wanted, as "os/architecture[/variant]". None:
-	// all that it has.
+	// Platforms to pull from an index, as "os/architecture[/variant]". Defaults to all
+	// that the index has.
 	Platforms []string
-	// Nondistributable has [Write] fetch layers as well that are not to be distributed.
+	// Nondistributable makes [Write] fetch nondistributable layers too.
 	Nondistributable bool
 	// Transport carries the requests. Defaults to remote.DefaultTransport.
 	Transport http.RoundTripper
@@ -42,24 +42,24 @@ type Request struct {
 
 // Image is the metadata of one platform's image.
 type Image struct {
-	// blobs are where [Write] has the layers from.
+	// blobs are where [Write] fetches the layers from.
 	blobs blobs
 
 	Platform v1.Platform
-	Digest   v1.Hash
-	// Manifest and Config are the exact bytes that the registry has.
-	Manifest, Config []byte
+	digest   v1.Hash
+	// manifest and config are the exact bytes that the registry has.
+	manifest, config []byte
 	Layers           []layer.Metadata
 
-	// listed is what the index says that lists the image, config what its config does.
-	listed, config v1.Platform
+	// listed is the platform in the index that lists the image, configured that in its config.
+	listed, configured v1.Platform
 
 	image            v1.Image
 	nondistributable bool
 }
 
-// Pull fetches the metadata of the image, or of each wanted image of an index.
-// Registries are spoken to with the options given, a keychain say.
+// Pull fetches the metadata of the image, or of each wanted image of an index. The
+// options go to every request: a keychain, for example.
 func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Image, error) {
 	watched := &pages{inner: request.Transport}
 	if watched.inner == nil {
@@ -71,7 +71,7 @@ func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Ima
 		return nil, fmt.Errorf("pull %s: %w", what, missingDigest(request, options))
 	}
 	if _, err := v1.NewHash(request.Digest); err != nil {
-		return nil, fmt.Errorf("pull %s: digest %q is not of the form sha256:<64 hexadecimal digits>", what, request.Digest)
+		return nil, fmt.Errorf("pull %s: digest %q must have the form sha256:<64 hexadecimal digits>", what, request.Digest)
 	}
 	places, err := request.places()
 	if err != nil {
@@ -97,7 +97,7 @@ func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Ima
 	return nil, fmt.Errorf("pull %s: %w", what, errors.Join(failures...))
 }
 
-// places are the repositories that should have the image, the mirrors' first.
+// places are the repositories that should have the image, mirrors first.
 func (r Request) places() ([]name.Repository, error) {
 	var places []name.Repository
 	for _, host := range append(slices.Clone(r.Mirrors), r.Registry) {
@@ -110,8 +110,8 @@ func (r Request) places() ([]name.Repository, error) {
 	return places, nil
 }
 
-// missingDigest is the error for a request without a digest. It holds what is to
-// be written where the digest is missing.
+// missingDigest is the error for a request without a digest. It holds the line that
+// is missing in the build file.
 func missingDigest(request Request, options []remote.Option) error {
 	tag := request.Tag
 	if tag == "" {
@@ -124,9 +124,9 @@ func missingDigest(request Request, options []remote.Option) error {
 	origin := places[len(places)-1]
 	head, err := remote.Head(origin.Tag(tag), options...)
 	if err != nil {
-		return fmt.Errorf("no digest is given, and the one of tag %q could not be looked up: %w", tag, err)
+		return fmt.Errorf("the digest is missing, and the digest of tag %q could not be looked up: %w", tag, err)
 	}
-	return fmt.Errorf("no digest is given, and what tag %q stands for may change. Now it is\n    digest = %q,", tag, head.Digest)
+	return fmt.Errorf("the digest is missing, and tag %q alone may change. Add its current digest:\n    digest = %q,", tag, head.Digest)
 }
 
 func pullFrom(place name.Repository, request Request, options []remote.Option) ([]Image, error) {
@@ -145,7 +145,7 @@ func pullFrom(place name.Repository, request Request, options []remote.Option) (
 			return nil, err
 		}
 		if len(request.Platforms) > 0 && !slices.ContainsFunc(request.Platforms, one.is) {
-			return nil, fmt.Errorf("%s is an image for %s alone", request.Digest, one.Platform)
+			return nil, fmt.Errorf("%s is an image for %s only, which platforms does not list", request.Digest, one.Platform)
 		}
 		return []Image{one}, nil
 	case found.MediaType.IsIndex():
@@ -164,7 +164,7 @@ func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
 		return nil, err
 	}
 	if n := len(manifest.Manifests); n > pushspec.MaxManifests {
-		return nil, fmt.Errorf("%s lists %d manifests, which is over the limit of %d", request.Digest, n, pushspec.MaxManifests)
+		return nil, fmt.Errorf("%s lists %d manifests; the limit is %d", request.Digest, n, pushspec.MaxManifests)
 	}
 	var images []Image
 	var has []string
@@ -196,11 +196,11 @@ func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
 	}
 	for _, wanted := range request.Platforms {
 		if !slices.ContainsFunc(images, func(i Image) bool { return i.is(wanted) }) {
-			return nil, fmt.Errorf("%s has no image for %s, but for %s", request.Digest, wanted, strings.Join(has, ", "))
+			return nil, fmt.Errorf("%s has no image for %s; it has images for %s", request.Digest, wanted, strings.Join(has, ", "))
 		}
 	}
 	if len(images) == 0 {
-		return nil, fmt.Errorf("%s is an index without an image for any platform", request.Digest)
+		return nil, fmt.Errorf("%s is an index that has no image for any platform", request.Digest)
 	}
 	return images, nil
 }
@@ -210,8 +210,8 @@ func (r Request) wants(p v1.Platform) bool {
 	return runs(p) && (len(r.Platforms) == 0 || slices.ContainsFunc(r.Platforms, func(wanted string) bool { return isPlatform(p, wanted) }))
 }
 
-// fromEntry reads the metadata of an image that an index lists, or nil of what is no
-// image to run.
+// fromEntry reads the metadata of an image that an index lists. It returns nil for
+// an entry that is not an image to run.
 func fromEntry(index v1.ImageIndex, d v1.Descriptor, listed v1.Platform) (*Image, error) {
 	image, err := index.Image(d.Digest)
 	if err != nil {
@@ -234,8 +234,8 @@ func fromEntry(index v1.ImageIndex, d v1.Descriptor, listed v1.Platform) (*Image
 		return nil, err
 	}
 	one.listed = listed
-	one.config = one.Platform
-	one.Platform = platformOf(one.config, listed)
+	one.configured = one.Platform
+	one.Platform = platformOf(one.configured, listed)
 	if !runs(one.Platform) {
 		return nil, nil
 	}
@@ -243,27 +243,26 @@ func fromEntry(index v1.ImageIndex, d v1.Descriptor, listed v1.Platform) (*Image
 }
 
 // errNoContainer says that what looks like an image is something else.
-var errNoContainer = errors.New("is no container image")
+var errNoContainer = errors.New("is not a container image")
 
-// metadata reads what is to be known of an image; the layers' sources are not
-// set yet.
+// metadata reads the metadata of an image, without the sources of its layers.
 func metadata(image v1.Image) (Image, error) {
 	one := Image{image: image}
 	var err error
-	if one.Digest, err = image.Digest(); err != nil {
+	if one.digest, err = image.Digest(); err != nil {
 		return Image{}, err
 	}
-	if one.Manifest, err = image.RawManifest(); err != nil {
+	if one.manifest, err = image.RawManifest(); err != nil {
 		return Image{}, err
 	}
 	manifest, err := image.Manifest()
 	if err != nil {
 		return Image{}, err
 	}
-	if size := max(int64(len(one.Manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
-		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes, which is over the limit of %s", one.Digest, size, humanize.IBytes(pushspec.MaxDataSize))
+	if size := max(int64(len(one.manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
+		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes; the limit is %s", one.digest, size, humanize.IBytes(pushspec.MaxDataSize))
 	}
-	if one.Config, err = image.RawConfigFile(); err != nil {
+	if one.config, err = image.RawConfigFile(); err != nil {
 		return Image{}, err
 	}
 	config, err := image.ConfigFile()
@@ -271,7 +270,7 @@ func metadata(image v1.Image) (Image, error) {
 		return Image{}, err
 	}
 	if len(manifest.Layers) != len(config.RootFS.DiffIDs) {
-		return Image{}, fmt.Errorf("%s %w: %d layers, and %d diff ids in its config", one.Digest, errNoContainer, len(manifest.Layers), len(config.RootFS.DiffIDs))
+		return Image{}, fmt.Errorf("%s %w: it has %d layers, but its config has %d diff ids", one.digest, errNoContainer, len(manifest.Layers), len(config.RootFS.DiffIDs))
 	}
 	if p := config.Platform(); p != nil {
 		one.Platform = *p

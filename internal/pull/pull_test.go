@@ -223,11 +223,11 @@ func TestARequestThatCannotBeMetSaysWhatWouldBe(t *testing.T) {
 		request pull.Request
 		want    string
 	}{
-		{"no digest", s.request(""), `what tag "1" stands for may change. Now it is` + "\n    digest = \"" + digest + `",`},
-		{"no digest and a tag that is not there", pull.Request{Registry: s.host, Repository: "library/base", Tag: "2"}, `the one of tag "2" could not be looked up`},
-		{"a digest that is none", s.request("latest"), `digest "latest" is not of the form`},
-		{"a platform that the index lacks", s.request(digest, "linux/s390x"), "has no image for linux/s390x, but for linux/amd64, linux/arm64/v8"},
-		{"a platform that the image is not for", s.request(digestOf(t, single), "linux/arm64"), "is an image for linux/amd64 alone"},
+		{"no digest", s.request(""), `tag "1" alone may change. Add its current digest:` + "\n    digest = \"" + digest + `",`},
+		{"no digest and a tag that is not there", pull.Request{Registry: s.host, Repository: "library/base", Tag: "2"}, `the digest of tag "2" could not be looked up`},
+		{"a digest that is none", s.request("latest"), `digest "latest" must have the form`},
+		{"a platform that the index lacks", s.request(digest, "linux/s390x"), "has no image for linux/s390x; it has images for linux/amd64, linux/arm64/v8"},
+		{"a platform that the image is not for", s.request(digestOf(t, single), "linux/arm64"), "is an image for linux/amd64 only"},
 		{"a repository that is none", pull.Request{Registry: s.host, Repository: "UP", Digest: digest}, "repository can only contain"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestAConfigOverTheLimitIsNotFetched(t *testing.T) {
 	}
 	s.asked()
 	_, err = pull.Pull(t.Context(), s.request(digestOf(t, image)))
-	if err == nil || !strings.Contains(err.Error(), "which is over the limit of 4.0 MiB") {
+	if err == nil || !strings.Contains(err.Error(), "bytes; the limit is 4.0 MiB") {
 		t.Errorf("the error is %v", err)
 	}
 	for _, request := range s.asked() {
@@ -368,7 +368,7 @@ func TestWhatAnIndexDoesNotSayOfAPlatformIsInTheConfig(t *testing.T) {
 		}
 	}
 	_, err := pull.Pull(t.Context(), s.request(digest, "linux/s390x"))
-	if want := "has no image for linux/s390x, but for linux/amd64, linux/arm64/v8, linux/arm/v6, linux/arm/v7, windows/amd64"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "has no image for linux/s390x; it has images for linux/amd64, linux/arm64/v8, linux/arm/v6, linux/arm/v7, windows/amd64"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want it to contain %s", err, want)
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Written is what [Write] wrote, for the repository rule that makes targets of
-// it. Paths are relative to the folder.
+// Written says what [Write] wrote for an image, for the repository rule that makes
+// targets of it. Paths are relative to the folder.
 type Written struct {
-	// Name tells images of one pull apart; it does for a target name.
+	// Name is unique among the images of one pull, and valid as a target name.
 	Name string `json:"name"`
 	// OS, Architecture and Variant are the image's platform.
 	OS           string `json:"os"`
@@ -21,25 +21,24 @@ type Written struct {
 
 	Manifest string `json:"manifest"`
 	Config   string `json:"config"`
-	// Platform is the file of what the index says of the platform and the config does
-	// not, or "".
+	// Platform is the file with the fields of the platform that only the index has, or
+	// "".
 	Platform string `json:"platform"`
 	// Layers are the files of the layers' metadata, the lowest first.
 	Layers []string `json:"layers"`
-	// Blobs are the layers themselves, if they were asked for, less those that are not
-	// to be distributed.
+	// Blobs are the layers, if they were asked for, without nondistributable ones.
 	Blobs []string `json:"blobs"`
 }
 
-// Write writes the images below dir, with their layers if withLayers. Two images
-// for one platform (Windows versions) are told apart by their digests.
+// Write writes the images below dir, with their layers if withLayers is set. If two
+// images have one platform (Windows versions), the digest is part of the second name.
 func Write(dir string, images []Image, withLayers bool) ([]Written, error) {
 	written := []Written{}
 	taken := map[string]bool{}
 	for _, image := range images {
-		label := image.Name()
+		label := image.name()
 		if taken[label] {
-			label += "_" + image.Digest.Hex[:12]
+			label += "_" + image.digest.Hex[:12]
 		}
 		taken[label] = true
 		w, err := image.write(dir, label, withLayers)
@@ -59,10 +58,10 @@ func (i Image) write(dir, label string, withLayers bool) (Written, error) {
 	if err := os.MkdirAll(filepath.Join(dir, label), 0o755); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, w.Manifest), i.Manifest, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
+	if err := os.WriteFile(filepath.Join(dir, w.Manifest), i.manifest, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, w.Config), i.Config, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
+	if err := os.WriteFile(filepath.Join(dir, w.Config), i.config, 0o644); err != nil { //nolint:gosec // an output of a build, for everybody
 		return w, err
 	}
 	listed, err := i.onlyListed()

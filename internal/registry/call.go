@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // call describes a request.
@@ -20,7 +22,7 @@ type call struct {
 	size int64
 	// scopes are what a token has to allow.
 	scopes      []string
-	requestSize requestSize
+	requestSize pacer.RequestSize
 	// ok are the statuses that are no errors, and fine, where it is set, tells of
 	// further ones.
 	ok   []int

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // A slot that is not given back is gone for good; one that is given back twice lets more
@@ -49,7 +51,7 @@ func TestASlotIsGivenBackOnceHoweverARequestEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status.Store(int64(row.status))
-			client := New(Options{Logger: zerolog.Nop(), Wait: func(context.Context, time.Duration) error { return nil }})
+			client := New(Options{Logger: zerolog.Nop(), Pace: Pace{Small: 1}, Wait: func(context.Context, time.Duration) error { return nil }})
 			defer client.Close()
 			requests := new(atomic.Int64)
 			repo, err := client.Repository(strings.TrimPrefix(server.URL, "http://"), "acme/app", Caller{Requests: requests})
@@ -57,15 +59,22 @@ func TestASlotIsGivenBackOnceHoweverARequestEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := call{method: http.MethodPut, url: repo.host.base + "/v2/", ok: []int{http.StatusOK}, once: true, open: row.open, size: 1}
-			resp, err := repo.host.do(t.Context(), repo.caller, c)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			resp, err := repo.host.do(ctx, repo.caller, c)
 			if err == nil {
 				resp.Body.Close()
 			}
 			if (err == nil) != (name == "accepted") || row.open != nil && !errors.Is(err, unopened) {
 				t.Errorf("got error %v", err)
 			}
-			if active := repo.host.pacer.sizes[small].active; active != 0 {
-				t.Errorf("%d slots are taken after the only request has ended", active)
+			over, end := context.WithCancel(t.Context())
+			end() // who has to wait for a slot does not get one
+			if err := repo.host.pacer.Acquire(over, pacer.Small, ""); err != nil {
+				t.Errorf("the only slot was not given back: %v", err)
+			}
+			if repo.host.pacer.Acquire(over, pacer.Small, "") == nil {
+				t.Error("there are two slots after one was given back")
 			}
 			if requests.Load() != row.sent {
 				t.Errorf("%d requests were counted, want %d", requests.Load(), row.sent)

@@ -214,7 +214,7 @@ func TestAKeychainThatHangsIsOneRepositorysTroubleAndEndsWithItsCaller(t *testin
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	var all sync.WaitGroup
-	for i := range 8 { // more than the registry's lane has places
+	for i := range 8 { // more than may be under way at once
 		all.Go(func() {
 			repo, err := c.Repository(fake.Host, fmt.Sprintf("stuck/app-%d", i), registry.Caller{Invocation: "test"})
 			if err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // host is one registry, and what is known of it.
@@ -15,7 +17,7 @@ type host struct {
 	base   string // https://ghcr.io
 	traits atomic.Pointer[Quirks]
 	auth   *auth
-	pacer  *pacer
+	pacer  *pacer.Pacer
 	// send makes a request, in the steps of the chain.
 	send sender
 	// endpoint is how it is reached, and http does it.
@@ -44,7 +46,7 @@ func newHost(c *Client, registry name.Registry) *host {
 		client:   c,
 		name:     registry,
 		endpoint: c.endpointOf(registry.RegistryStr()),
-		pacer:    newPacer(c.opts, quirks.Rate),
+		pacer:    newPacer(c.opts, quirks.rate),
 		first:    make(chan struct{}, 1),
 	}
 	h.base = h.endpoint.scheme() + "://" + registry.RegistryStr()

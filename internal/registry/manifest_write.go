@@ -116,7 +116,7 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 	}
 	r.noteWritten()
 	written := Written{Subject: a.header.Get("OCI-Subject") != ""}
-	if said := r.host.quirks().Referrers; said != nil {
+	if said := r.host.quirks().referrers; said != nil {
 		written.Subject = *said
 	}
 	for _, value := range a.header.Values("OCI-Tag") {

@@ -1,17 +1,6 @@
 package registry
 
-import "time"
-
-// requestSize keeps small requests from waiting behind large ones.
-type requestSize int
-
-const (
-	// small is for requests that take a moment: lookups, manifests, small blobs.
-	small requestSize = iota
-	// large is for uploads of layers.
-	large
-	requestSizes
-)
+import "github.com/drayage/drayage/internal/registry/pacer"
 
 const (
 	// defaultSmall keeps a local registry busy; one that is asked too much says so
@@ -19,21 +8,10 @@ const (
 	defaultSmall = 16
 	// defaultLarge saturates most links.
 	defaultLarge = 6
-
-	// slowdown is what is left of concurrency and rate after a 429 or 503.
-	slowdown = 0.7
-	// slowdownEvery is the shortest time between two slowdowns: the requests under
-	// way when the first came say nothing new.
-	slowdownEvery = time.Second
-	// minRate is the lowest rate, in requests a second, that is fallen back to.
-	minRate = 0.5
-	// recovery is by how much of itself the rate grows with each second.
-	recovery = 0.05
 )
 
-// Pace bounds the requests to one registry. Within these bounds the client finds
-// out by itself what a registry bears: fewer requests at once, and fewer a
-// second, after each 429 or 503, and slowly more after answers that are not.
+// Pace bounds the requests to one registry. Within these bounds the client finds out by
+// itself what a registry bears (see [pacer.Pacer]).
 type Pace struct {
 	// Small bounds the small requests under way at once: lookups, manifests,
 	// small blobs. Defaults to 16.
@@ -50,4 +28,10 @@ func (p Pace) withDefaults() Pace {
 		p.Large = defaultLarge
 	}
 	return p
+}
+
+func newPacer(opts Options, rate float64) *pacer.Pacer {
+	return pacer.New(pacer.Options{
+		Small: opts.Pace.Small, Large: opts.Pace.Large, Rate: rate, MaxWait: opts.maxWait, Now: opts.Now, Wait: opts.Wait,
+	})
 }

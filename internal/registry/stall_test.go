@@ -14,8 +14,9 @@ import (
 
 // stalls sends the headers of an answer and the beginning of its body, and then nothing
 // for as long as the test lasts; or else a byte now and then, without end.
-func stalls(t *testing.T, w http.ResponseWriter, r *http.Request, status int, begin string, drip time.Duration) {
+func stalls(t *testing.T, w http.ResponseWriter, r *http.Request, status int, drip time.Duration) {
 	t.Helper()
+	const begin = "half of a text"
 	w.Header().Set("Content-Length", fmt.Sprint(len(begin)+1<<20))
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, begin)
@@ -104,7 +105,7 @@ func TestAnAnswerWhoseBodyStallsIsGivenUp(t *testing.T) {
 							w.WriteHeader(http.StatusInternalServerError)
 							return
 						}
-						stalls(t, w, r, row.status, "half of a text", drip)
+						stalls(t, w, r, row.status, drip)
 					case row.path == "/token" && r.Header.Get("Authorization") == "":
 						w.Header().Set("WWW-Authenticate", challenge)
 						w.WriteHeader(http.StatusUnauthorized)
@@ -135,7 +136,7 @@ func TestStorageThatHangsIsGivenUp(t *testing.T) {
 	for _, headers := range []bool{false, true} {
 		storage := serve(t, func(_ *server, w http.ResponseWriter, r *http.Request) {
 			if headers {
-				stalls(t, w, r, 200, "x", 0)
+				stalls(t, w, r, 200, 0)
 				return
 			}
 			<-r.Context().Done()

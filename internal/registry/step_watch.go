@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"net/http"
+
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // watch opens the body of a request, and ends a request and an answer that stand still. It
@@ -32,7 +34,7 @@ func (h *host) watch(ctx context.Context, t *try, next sender) (*http.Response, 
 		return nil, err
 	}
 	total := opts.answerTotal()
-	if t.requestSize == large && t.method == http.MethodGet {
+	if t.requestSize == pacer.Large && t.method == http.MethodGet {
 		total = 0 // a blob takes what it takes, as long as it moves
 	}
 	resp.Body = watchAnswer(ctx, cancel, resp.Body, opts.IdleTimeout, total)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 const (
@@ -126,7 +128,7 @@ func (s *sending) request(ctx context.Context, method string, size int64) (*answ
 		},
 	}
 	if size > maxSmallUpload {
-		c.requestSize = large
+		c.requestSize = pacer.Large
 	}
 	if size == 0 && s.size > 0 {
 		c.open = noBody

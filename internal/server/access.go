@@ -20,7 +20,7 @@ import (
 const tokenHeader = "x-drayage-token" //nolint:gosec // a name, and no token
 
 // access names the clients of both servers.
-type access struct{ *admission.Admission }
+type access struct{ admission *admission.Admission }
 
 // stream names who sends a stream, and tells whether that is proved.
 func (a access) stream(stream bes.Stream) (client string, proved bool) {
@@ -28,7 +28,7 @@ func (a access) stream(stream bes.Stream) (client string, proved bool) {
 	if shown := stream.Metadata[tokenHeader]; len(shown) > 0 {
 		token = shown[0]
 	}
-	client, err := a.Identify(token, stream.Certificate, stream.Host())
+	client, err := a.admission.Identify(token, stream.Certificate, stream.Host())
 	if err != nil {
 		// The call was refused before it came to be a stream.
 		return "", false
@@ -49,7 +49,7 @@ func (a access) owner(stream bes.Stream) string {
 func (a access) check(ctx context.Context) error {
 	md, _ := metadata.FromIncomingContext(ctx)
 	for _, token := range md.Get(tokenHeader) {
-		if _, err := a.Identify(token, "", ""); err != nil {
+		if _, err := a.admission.Identify(token, "", ""); err != nil {
 			return status.Errorf(codes.FailedPrecondition, "drayaged: %s: %s", tokenHeader, err)
 		}
 	}
@@ -84,5 +84,11 @@ func (a access) Client(r *http.Request) (string, error) {
 	if r.TLS != nil {
 		certificate = bes.CertificateName(*r.TLS)
 	}
-	return a.Identify(token, certificate, hostOf(r.RemoteAddr))
+	return a.admission.Identify(token, certificate, hostOf(r.RemoteAddr))
 }
+
+// MayRead implements [web.Access].
+func (a access) MayRead(client string) bool { return a.admission.MayRead(client) }
+
+// MayOperate implements [web.Access].
+func (a access) MayOperate(client string) bool { return a.admission.MayOperate(client) }

@@ -62,7 +62,7 @@ func TestThePolicySaysWhoReadsAndWhoOperates(t *testing.T) {
 	if read, operate := ask(t, url, operator.Login{Token: token}); read != "" || operate != "" {
 		t.Errorf("with a token: %q, %q", read, operate)
 	}
-	if read, _ := ask(t, url, operator.Login{Token: write(t, "wrong", "another")}); !strings.Contains(read, "the token is none that the daemon knows") {
+	if read, _ := ask(t, url, operator.Login{Token: write(t, "wrong", "another")}); !strings.Contains(read, "unknown token") {
 		t.Errorf("with a wrong token: %q", read)
 	}
 

@@ -248,8 +248,8 @@ type Log struct {
 
 // Backend modes.
 const (
-	ModeBestEffort = "best_effort"
-	ModeRequired   = "required"
+	modeBestEffort = "best_effort"
+	modeRequired   = "required"
 )
 
 // Defaults is the configuration of a daemon that is told nothing.
@@ -362,8 +362,8 @@ func (c *Config) Check() error {
 		if b.Address == "" {
 			return fmt.Errorf("backends[%d].address: is missing", i)
 		}
-		if b.Mode != "" && b.Mode != ModeBestEffort && b.Mode != ModeRequired {
-			return fmt.Errorf("backends[%d].mode: %q is neither %s nor %s", i, b.Mode, ModeBestEffort, ModeRequired)
+		if b.Mode != "" && b.Mode != modeBestEffort && b.Mode != modeRequired {
+			return fmt.Errorf("backends[%d].mode: %q is neither %s nor %s", i, b.Mode, modeBestEffort, modeRequired)
 		}
 	}
 	for i, w := range c.Webhooks {

@@ -103,7 +103,7 @@ log: {level: debug, format: console}
 		RegistryCredentialHelper: "/bin/r",
 		CreateRepositories:       []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com"},
 		Backends: []Backend{{
-			Name: "bes", Address: "grpcs://bes", Mode: ModeRequired, Headers: map[string]string{"c": "d"},
+			Name: "bes", Address: "grpcs://bes", Mode: modeRequired, Headers: map[string]string{"c": "d"},
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper", Keepalive: time.Minute,
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},

@@ -55,9 +55,9 @@ type Daemon struct {
 	// registries speaks to all registries.
 	registries *registry.Client
 
-	// Listen, HTTP and CASRegistry are the addresses that are listened on; the last is
+	// Listen, HTTP and casRegistry are the addresses that are listened on; the last is
 	// empty where there is no such registry.
-	Listen, HTTP, CASRegistry string
+	Listen, HTTP, casRegistry string
 
 	// stopJobs ends the workers, which then finish or give back what they hold.
 	stopJobs context.CancelFunc
@@ -76,7 +76,7 @@ func Start(ctx context.Context, config Config, logger zerolog.Logger) (*Daemon, 
 	if err := d.start(ctx); err != nil {
 		return nil, errors.Join(err, d.Stop())
 	}
-	logger.Info().Str("version", config.Version).Str("bes", d.Listen).Str("http", d.HTTP).Str("cas", config.CAS.Address).Str("cas_registry", d.CASRegistry).
+	logger.Info().Str("version", config.Version).Str("bes", d.Listen).Str("http", d.HTTP).Str("cas", config.CAS.Address).Str("cas_registry", d.casRegistry).
 		Int("backends", len(config.Backends)).Msg("drayaged is up")
 	return d, nil
 }
@@ -115,7 +115,7 @@ func (d *Daemon) start(ctx context.Context) error {
 			return fmt.Errorf("listen for the cache's registry: %w", err)
 		}
 		closeListeners = append(closeListeners, images)
-		d.CASRegistry = images.Addr().String()
+		d.casRegistry = images.Addr().String()
 	}
 
 	if err := d.openStore(ctx); err != nil {
@@ -139,7 +139,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.relay.RegisterHealth(d.grpc)
 	d.http = &http.Server{
 		Handler: web.NewHandler(web.Options{
-			Source: d.store, Copier: &dispatch.Copier{Registries: d.registries, Queue: d.store, Policy: d.access, Logger: d.logger},
+			Source: d.store, Copier: &dispatch.Copier{Registries: d.registries, Queue: d.store, Policy: d.access.admission, Logger: d.logger},
 			Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
 		}),
 		ReadHeaderTimeout: headerTimeout,
@@ -151,7 +151,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access, Cache: d.config.CAS.Address,
+		Specs: d.cas, Hauler: hauler, Invocations: d.store, Tags: d.store, Blobs: d.store, Policy: d.access.admission, Cache: d.config.CAS.Address,
 		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
@@ -231,7 +231,7 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 	var backends []bes.Backend
 	for _, b := range d.config.Backends {
 		mode := bes.BestEffort
-		if b.Mode == ModeRequired {
+		if b.Mode == modeRequired {
 			mode = bes.Required
 		}
 		backends = append(backends, bes.Backend{

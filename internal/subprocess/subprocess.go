@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// DefaultLimit is how long a program may take. Helpers ask clouds and keyrings, and
+	// defaultLimit is how long a program may take. Helpers ask clouds and keyrings, and
 	// some of those are slow.
-	DefaultLimit = 30 * time.Second
+	defaultLimit = 30 * time.Second
 
 	// maxOutput bounds what is kept of what a program prints, in bytes.
 	maxOutput = 1 << 20
@@ -73,7 +73,7 @@ func (e limitError) Error() string {
 // the context is over. The output is returned with an error too.
 func Run(ctx context.Context, c Command) (Output, error) {
 	if c.Limit <= 0 {
-		c.Limit = DefaultLimit
+		c.Limit = defaultLimit
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Limit, limitError(c.Limit))
 	defer cancel()

@@ -8,8 +8,8 @@ import (
 
 // Access says who may do what over HTTP.
 type Access interface {
-	// Client names who sends a request. An error is of one that shows what proves
-	// nothing.
+	// Client names who sends a request. It is an error if the token that the request
+	// shows is unknown.
 	Client(r *http.Request) (name string, err error)
 	MayRead(client string) bool
 	MayOperate(client string) bool
@@ -30,7 +30,7 @@ func guarded(access Access, next http.Handler) http.Handler {
 		client, err := access.Client(r)
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", `Basic realm="drayage", charset="UTF-8"`)
-			problem(w, http.StatusUnauthorized, "Nobody is known by that", err.Error())
+			problem(w, http.StatusUnauthorized, "Access denied", err.Error())
 			return
 		}
 		may, list := access.MayRead, "read"
@@ -44,10 +44,10 @@ func guarded(access Access, next http.Handler) http.Handler {
 		if r.Header.Get("Authorization") == "" {
 			// A browser asks its user for a token then, and sends it as a password.
 			w.Header().Set("WWW-Authenticate", `Basic realm="drayage", charset="UTF-8"`)
-			problem(w, http.StatusUnauthorized, "This is not for everybody", client+" is not in the daemon's policy."+list+"; show a token, as DRAYAGE_TOKEN_FILE has drayage do")
+			problem(w, http.StatusUnauthorized, "Access denied", client+" is not in the daemon's policy."+list+"; show a token: drayage takes one from the file that DRAYAGE_TOKEN_FILE names")
 			return
 		}
-		problem(w, http.StatusForbidden, "This is not for everybody", client+" is not in the daemon's policy."+list)
+		problem(w, http.StatusForbidden, "Access denied", client+" is not in the daemon's policy."+list)
 	})
 }
 

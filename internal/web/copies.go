@@ -22,7 +22,7 @@ func (h *handler) copy(w http.ResponseWriter, r *http.Request) {
 	if !readBody(w, r, &asked) {
 		return
 	}
-	from, err := copies.ParsePlace(asked.Source)
+	from, err := copies.ParseReference(asked.Source)
 	if err != nil {
 		problem(w, http.StatusBadRequest, "The body is not right", "source: "+err.Error())
 		return

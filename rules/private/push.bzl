@@ -53,8 +53,15 @@ def _image_push_impl(ctx):
         PushSpecInfo(blobs = blobs, runfiles = needed, specs = specs),
     ]
 
-_STRATEGY_DOC = """What `bazel run` does: `lazy` streams what the registry lacks from where the build left it on this machine, or from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
-machine by the build; `cas_registry` sends manifests and configs alone, to a registry that reads the remote cache itself, such as drayaged's own; `bes` leaves the push to the daemon, which has seen the spec in the build's events. By default what `@drayage//rules/settings:push_strategy` says, which is `lazy`."""
+# What a push that can be run has: the strategies are those of the setting.
+_STRATEGY_ATTRS = {
+    "strategy": attr.string(
+        doc = """What `bazel run` does: `lazy` streams what the registry lacks from where the build left it on this machine, or from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
+machine by the build; `cas_registry` sends manifests and configs alone, to a registry that reads the remote cache itself, such as drayaged's own; `bes` leaves the push to the daemon, which has seen the spec in the build's events. By default what `@drayage//rules/settings:push_strategy` says, which is `lazy`.""",
+        values = ["", "bes", "cas_registry", "eager", "lazy"],
+    ),
+    "_strategy": attr.label(default = "//rules/settings:push_strategy"),
+}
 
 image_push = rule(
     implementation = _image_push_impl,
@@ -103,10 +110,6 @@ points to the same image is fine. See [Tags that are never written over](../haul
             doc = "Name of the repository in the registry.",
             mandatory = True,
         ),
-        "strategy": attr.string(
-            doc = _STRATEGY_DOC,
-            values = ["", "bes", "cas_registry", "eager", "lazy"],
-        ),
         "tag": attr.string(doc = "A tag. With no tag at all the image is pushed by digest."),
         "tag_file": attr.label(
             allow_single_file = True,
@@ -114,8 +117,7 @@ points to the same image is fine. See [Tags that are never written over](../haul
         ),
         "tag_list": attr.string_list(doc = "More tags. (`tags` is an attribute of every Bazel rule and means another thing.)"),
         "_registry": attr.label(default = "//rules/settings:registry"),
-        "_strategy": attr.label(default = "//rules/settings:push_strategy"),
-    } | LAUNCHER_ATTRS,
+    } | _STRATEGY_ATTRS | LAUNCHER_ATTRS,
     executable = True,
     provides = [PushSpecInfo],
     toolchains = [TOOLCHAIN_TYPE],
@@ -151,12 +153,7 @@ multi_push(
             mandatory = True,
             providers = [PushSpecInfo],
         ),
-        "strategy": attr.string(
-            doc = _STRATEGY_DOC,
-            values = ["", "bes", "cas_registry", "eager", "lazy"],
-        ),
-        "_strategy": attr.label(default = "//rules/settings:push_strategy"),
-    } | LAUNCHER_ATTRS,
+    } | _STRATEGY_ATTRS | LAUNCHER_ATTRS,
     executable = True,
     provides = [PushSpecInfo],
 )

@@ -1,7 +1,8 @@
-package registry
+package pacer
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"testing"
@@ -31,31 +32,30 @@ func (c *fakeClock) wait(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-func testPacer(c *fakeClock, smallMost int) *pacer {
-	opts := Options{Now: c.now, Wait: c.wait, MaxWait: 20 * time.Second, Pace: Pace{Small: smallMost, Large: 1}}
-	return newPacer(opts, 0)
+func testPacer(c *fakeClock, smallMost int) *Pacer {
+	return New(Options{Now: c.now, Wait: c.wait, MaxWait: 20 * time.Second, Small: smallMost, Large: 1})
 }
 
-func mustAcquire(t *testing.T, p *pacer, size requestSize, invocation string) (release func(status int, after time.Duration)) {
+func mustAcquire(t *testing.T, p *Pacer, size RequestSize, invocation string) (release func(status int, after time.Duration)) {
 	t.Helper()
-	if err := p.acquire(t.Context(), size, invocation); err != nil {
+	if err := p.Acquire(t.Context(), size, invocation); err != nil {
 		t.Fatal(err)
 	}
-	return func(status int, after time.Duration) { p.release(size, status, after) }
+	return func(status int, after time.Duration) { p.Release(size, status, after) }
 }
 
 func TestSmallRequestsDoNotWaitForUploads(t *testing.T) {
 	p := testPacer(newClock(), 1)
-	upload := mustAcquire(t, p, large, "a")
-	mustAcquire(t, p, small, "a")(200, 0)
+	upload := mustAcquire(t, p, Large, "a")
+	mustAcquire(t, p, Small, "a")(200, 0)
 	upload(201, 0)
 }
 
 func TestInvocationsTakeTurns(t *testing.T) {
 	p := testPacer(newClock(), 1)
-	first := mustAcquire(t, p, small, "many")
+	first := mustAcquire(t, p, Small, "many")
 	p.mu.Lock()
-	q := &p.sizes[small].queue
+	q := &p.sizes[Small].queue
 	var turns []chan struct{}
 	for _, invocation := range []string{"many", "many", "many", "one"} {
 		turns = append(turns, q.push(invocation))
@@ -68,28 +68,28 @@ func TestInvocationsTakeTurns(t *testing.T) {
 		default:
 			t.Fatalf("turn %d is not that of waiter %d", i, want)
 		}
-		p.leave(small)
+		p.leave(Small)
 	}
 }
 
 func TestWhoLeavesTheQueueBlocksNobody(t *testing.T) {
 	p := testPacer(newClock(), 1)
-	first := mustAcquire(t, p, small, "a")
+	first := mustAcquire(t, p, Small, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := p.acquire(ctx, small, "b"); err == nil {
+	if err := p.Acquire(ctx, Small, "b"); err == nil {
 		t.Fatal("a slot was given that there is not")
 	}
 	first(200, 0)
-	mustAcquire(t, p, small, "c")(200, 0)
+	mustAcquire(t, p, Small, "c")(200, 0)
 }
 
 func TestRetryAfterPausesTheRegistry(t *testing.T) {
 	c := newClock()
 	p := testPacer(c, 4)
-	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 7*time.Second)
+	mustAcquire(t, p, Small, "a")(http.StatusTooManyRequests, 7*time.Second)
 	before := c.now()
-	mustAcquire(t, p, small, "b")(200, 0)
+	mustAcquire(t, p, Small, "b")(200, 0)
 	if waited := c.now().Sub(before); waited < 7*time.Second {
 		t.Errorf("the next request went after %s, want 7s", waited)
 	}
@@ -97,14 +97,13 @@ func TestRetryAfterPausesTheRegistry(t *testing.T) {
 
 func TestALongRetryAfterIsHandedBack(t *testing.T) {
 	p := testPacer(newClock(), 4)
-	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 5*time.Minute)
-	err := p.acquire(t.Context(), small, "b")
-	failed := asError(err)
-	if failed == nil || !failed.Throttled() || failed.RetryAfter < 4*time.Minute {
+	mustAcquire(t, p, Small, "a")(http.StatusTooManyRequests, 5*time.Minute)
+	err := p.Acquire(t.Context(), Small, "b")
+	if long, ok := errors.AsType[*TooLongError](err); !ok || long.Wait < 4*time.Minute {
 		t.Errorf("got error %v, want one that says to come back in five minutes", err)
 	}
-	if p.sizes[small].active != 0 {
-		t.Errorf("%d slots are still taken", p.sizes[small].active)
+	if p.sizes[Small].active != 0 {
+		t.Errorf("%d slots are still taken", p.sizes[Small].active)
 	}
 }
 
@@ -112,10 +111,10 @@ func TestConcurrencyAndRateShrinkAndGrow(t *testing.T) {
 	c := newClock()
 	p := testPacer(c, 16)
 	for range 100 {
-		mustAcquire(t, p, small, "a")(200, 0)
+		mustAcquire(t, p, Small, "a")(200, 0)
 	}
-	mustAcquire(t, p, small, "a")(http.StatusTooManyRequests, 0)
-	if limit := p.sizes[small].limit; limit > 12 {
+	mustAcquire(t, p, Small, "a")(http.StatusTooManyRequests, 0)
+	if limit := p.sizes[Small].limit; limit > 12 {
 		t.Errorf("after a 429 there are still %.0f requests at once", limit)
 	}
 	slow := p.rate
@@ -123,9 +122,9 @@ func TestConcurrencyAndRateShrinkAndGrow(t *testing.T) {
 		t.Errorf("after a 429 the rate is %.1f a second, want less than the 100 before", slow)
 	}
 	for range 2000 {
-		mustAcquire(t, p, small, "a")(200, 0)
+		mustAcquire(t, p, Small, "a")(200, 0)
 	}
-	if p.sizes[small].limit != 16 || p.rate <= slow {
-		t.Errorf("after many good answers there are %.1f at once and %.1f a second, want 16 and more than %.1f", p.sizes[small].limit, p.rate, slow)
+	if p.sizes[Small].limit != 16 || p.rate <= slow {
+		t.Errorf("after many good answers there are %.1f at once and %.1f a second, want 16 and more than %.1f", p.sizes[Small].limit, p.rate, slow)
 	}
 }

@@ -1,15 +1,65 @@
-package registry
+// Package pacer decides when a request to a registry may go: how many at once, how many
+// a second, and whose turn it is.
+package pacer
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// pacer decides when a request to a registry may go.
-type pacer struct {
+// RequestSize keeps small requests from waiting behind large ones.
+type RequestSize int
+
+const (
+	// Small is for requests that take a moment: lookups, manifests, small blobs.
+	Small RequestSize = iota
+	// Large is for uploads and downloads of layers.
+	Large
+	requestSizes
+)
+
+const (
+	// slowdown is what is left of concurrency and rate after a 429 or 503.
+	slowdown = 0.7
+	// slowdownEvery is the shortest time between two slowdowns: the requests under
+	// way when the first came say nothing new.
+	slowdownEvery = time.Second
+	// minRate is the lowest rate, in requests a second, that is fallen back to.
+	minRate = 0.5
+	// recovery is by how much of itself the rate grows with each second.
+	recovery = 0.05
+)
+
+// Options are a [Pacer]'s. All but Rate must be set.
+type Options struct {
+	// Small and Large bound the requests of that size under way at once.
+	Small, Large int
+	// Rate is the number of requests a second that the registry is known to bear, or 0
+	// where that is not known.
+	Rate float64
+	// MaxWait bounds the wait for the time at which a request may go.
+	MaxWait time.Duration
+	// Now and Wait are the clock.
+	Now  func() time.Time
+	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// TooLongError says that a request may not go before more than [Options.MaxWait] has passed.
+type TooLongError struct{ Wait time.Duration }
+
+func (e *TooLongError) Error() string {
+	return fmt.Sprintf("no request may go for %s", e.Wait)
+}
+
+// Pacer decides when a request to one registry may go. Within the bounds of its options it
+// finds out by itself what the registry bears: fewer requests at once, and fewer a second,
+// after each 429 or 503, and slowly more after answers that are not. It is safe for
+// concurrent use.
+type Pacer struct {
 	now     func() time.Time
 	wait    func(ctx context.Context, d time.Duration) error
 	maxWait time.Duration
@@ -39,17 +89,18 @@ type slots struct {
 	queue  queue
 }
 
-func newPacer(opts Options, rate float64) *pacer {
-	p := &pacer{now: opts.Now, wait: opts.Wait, maxWait: opts.MaxWait, rate: rate, grown: opts.Now()}
-	p.sizes[small] = slots{most: opts.Pace.Small, limit: float64(opts.Pace.Small)}
-	p.sizes[large] = slots{most: opts.Pace.Large, limit: float64(opts.Pace.Large)}
+// New makes a pacer.
+func New(opts Options) *Pacer {
+	p := &Pacer{now: opts.Now, wait: opts.Wait, maxWait: opts.MaxWait, rate: opts.Rate, grown: opts.Now()}
+	p.sizes[Small] = slots{most: opts.Small, limit: float64(opts.Small)}
+	p.sizes[Large] = slots{most: opts.Large, limit: float64(opts.Large)}
 	return p
 }
 
-// acquire waits for a slot, and for the time at which the next request may go. Who has
-// acquired has to release. A wait that is too long is a *Error, as if the registry had
-// been asked.
-func (p *pacer) acquire(ctx context.Context, size requestSize, invocation string) error {
+// Acquire waits for a slot, and for the time at which the next request may go. Who has
+// acquired has to release. A wait that would be too long is a [*TooLongError], at once.
+// Invocations take turns.
+func (p *Pacer) Acquire(ctx context.Context, size RequestSize, invocation string) error {
 	p.mu.Lock()
 	state := &p.sizes[size]
 	if float64(state.active) < math.Floor(state.limit) && len(state.queue.turns) == 0 {
@@ -73,7 +124,7 @@ func (p *pacer) acquire(ctx context.Context, size requestSize, invocation string
 	delay := p.delay()
 	if delay > p.maxWait {
 		p.leave(size)
-		return &Error{Op: "wait for the registry", Status: http.StatusTooManyRequests, RetryAfter: delay}
+		return &TooLongError{Wait: delay}
 	}
 	if delay > 0 {
 		if err := p.wait(ctx, delay); err != nil {
@@ -84,15 +135,15 @@ func (p *pacer) acquire(ctx context.Context, size requestSize, invocation string
 	return nil
 }
 
-// release gives a slot back, and is told how the request went: its status, or 0 where
+// Release gives a slot back, and is told how the request went: its status, or 0 where
 // there was no answer, and for how long it asked to wait.
-func (p *pacer) release(size requestSize, status int, after time.Duration) {
+func (p *Pacer) Release(size RequestSize, status int, after time.Duration) {
 	p.answered(size, status, after)
 	p.leave(size)
 }
 
 // leave gives a slot back, to the next who wait.
-func (p *pacer) leave(size requestSize) {
+func (p *Pacer) leave(size RequestSize) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	state := &p.sizes[size]
@@ -108,7 +159,7 @@ func (p *pacer) leave(size requestSize) {
 }
 
 // delay is how long the next request has to wait, which it takes as done.
-func (p *pacer) delay() time.Duration {
+func (p *Pacer) delay() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -135,7 +186,7 @@ func (p *pacer) delay() time.Duration {
 }
 
 // answered learns from an answer: additive increase, multiplicative decrease.
-func (p *pacer) answered(size requestSize, status int, after time.Duration) {
+func (p *Pacer) answered(size RequestSize, status int, after time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	state := &p.sizes[size]
