@@ -257,37 +257,37 @@ func TestWhatIsNoArchiveFailsTheBuild(t *testing.T) {
 		wants[name], wants[name+"_anew"] = want, want
 	}
 	a.run(t, "good", "tar -cf $out -C in .")
-	add("text", "echo hello >$out", "this is text, and no tar archive; one file by itself goes into an image_layer")
-	add("elf", "cp /bin/sh $out", "this is an ELF program or library, and no tar archive")
-	add("empty", ": >$out", "this is an empty file, and no tar archive")
-	add("page", "echo '<!DOCTYPE html><html>gone</html>' >$out", "this is an HTML page, and no tar archive; if it was fetched, its address answers with a page")
-	add("zip", "zip -q -r - in >$out", "this is a zip archive, and no tar archive; unpack it, and make a tar archive")
-	add("lz4", "lz4 -q <good.file >$out", "this is compressed with lz4, and no tar archive; compress it with gzip, zstd, xz or bzip2 in its place")
-	add("lzma", "xz --format=lzma <good.file >$out", "this is compressed with lzma, and no tar archive")
+	add("text", "echo hello >$out", "this is text, not a tar archive; put a single file into an image_layer")
+	add("elf", "cp /bin/sh $out", "this is an ELF program or library, not a tar archive")
+	add("empty", ": >$out", "this is an empty file, not a tar archive")
+	add("page", "echo '<!DOCTYPE html><html>gone</html>' >$out", "this is an HTML page, not a tar archive; if it was fetched, its address answered with a page")
+	add("zip", "zip -q -r - in >$out", "this is a zip archive, not a tar archive; unpack it, and make a tar archive")
+	add("lz4", "lz4 -q <good.file >$out", "this is compressed with lz4, not a tar archive; compress it with gzip, zstd, xz or bzip2 instead")
+	add("lzma", "xz --format=lzma <good.file >$out", "this is compressed with lzma, not a tar archive")
 	for _, how := range []string{"gzip", "zstd", "xz", "bzip2"} {
-		add(how+"_text", "echo hello | "+how+" -c >$out", "what is compressed with "+how+" here is text, and no tar archive")
-		add(how+"_cut", how+" -c <good.file >whole; head -c 1000000 whole >$out", "the "+how+" data end in the middle, after ")
+		add(how+"_text", "echo hello | "+how+" -c >$out", "under its "+how+" compression, this is text, not a tar archive")
+		add(how+"_cut", how+" -c <good.file >whole; head -c 1000000 whole >$out", "the "+how+" data end early, after ")
 		add(how+"_cut_archive", "head -c 100000 good.file | "+how+" -c >$out", "the archive ends in the middle of ")
-		add(how+"_and_more", how+" -c <good.file >$out; echo garbage, as much as you like >>$out", "something that is not "+how+" follows the "+how+" data")
+		add(how+"_and_more", how+" -c <good.file >$out; echo garbage, as much as you like >>$out", "something other than "+how+" follows the "+how+" data")
 		add(how+"_damaged", how+" -c <good.file >$out; printf 'damaged!!!' | dd of=$out bs=1 seek=200000 conv=notrunc status=none", "the "+how+" data are damaged, after ")
 	}
-	add("twice", "gzip -c good.file | xz >$out", "what is compressed with xz here is compressed with gzip, and no tar archive; it was compressed twice")
-	add("xz_dictionary", "xz --lzma2=dict=256MiB <good.file >$out", "the xz data need a window of more than 128 MiB to be unpacked")
-	add("xz_filter", "xz --x86 --lzma2 <good.file >$out", "the xz data have filters before their compression, as xz --x86 or --delta makes them")
-	add("zstd_window", "zstd --long=30 -c <good.file >$out", "the zstd data need a window of more than 128 MiB to be unpacked")
+	add("twice", "gzip -c good.file | xz >$out", "under its xz compression, this is compressed with gzip, not a tar archive; it was compressed twice")
+	add("xz_dictionary", "xz --lzma2=dict=256MiB <good.file >$out", "unpacking the xz data needs a window of more than 128 MiB")
+	add("xz_filter", "xz --x86 --lzma2 <good.file >$out", "the xz data use filters, such as those of xz --x86 or --delta")
+	add("zstd_window", "zstd --long=30 -c <good.file >$out", "unpacking the zstd data needs a window of more than 128 MiB")
 	add("cut_header", "tar -cf whole -C in etc bin; head -c 700 whole >$out", `the archive ends in the middle of a header, after "etc/"`)
 	add("cut_content", "head -c 2000000 good.file >$out", "the archive ends in the middle of ")
 	add("damaged_header", "tar -cf $out -C in etc/config etc/empty; printf X | dd of=$out bs=1 seek=1030 conv=notrunc status=none", `a header after "etc/config", before byte 1536, is damaged`)
-	add("two", "gzip -c good.file >$out; gzip -c good.file >>$out", "a second archive follows the end of the first")
-	add("disk", "head -c 1080 /dev/zero >$out; printf 'S\\357' >>$out; head -c 3000 /dev/zero >>$out", "it begins with zeros, as an archive of nothing does")
+	add("two", "gzip -c good.file >$out; gzip -c good.file >>$out", "a second archive follows the first")
+	add("disk", "head -c 1080 /dev/zero >$out; printf 'S\\357' >>$out; head -c 3000 /dev/zero >>$out", "it begins with zeros, as an empty archive does")
 	add("leads_out", "tar -P -cf $out in/../../$(basename $PWD)/in/etc/config", "leads out of the image")
 	add("itself", "tar -cf $out -C in etc/same etc/same", `"etc/same" is a hard link to itself`)
 	add("incremental", "tar --listed-incremental=snapshot -cf $out -C in etc", "is a directory of an incremental archive")
-	add("volume", "tar --multi-volume --tape-length=1000 -f first -f $out -f third -f fourth -f fifth -f sixth -c -C in bin", "is a part of a file that began in another volume")
+	add("volume", "tar --multi-volume --tape-length=1000 -f first -f $out -f third -f fourth -f fifth -f sixth -c -C in bin", "continues a file of another volume")
 	a.add(t, "sparse", "tar --sparse -cf $out -C in var/sparse", "")
-	wants["sparse"] = `"var/sparse" is a sparse file in GNU tar's own format, which container engines do not unpack; set compress, and the archive is written anew`
+	wants["sparse"] = `"var/sparse" is a sparse file in GNU tar's own format, which container engines do not unpack; set compress, which writes the archive anew`
 	a.add(t, "label", "tar --label=mine -cf $out -C in etc", "")
-	wants["label"] = `"mine" is the label of a volume, which container engines do not unpack; set compress`
+	wants["label"] = `"mine" is a volume label, which container engines do not unpack; set compress`
 
 	w := a.workspace(t)
 	// In the middle of words, a line break or two is Bazel's.
@@ -366,9 +366,9 @@ image_manifest(
 		{"a manifest that is a page", "manifest.json", "<html>", "manifest imported/manifest.json: it is no image manifest"},
 		{"an index", "manifest.json", `{"schemaVersion": 2, "manifests": []}`, "manifest imported/manifest.json: it is an index"},
 		{"another config", "config.json", strings.Replace(good["config.json"], `"`, ` "`, 1), "config imported/config.json is not the one that the manifest names"},
-		{"metadata of another layer", "0.json", w.Read(t, "imported/1.json"), "metadata imported/0.json of layer 0: they are those of "},
-		{"a layer that is cut", "0.blob", good["0.blob"][:1000], "blob imported/0.blob is no layer of the manifest: it has 1000 bytes"},
-		{"a layer with another byte", "0.blob", "X" + good["0.blob"][1:], "blob imported/0.blob is no layer of the manifest: it is sha256:"},
+		{"metadata of another layer", "0.json", w.Read(t, "imported/1.json"), "metadata imported/0.json of layer 0: they describe "},
+		{"a layer that is cut", "0.blob", good["0.blob"][:1000], "blob imported/0.blob is not a layer of the manifest: no layer has its 1000 bytes"},
+		{"a layer with another byte", "0.blob", "X" + good["0.blob"][1:], "blob imported/0.blob is not a layer of the manifest: it is sha256:"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w.Write(t, "imported/"+row.file, row.text)
@@ -425,8 +425,8 @@ pull(
 		answer func(w http.ResponseWriter, right []byte)
 		want   string
 	}{
-		{"a page", func(w http.ResponseWriter, _ []byte) { _, _ = io.WriteString(w, "<html>Sign in</html>") }, "answered with an HTML page: is it the registry, or a proxy or a login before it?"},
-		{"more bytes", func(w http.ResponseWriter, right []byte) { _, _ = w.Write(append(bytes.Clone(right), 0)) }, "more came than the "},
+		{"a page", func(w http.ResponseWriter, _ []byte) { _, _ = io.WriteString(w, "<html>Sign in</html>") }, "answered with an HTML page: it may be a proxy or a login page instead of the registry"},
+		{"more bytes", func(w http.ResponseWriter, right []byte) { _, _ = w.Write(append(bytes.Clone(right), 0)) }, "it has more than the "},
 		{"other bytes", func(w http.ResponseWriter, right []byte) { _, _ = w.Write(append([]byte("X"), right[1:]...)) }, "error verifying sha256 checksum"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

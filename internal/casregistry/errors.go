@@ -19,13 +19,13 @@ type refusal struct {
 func (r *refusal) Error() string { return r.message }
 
 func notAllowed() error {
-	return &refusal{status: http.StatusMethodNotAllowed, code: "UNSUPPORTED", message: "the registry does not do this"}
+	return &refusal{status: http.StatusMethodNotAllowed, code: "UNSUPPORTED", message: "the registry does not support this request"}
 }
 
 func blobUnknown(digest string) error {
 	return &refusal{
 		status: http.StatusNotFound, code: "BLOB_UNKNOWN",
-		message: "neither the registry nor the cache that it reads has the blob", details: []string{digest},
+		message: "neither the registry nor its cache has the blob", details: []string{digest},
 	}
 }
 
@@ -38,7 +38,7 @@ func answer(w http.ResponseWriter, req *http.Request, err error, logger zerolog.
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
 		logger.Error().Err(err).Str("method", req.Method).Str("path", req.URL.Path).Msg("registry could not answer")
-		refused = &refusal{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the registry or its cache is in trouble; its log says why"}
+		refused = &refusal{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the registry or its cache failed; the registry's log says why"}
 	}
 	type entry struct {
 		Code    string `json:"code"`

@@ -148,7 +148,7 @@ func (f folder) tags(repository string) (tags []string, found bool, err error) {
 func sha256Digest(text string) (v1.Hash, error) {
 	digest, err := v1.NewHash(text)
 	if err != nil || digest.Algorithm != "sha256" || strings.ToLower(digest.Hex) != digest.Hex {
-		return v1.Hash{}, &refusal{status: 400, code: "DIGEST_INVALID", message: "a digest is sha256: and 64 lower case hexadecimal digits"}
+		return v1.Hash{}, &refusal{status: 400, code: "DIGEST_INVALID", message: "a digest must be sha256: and 64 lower case hexadecimal digits"}
 	}
 	return digest, nil
 }

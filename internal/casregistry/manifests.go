@@ -94,7 +94,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, reposit
 		return fmt.Errorf("take manifest: %w", err)
 	}
 	if len(data) > maxManifest {
-		return &refusal{status: http.StatusRequestEntityTooLarge, code: "SIZE_INVALID", message: "a manifest is at most 4 MiB"}
+		return &refusal{status: http.StatusRequestEntityTooLarge, code: "SIZE_INVALID", message: "a manifest must be at most 4 MiB"}
 	}
 	digest, _, err := v1.SHA256(bytes.NewReader(data))
 	if err != nil {
@@ -106,7 +106,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, reposit
 	} else if given, err := sha256Digest(reference); err != nil {
 		return err
 	} else if given != digest {
-		return &refusal{status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "what was sent has the digest " + digest.String()}
+		return &refusal{status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "the manifest that was sent has the digest " + digest.String()}
 	}
 	for _, tag := range tags {
 		if err := pushspec.CheckTag(tag); err != nil {
@@ -161,7 +161,7 @@ func (r *Registry) checkReferences(ctx context.Context, repository string, refer
 		if !there {
 			return &refusal{
 				status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
-				message: "the index lists a manifest that the repository does not have", details: []string{d.Digest.String()},
+				message: "the repository does not have a manifest that the index lists", details: []string{d.Digest.String()},
 			}
 		}
 	}
@@ -193,7 +193,7 @@ func (r *Registry) checkReferences(ctx context.Context, repository string, refer
 	if len(missing) > 0 {
 		refused := &refusal{
 			status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
-			message: "neither the registry nor the cache that it reads has the blob, in the size that the manifest says",
+			message: "neither the registry nor its cache has the blob in the size that the manifest says",
 		}
 		for _, d := range missing {
 			refused.details = append(refused.details, "sha256:"+d.Hash)
@@ -250,7 +250,7 @@ func (r *Registry) serveTags(w http.ResponseWriter, req *http.Request, repositor
 		return err
 	}
 	if !found {
-		return &refusal{status: http.StatusNotFound, code: "NAME_UNKNOWN", message: "there is no repository of that name"}
+		return &refusal{status: http.StatusNotFound, code: "NAME_UNKNOWN", message: "no repository has that name"}
 	}
 	if last := req.URL.Query().Get("last"); last != "" {
 		tags = slices.DeleteFunc(tags, func(tag string) bool { return tag <= last })

@@ -59,7 +59,7 @@ func (u *uploads) begin() (id string, err error) {
 func (u *uploads) add(id string, body io.Reader) (*os.File, int64, error) {
 	file, err := u.folder.root.OpenFile(uploadPath(id), os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "there is no such upload, or no longer"}
+		return nil, 0, &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "the upload does not exist, or no longer"}
 	}
 	if err != nil {
 		return nil, 0, err
@@ -83,7 +83,7 @@ func (u *uploads) finish(id string, file *os.File, digest v1.Hash) error {
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest.Hex {
 		return errors.Join(&refusal{
-			status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "what was sent has the digest sha256:" + got, details: []string{digest.String()},
+			status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "the blob that was sent has the digest sha256:" + got, details: []string{digest.String()},
 		}, file.Close(), u.folder.root.Remove(uploadPath(id)))
 	}
 	return u.folder.keep(file, uploadPath(id), blobPath(digest))
@@ -98,7 +98,7 @@ func (r *Registry) serveUpload(w http.ResponseWriter, req *http.Request, reposit
 		return r.beginUpload(w, req, repository)
 	}
 	if len(id) != len(rand.Text()) || !fs.ValidPath(id) {
-		return &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "there is no such upload"}
+		return &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "the upload does not exist"}
 	}
 	defer r.uploads.lock(id)()
 	switch req.Method {
@@ -179,7 +179,7 @@ func (r *Registry) checkChunk(id, contentRange string) error {
 	if _, err := fmt.Sscanf(contentRange, "%d-%d", &from, &to); err != nil || from != info.Size() || to < from {
 		return &refusal{
 			status: http.StatusRequestedRangeNotSatisfiable, code: "BLOB_UPLOAD_INVALID",
-			message: fmt.Sprintf("the chunk is %s, and the upload has %d bytes", contentRange, info.Size()),
+			message: fmt.Sprintf("the chunk is %s, but the upload has %d bytes", contentRange, info.Size()),
 		}
 	}
 	return nil

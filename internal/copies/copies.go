@@ -64,7 +64,7 @@ func (i *Image) Spec(to pushspec.Destination) (*pushspec.Spec, error) {
 // Read reads what an image consists of.
 func Read(ctx context.Context, from Reference, options Options) (*Image, error) {
 	if from.manifest() == "" {
-		return nil, fmt.Errorf("read %s: it has neither a tag nor a digest", from)
+		return nil, fmt.Errorf("read %s: it must have a tag or a digest", from)
 	}
 	repository, err := options.Registries.Repository(from.Registry, from.Repository, registry.Caller{Invocation: options.Invocation})
 	if err != nil {
@@ -134,10 +134,10 @@ func (r *reader) add(ctx context.Context, d v1.Descriptor) error {
 	}
 	r.there[d.Digest] = true
 	if len(r.there) > pushspec.MaxManifests {
-		return fmt.Errorf("it has more than %d manifests", pushspec.MaxManifests)
+		return fmt.Errorf("it must have at most %d manifests", pushspec.MaxManifests)
 	}
 	if r.size += d.Size; r.size > pushspec.MaxSize {
-		return fmt.Errorf("its manifests have more than %d bytes", pushspec.MaxSize)
+		return fmt.Errorf("its manifests must have at most %d bytes", pushspec.MaxSize)
 	}
 	for _, child := range doc.Manifests {
 		if r.there[child.Digest] {
@@ -168,7 +168,7 @@ func (r *reader) child(ctx context.Context, of v1.Hash, child v1.Descriptor) (v1
 		return d, err
 	}
 	if !found {
-		return d, fmt.Errorf("index %s lists the manifest %s, which the registry does not have", of, child.Digest)
+		return d, fmt.Errorf("index %s lists the manifest %s, but the registry does not have it", of, child.Digest)
 	}
 	// What the index says of its platform tells people which one it is.
 	d.Platform = child.Platform
@@ -202,10 +202,10 @@ func read(d *v1.Descriptor) (document, error) {
 		d.MediaType = mediaType(doc.MediaType)
 	}
 	if len(doc.FSLayers) > 0 || strings.Contains(string(d.MediaType), "docker.distribution.manifest.v1+") {
-		return document{}, fmt.Errorf("manifest %s is of docker's first schema, which registries no longer take", d.Digest)
+		return document{}, fmt.Errorf("manifest %s has docker's first schema, which registries no longer accept", d.Digest)
 	}
 	if !d.MediaType.IsImage() && !d.MediaType.IsIndex() {
-		return document{}, fmt.Errorf("manifest %s is a %q, which is neither an image nor an index", d.Digest, d.MediaType)
+		return document{}, fmt.Errorf("manifest %s must be an image or an index, but is a %q", d.Digest, d.MediaType)
 	}
 	return doc.document, nil
 }

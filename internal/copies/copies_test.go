@@ -59,7 +59,7 @@ func (s *shelf) blob(mediaType types.MediaType, size int) v1.Descriptor {
 	return describe(mediaType, data)
 }
 
-// image puts an image of two layers, and of what more says.
+// image puts an image of two layers, but of what more says.
 func (s *shelf) image(tag string, more map[string]any) v1.Descriptor {
 	doc := map[string]any{
 		"config": s.blob(types.OCIConfigJSON, 1),
@@ -216,7 +216,7 @@ func TestTheSourceIsOnlyRead(t *testing.T) {
 			t.Errorf("the source was asked %s %s", r.Method, r.URL)
 		}
 		if scope := r.URL.Query().Get("scope"); strings.Contains(scope, "push") {
-			t.Errorf("a token was asked for with %q", scope)
+			t.Errorf("a token with %q", scope)
 		}
 		if r.Header.Get("Authorization") == "" && r.URL.Path != "/token" {
 			return &registrytest.Fault{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://` + r.Host + `/token",service="x"`}}}
@@ -238,10 +238,10 @@ func TestWhatCannotBeCopiedIsTold(t *testing.T) {
 	fake.PutManifest("staging/app", "text", "text/plain", []byte(`hello`))
 	for reference, want := range map[string]string{
 		":none":    "the registry does not have it",
-		":sparse":  "lists the manifest " + lost.Digest.String() + ", which the registry does not have",
+		":sparse":  "lists the manifest " + lost.Digest.String() + ", but the registry does not have it",
 		":schema1": "first schema",
 		":text":    "cannot be read",
-		"":         "neither a tag nor a digest",
+		"":         "must have a tag or a digest",
 	} {
 		_, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app"+reference), copies.Options{Registries: newClient(t)})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fake.Host+"/staging/app"+reference) {
@@ -275,7 +275,7 @@ func TestAnIndexWithoutEndIsRefused(t *testing.T) {
 		d = s.put(fmt.Sprintf("level%d", i), map[string]any{"manifests": []v1.Descriptor{d}}, types.OCIImageIndex)
 	}
 	_, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app@"+d.Digest.String()), copies.Options{Registries: newClient(t)})
-	if err == nil || !strings.Contains(err.Error(), "more than 1024 manifests") {
+	if err == nil || !strings.Contains(err.Error(), "at most 1024 manifests") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -293,10 +293,10 @@ func TestAReferenceMayHaveATagADigestOrBoth(t *testing.T) {
 		"ghcr.io/Acme/app":                          "not a repository name",
 		"ghcr.io/acme/app:":                         "not a tag",
 		"ghcr.io/acme/app:a/b":                      "not a tag",
-		"ghcr.io/acme/app@latest":                   "no SHA-256 digest",
-		"ghcr.io/acme/app@sha1:00":                  "no SHA-256 digest",
+		"ghcr.io/acme/app@latest":                   "is not a SHA-256 digest",
+		"ghcr.io/acme/app@sha1:00":                  "is not a SHA-256 digest",
 		"https://ghcr.io/acme/app":                  "",
-		"ghcr.io/acme/app@" + digest + "@" + digest: "no SHA-256 digest",
+		"ghcr.io/acme/app@" + digest + "@" + digest: "is not a SHA-256 digest",
 	} {
 		if _, err := copies.ParseReference(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error is %v, want it to contain %q", text, err, want)

@@ -27,7 +27,7 @@ func ParseReference(text string) (Reference, error) {
 	if found {
 		var err error
 		if p.digest, err = v1.NewHash(digest); err != nil || p.digest.Algorithm != "sha256" {
-			return fail(fmt.Sprintf("%q is no SHA-256 digest", digest))
+			return fail(fmt.Sprintf("%q is not a SHA-256 digest", digest))
 		}
 	}
 	registry, repository, found := strings.Cut(rest, "/")

@@ -39,10 +39,10 @@ type Queued struct {
 // tags given. A repository that is named twice is one destination, with the tags of both.
 func Destinations(references, tags []string, overwrite pushspec.Overwrite) ([]pushspec.Destination, error) {
 	if len(references) == 0 {
-		return nil, errors.New("no destination is named")
+		return nil, errors.New("at least one destination must be given")
 	}
 	if len(references) > maxDestinations {
-		return nil, fmt.Errorf("%d destinations are over the limit of %d", len(references), maxDestinations)
+		return nil, fmt.Errorf("%d destinations were given, but at most %d are allowed", len(references), maxDestinations)
 	}
 	for _, tag := range tags {
 		if err := pushspec.CheckTag(tag); err != nil {
@@ -60,7 +60,7 @@ func Destinations(references, tags []string, overwrite pushspec.Overwrite) ([]pu
 	for _, text := range references {
 		to, err := ParseReference(text)
 		if err == nil && to.digest != (v1.Hash{}) {
-			err = fmt.Errorf("%q has a digest, which is the source's to say", text)
+			err = fmt.Errorf("%q must not have a digest: the source has it", text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the destination: %w", err)

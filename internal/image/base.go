@@ -41,10 +41,10 @@ func begin(spec Spec) (*draft, error) {
 		return nil, fmt.Errorf("read config of the base: %w", err)
 	}
 	if got := Describe("", spec.Base.Config).Digest; got != parsed.Config.Digest {
-		return nil, fmt.Errorf("the base's config is %s, and its manifest names %s: they are of two images", got, parsed.Config.Digest)
+		return nil, fmt.Errorf("the base's config is %s, but its manifest names %s: take both from one image", got, parsed.Config.Digest)
 	}
 	if len(parsed.Layers) != len(parsedConfig.RootFS.DiffIDs) {
-		return nil, fmt.Errorf("the base's manifest has %d layers and its config %d diff ids", len(parsed.Layers), len(parsedConfig.RootFS.DiffIDs))
+		return nil, fmt.Errorf("the base's manifest has %d layers, but its config has %d diff IDs", len(parsed.Layers), len(parsedConfig.RootFS.DiffIDs))
 	}
 	d := &draft{config: config}
 	if err := d.fillPlatform(spec.Base); err != nil {
@@ -63,7 +63,7 @@ func begin(spec Spec) (*draft, error) {
 func empty(name string) (*draft, error) {
 	platform, err := v1.ParsePlatform(name)
 	if err != nil || platform.OS == "" || platform.Architecture == "" {
-		return nil, fmt.Errorf("platform %q is not of the form os/architecture", name)
+		return nil, fmt.Errorf("platform %q must be os/architecture", name)
 	}
 	d := &draft{}
 	return d, errors.Join(

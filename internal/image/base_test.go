@@ -213,10 +213,10 @@ func TestABaseThatCannotBeReadIsRefusedWithItsPlace(t *testing.T) {
 	for name, row := range map[string]struct{ manifest, config, want string }{
 		"a config over the limit":     {"", `{"x":"` + strings.Repeat("y", image.MaxDocument) + `"}`, "read config of the base: 4194312 bytes are over the limit of 4.0 MiB"},
 		"a manifest over the limit":   {`{"x":"` + strings.Repeat("y", image.MaxDocument) + `"}`, "", "read manifest of the base: 4194312 bytes are over the limit of 4.0 MiB"},
-		"a config that is too deep":   {"", `{"x":` + strings.Repeat(`{"y":`, 150) + "1" + strings.Repeat("}", 151), "is more than 100 objects and lists deep"},
-		"a field that is there twice": {"", `{"config":{"Env":[],"Env":["A=1"]}}`, "read config of the base: at byte 20, /config/Env: the name is there twice"},
-		"a manifest with one twice":   {`{"layers":[],"layers":[]}`, "", "read manifest of the base: at byte 13, /layers: the name is there twice"},
-		"a config that is a list":     {"", `[]`, "read config of the base: it is a list, and not a JSON object"},
+		"a config that is too deep":   {"", `{"x":` + strings.Repeat(`{"y":`, 150) + "1" + strings.Repeat("}", 151), "objects and lists must be at most 100 levels deep"},
+		"a field that is there twice": {"", `{"config":{"Env":[],"Env":["A=1"]}}`, "read config of the base: at byte 20, /config/Env: the name is used twice"},
+		"a manifest with one twice":   {`{"layers":[],"layers":[]}`, "", "read manifest of the base: at byte 13, /layers: the name is used twice"},
+		"a config that is a list":     {"", `[]`, "read config of the base: it must be a JSON object, not a list"},
 		"a field of another kind":     {"", `{"config":{"Env":"A=1"}}`, "read config of the base: json: cannot unmarshal string"},
 	} {
 		base := *good

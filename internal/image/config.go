@@ -67,7 +67,7 @@ func unset(config *object, spec Spec) error {
 		case "Cmd", "User", "WorkingDir", "StopSignal":
 			config.remove(field)
 		default:
-			return fmt.Errorf("%q cannot be unset: Entrypoint, Cmd, User, WorkingDir and StopSignal can", field)
+			return fmt.Errorf("%q cannot be unset: use Entrypoint, Cmd, User, WorkingDir or StopSignal", field)
 		}
 	}
 	return nil
@@ -79,7 +79,7 @@ func setEnvironment(config *object, spec Spec) error {
 	}
 	for _, pattern := range spec.UnsetEnv {
 		if strings.Contains(pattern, "=") {
-			return fmt.Errorf("environment variable %q cannot be unset: its name is what comes before the =", pattern)
+			return fmt.Errorf("environment variable %q cannot be unset: give only its name, without =", pattern)
 		}
 	}
 	base, err := config.strings("Env")
@@ -144,7 +144,7 @@ func addPorts(config *object, spec Spec) error {
 	var ports []string
 	for _, port := range spec.ExposedPorts {
 		if !validPort.MatchString(port) {
-			return fmt.Errorf("exposed port %q is not of the form 8080, 8080/tcp or 53/udp", port)
+			return fmt.Errorf("exposed port %q must be a port such as 8080, 8080/tcp or 53/udp", port)
 		}
 		if !strings.Contains(port, "/") {
 			port += "/tcp"

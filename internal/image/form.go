@@ -157,7 +157,7 @@ func (f *form) spell(o object) error {
 		right := slices.IndexFunc(f.names, func(name string) bool { return strings.EqualFold(name, m.name) })
 		if right >= 0 && f.names[right] != m.name {
 			if o.get(f.names[right]) != nil {
-				return fmt.Errorf("it has both %q and %q, which programs take for one", f.names[right], clip(m.name))
+				return fmt.Errorf("it has both %q and %q, which programs read as the same field", f.names[right], clip(m.name))
 			}
 			m.name = f.names[right]
 		}

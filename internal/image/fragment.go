@@ -14,11 +14,11 @@ import (
 
 // decided are the fields that a fragment cannot have, and what decides them.
 var decided = map[string]string{
-	"architecture": "the image's platform decides",
-	"os":           "the image's platform decides",
-	"variant":      "the image's platform decides",
-	"rootfs":       "the image's layers decide",
-	"history":      "the image's layers decide",
+	"architecture": "the image's platform sets it",
+	"os":           "the image's platform sets it",
+	"variant":      "the image's platform sets it",
+	"rootfs":       "the image's layers set it",
+	"history":      "the image's layers set it",
 }
 
 // merge puts a part of a config over that of the base, as RFC 7396 has it: objects are
@@ -54,7 +54,7 @@ func (d *draft) mergeFragment(spec Spec, created jsontext.Value) (jsontext.Value
 	}
 	for _, m := range fragment {
 		if by := decided[m.name]; by != "" {
-			return nil, fmt.Errorf("it has %q, which %s", m.name, by)
+			return nil, fmt.Errorf("it must not have %q: %s", m.name, by)
 		}
 	}
 	if given := fragment.get("created"); given != nil {
@@ -79,10 +79,10 @@ func fragmentTime(given jsontext.Value) (jsontext.Value, error) {
 	}
 	var text string
 	if err := json.Unmarshal(given, &text); err != nil {
-		return nil, errors.New(`its "created" is not a time such as "2006-01-02T15:04:05Z"`)
+		return nil, errors.New(`its "created" must be a time such as "2006-01-02T15:04:05Z"`)
 	}
 	if _, err := time.Parse(time.RFC3339, text); err != nil {
-		return nil, fmt.Errorf(`its "created", %q, is not a time such as "2006-01-02T15:04:05Z"`, clip(text))
+		return nil, fmt.Errorf(`its "created", %q, must be a time such as "2006-01-02T15:04:05Z"`, clip(text))
 	}
 	return given, nil
 }
@@ -94,7 +94,7 @@ func (d *draft) check() error {
 		return err
 	}
 	if _, err := v1.ParseConfigFile(bytes.NewReader(data)); err != nil {
-		return fmt.Errorf("with it the config is none: %w", err)
+		return fmt.Errorf("the merged config is invalid: %w", err)
 	}
 	return nil
 }

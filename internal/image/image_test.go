@@ -158,7 +158,7 @@ func TestBaseOfTwoHalvesIsRefused(t *testing.T) {
 	one, _, _ := assemble(t, image.Spec{Platform: "linux/amd64", User: "a"})
 	two, _, _ := assemble(t, image.Spec{Platform: "linux/amd64", User: "b"})
 	_, err := image.Assemble(image.Spec{Base: &image.Base{Manifest: one.Manifest, Config: two.Config}})
-	if err == nil || !strings.Contains(err.Error(), "they are of two images") {
+	if err == nil || !strings.Contains(err.Error(), "take both from one image") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -185,7 +185,7 @@ func TestPushSpecSaysWhereEveryLayerIs(t *testing.T) {
 	}
 	push.Layers = layers[:1]
 	_, err = image.PushSpec(push)
-	if err == nil || !strings.Contains(err.Error(), "nothing says where layer 1") {
+	if err == nil || !strings.Contains(err.Error(), "no metadata tells where to get layer 1") {
 		t.Errorf("error is %v", err)
 	}
 }

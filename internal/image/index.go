@@ -25,7 +25,7 @@ func Index(images []Image, annotations map[string]string) ([]byte, error) {
 		}
 		platform := d.Platform.String()
 		if taken[platform] {
-			return nil, fmt.Errorf("two images are for %s: whoever pulls the index could not tell which one is meant", platform)
+			return nil, fmt.Errorf("two images are for %s: an index must have only one image for each platform", platform)
 		}
 		taken[platform] = true
 		index.Manifests = append(index.Manifests, d)

@@ -46,7 +46,7 @@ func baseLayers(manifest object) ([]jsontext.Value, error) {
 		}
 		var mediaType types.MediaType
 		if err := json.Unmarshal(descriptor.get("mediaType"), &mediaType); err != nil {
-			return nil, fmt.Errorf("layers[%d]: it has no media type", i)
+			return nil, fmt.Errorf("layers[%d]: it must have a media type", i)
 		}
 		if err := descriptor.set("mediaType", ociLayer(mediaType)); err != nil {
 			return nil, err

@@ -64,20 +64,20 @@ func readDocument(data []byte, f *form) (object, error) {
 func checkDocument(data []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(data), asText)
 	if kind := decoder.PeekKind(); kind != jsontext.KindInvalid && kind != jsontext.KindBeginObject {
-		return fmt.Errorf("it is %s, and not a JSON object", kindText(kind))
+		return fmt.Errorf("it must be a JSON object, not %s", kindText(kind))
 	}
 	for {
 		_, err := decoder.ReadToken()
 		switch {
 		case errors.Is(err, io.EOF):
-			return errors.New("it is empty, and not a JSON object")
+			return errors.New("it must be a JSON object, but is empty")
 		case err != nil:
 			return explain(err)
 		case decoder.StackDepth() > maxDepth:
-			return fmt.Errorf("at byte %d it is more than %d objects and lists deep", decoder.InputOffset(), maxDepth)
+			return fmt.Errorf("at byte %d, objects and lists must be at most %d levels deep", decoder.InputOffset(), maxDepth)
 		case decoder.StackDepth() == 0:
 			if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-				return errors.New("there is something after its JSON object")
+				return errors.New("it must be one JSON object, with nothing after it")
 			}
 			return nil
 		}
@@ -87,7 +87,7 @@ func checkDocument(data []byte) error {
 // readObject takes an object apart.
 func readObject(value jsontext.Value) (object, error) {
 	if kind := value.Kind(); kind != jsontext.KindBeginObject {
-		return nil, fmt.Errorf("it is %s, and not a JSON object", kindText(kind))
+		return nil, fmt.Errorf("it must be a JSON object, not %s", kindText(kind))
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(value), asText)
 	if _, err := decoder.ReadToken(); err != nil {
@@ -117,7 +117,7 @@ func readList(value jsontext.Value) ([]jsontext.Value, error) {
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(value, &list, asText); err != nil {
-		return nil, fmt.Errorf("it is %s, and not a list", kindText(value.Kind()))
+		return nil, fmt.Errorf("it must be a list, not %s", kindText(value.Kind()))
 	}
 	return list, nil
 }
@@ -189,7 +189,7 @@ func (o object) strings(name string) ([]string, error) {
 	}
 	var list []string
 	if err := json.Unmarshal(value, &list, asText); err != nil {
-		return nil, fmt.Errorf("%s is not a list of texts", name)
+		return nil, fmt.Errorf("%s must be a list of strings", name)
 	}
 	return list, nil
 }
@@ -205,9 +205,9 @@ func explain(err error) error {
 		where += ", " + clip(string(syntax.JSONPointer))
 	}
 	if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
-		return fmt.Errorf("%s: the name is there twice", where)
+		return fmt.Errorf("%s: the name is used twice", where)
 	}
-	return fmt.Errorf("it is no JSON %s: %w", where, syntax.Err)
+	return fmt.Errorf("it is not valid JSON %s: %w", where, syntax.Err)
 }
 
 // clip bounds text out of a document before it goes into a message.
@@ -226,7 +226,7 @@ func kindText(kind jsontext.Kind) string {
 	case jsontext.KindBeginObject:
 		return "an object"
 	case jsontext.KindString:
-		return "a text"
+		return "a string"
 	case jsontext.KindNumber:
 		return "a number"
 	}

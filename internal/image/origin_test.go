@@ -42,7 +42,7 @@ func TestASpecTellsWhoMakesEachLayer(t *testing.T) {
 	}
 
 	push.MadeBy = push.MadeBy[:2]
-	if _, err := image.PushSpec(push); err == nil || !strings.Contains(err.Error(), "2 targets cannot have made 4 layers") {
+	if _, err := image.PushSpec(push); err == nil || !strings.Contains(err.Error(), "2 targets were given for 4 layers") {
 		t.Errorf("error is %v", err)
 	}
 }

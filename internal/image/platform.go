@@ -18,7 +18,7 @@ type PlatformError struct {
 }
 
 func (e *PlatformError) Error() string {
-	return fmt.Sprintf("the base is for %s, and the image for %s", e.Base, e.Target)
+	return fmt.Sprintf("the base is for %s, but the image is for %s", e.Base, e.Target)
 }
 
 // CheckPlatform returns a [*PlatformError] if what is built for the target platform,
@@ -27,7 +27,7 @@ func (e *PlatformError) Error() string {
 func (b *Base) CheckPlatform(target string) error {
 	wanted, err := v1.ParsePlatform(target)
 	if err != nil {
-		return fmt.Errorf("platform %q is not of the form os/architecture", target)
+		return fmt.Errorf("platform %q must be os/architecture", target)
 	}
 	has, err := platformOf(b.Config, b.Platform)
 	if err != nil {

@@ -18,7 +18,7 @@ func TestABaseForAnotherPlatformIsTold(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	err := base.CheckPlatform("linux/amd64")
-	want := "the base is for linux/arm64/v8, and the image for linux/amd64"
+	want := "the base is for linux/arm64/v8, but the image is for linux/amd64"
 	if mismatch, ok := errors.AsType[*image.PlatformError](err); !ok || mismatch.Error() != want {
 		t.Errorf("the error is %v, want %s", err, want)
 	}

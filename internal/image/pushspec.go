@@ -71,7 +71,7 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 		spec.Root = index.Digest
 		spec.Manifests = append(spec.Manifests, index)
 	} else if len(push.Images) != 1 {
-		return nil, fmt.Errorf("%d images without an index cannot be one push", len(push.Images))
+		return nil, fmt.Errorf("%d images need an index to be one push", len(push.Images))
 	}
 	for _, manifest := range push.Referrers {
 		referrer := Describe(types.OCIManifestSchema1, manifest)
@@ -93,7 +93,7 @@ func PushSpec(push Push) (*pushspec.Spec, error) {
 // known are what the spec adds to the descriptors of layers, by their digests.
 func (p Push) known() (map[v1.Hash]pushspec.Blob, error) {
 	if len(p.MadeBy) > 0 && len(p.MadeBy) != len(p.Layers) {
-		return nil, fmt.Errorf("%d targets cannot have made %d layers", len(p.MadeBy), len(p.Layers))
+		return nil, fmt.Errorf("%d targets were given for %d layers: give one for each", len(p.MadeBy), len(p.Layers))
 	}
 	known := make(map[v1.Hash]pushspec.Blob, len(p.Layers))
 	for i, l := range p.Layers {
@@ -131,7 +131,7 @@ func (i Image) blobs(known map[v1.Hash]pushspec.Blob, seen map[v1.Hash]bool) ([]
 		}
 		l, there := known[d.Digest]
 		if !there && pushspec.Distributable(d.MediaType) {
-			return nil, fmt.Errorf("nothing says where layer %d of the manifest, %s, can be had", n, d.Digest)
+			return nil, fmt.Errorf("no metadata tells where to get layer %d of the manifest, %s", n, d.Digest)
 		}
 		seen[d.Digest] = true
 		blob := pushspec.Blob{Descriptor: bare(d), Sources: l.Sources}

@@ -29,10 +29,10 @@ type Artifact struct {
 // (OCI image spec, "Guidelines for Artifact Usage").
 func Referrer(subject v1.Descriptor, artifact Artifact) ([]byte, error) {
 	if artifact.Type == "" {
-		return nil, errors.New("an artifact needs a type: a media type such as application/spdx+json")
+		return nil, errors.New("an artifact must have a type: a media type such as application/spdx+json")
 	}
 	if len(artifact.Files) == 0 {
-		return nil, errors.New("an artifact needs at least one file")
+		return nil, errors.New("an artifact must have at least one file")
 	}
 	manifest := v1.Manifest{
 		SchemaVersion: 2,

@@ -34,8 +34,8 @@ func TestAnArtifactsManifestIsExactlyThis(t *testing.T) {
 
 func TestAnArtifactWithoutTypeOrFilesIsRefused(t *testing.T) {
 	for want, artifact := range map[string]image.Artifact{
-		"needs a type":            {Files: []layer.Metadata{layerOf("a")}},
-		"needs at least one file": {Type: "application/spdx+json"},
+		"must have a type":            {Files: []layer.Metadata{layerOf("a")}},
+		"must have at least one file": {Type: "application/spdx+json"},
 	} {
 		if _, err := image.Referrer(v1.Descriptor{}, artifact); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want one that says %q", err, want)

@@ -146,7 +146,7 @@ func (a *archive) end(dropped int) error {
 		return err
 	}
 	if p.atEnd {
-		a.tell("it lacks the blocks of zeros that end an archive: if it was cut off between two files, the second is missing")
+		a.tell("it has no end marker (blocks of zeros): it may have been cut off between two files, and files may be missing")
 		if a.anew {
 			_, err := a.to.Write(make([]byte, 2*tarBlock))
 			return err
@@ -155,7 +155,7 @@ func (a *archive) end(dropped int) error {
 	}
 	a.plain.ended = true
 	if a.entries == 0 {
-		a.tell("there is nothing in it")
+		a.tell("it is empty")
 	}
 	return a.trailer()
 }
@@ -181,11 +181,11 @@ func (a *archive) trailer() error {
 	switch {
 	case odd == nil:
 	case a.entries == 0:
-		return fmt.Errorf("it begins with zeros, as an archive of nothing does, and goes on at byte %d with something else: it is no tar archive, but the image of a disk, perhaps; %s", oddAt, whatIsTaken)
+		return fmt.Errorf("it begins with zeros, as an empty archive does, but has other bytes from byte %d on. It is not a tar archive, but perhaps a disk image; %s", oddAt, whatIsTaken)
 	case isHeader(odd):
-		return fmt.Errorf("a second archive follows the end of the first, at byte %d, and nobody unpacks it: make one archive of both (tar --concatenate), or two layers", oddAt)
+		return fmt.Errorf("a second archive follows the first, at byte %d, and no tool would unpack it: join both into one archive (tar --concatenate), or make two layers", oddAt)
 	default:
-		a.tell(fmt.Sprintf("what follows its end, from byte %d on, is unpacked by nobody", oddAt))
+		a.tell(fmt.Sprintf("no tool unpacks what follows its end, from byte %d on", oddAt))
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (a *archive) tell(text string) {
 
 // fault says what is wrong, of which err is what the tar reader says.
 func (a *archive) fault(err error) error {
-	const again = "fetch the file or make it again"
+	const again = "fetch or make the file again"
 	p := a.passage
 	after := "at its beginning"
 	if a.entries > 0 {
@@ -212,7 +212,7 @@ func (a *archive) fault(err error) error {
 	case a.plain.broken != nil:
 		return a.plain.broken
 	case errors.Is(p.broken, errHeaders):
-		return fmt.Errorf("the headers of one entry, %s, are over the limit of %s", after, humanize.IBytes(maxHeaders))
+		return fmt.Errorf("the headers of one entry, %s, must have at most %s", after, humanize.IBytes(maxHeaders))
 	case p.broken != nil:
 		return p.broken
 	case a.entries == 0 && !isHeader(a.start):
@@ -222,7 +222,7 @@ func (a *archive) fault(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the archive ends in the middle of a header, %s, at byte %d: the file was cut off; %s", after, p.read, again)
 	case errors.Is(err, tar.ErrFieldTooLong):
-		return fmt.Errorf("a name or the attributes of the entry %s, at byte %d, are over the limit of 1 MiB that container engines have", after, p.read)
+		return fmt.Errorf("the name or the attributes of the entry %s, at byte %d, have more than the 1 MiB that container engines allow", after, p.read)
 	case a.inside:
 		return fmt.Errorf("unpack %s, at byte %d: %w; %s", quoted(a.last), p.read, err, again)
 	}
@@ -232,9 +232,9 @@ func (a *archive) fault(err error) error {
 func (a *archive) notTar() error {
 	what, todo := kindOf(a.start)
 	if a.plain.compression != None {
-		return fmt.Errorf("what is compressed with %s here is %s, and no tar archive; %s", a.plain.compression, what, todo)
+		return fmt.Errorf("under its %s compression, this is %s, not a tar archive; %s", a.plain.compression, what, todo)
 	}
-	return fmt.Errorf("this is %s, and no tar archive; %s", what, todo)
+	return fmt.Errorf("this is %s, not a tar archive; %s", what, todo)
 }
 
 // isHeader tells whether a block is the header of an entry.

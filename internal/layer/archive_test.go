@@ -34,31 +34,31 @@ func TestWhatIsNoArchiveIsCalledByItsName(t *testing.T) {
 	for _, row := range []struct{ name, file, want string }{
 		{"an empty file", "", "this is an empty file, and no tar archive"},
 		{"a program", string(elf), "this is a"},
-		{"an ELF file", "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 1000), "this is an ELF program or library, and no tar archive; one file by itself goes into an image_layer"},
-		{"a text", "hello\n", "this is text, and no tar archive; one file by itself goes into an image_layer"},
+		{"an ELF file", "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 1000), "this is an ELF program or library, not a tar archive; put a single file into an image_layer"},
+		{"a text", "hello\n", "this is text, not a tar archive; put a single file into an image_layer"},
 		{"a long text, with a character across the border", strings.Repeat("a", 511) + "ö and so on", "this is text,"},
 		{"a script", "#!/bin/sh\n", "this is a script,"},
-		{"a page", " <!DOCTYPE HTML><html>not found</html>", "this is an HTML page, and no tar archive; if it was fetched, its address answers with a page in the place of the file"},
+		{"a page", " <!DOCTYPE HTML><html>not found</html>", "this is an HTML page, not a tar archive; if it was fetched, its address answered with a page instead of the file"},
 		{"JSON", `{"errors": []}`, "this is JSON,"},
 		{"a pointer of Git LFS", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "fetch the file with git lfs pull"},
-		{"zip", "PK\x03\x04" + strings.Repeat("\x14", 1000), "this is a zip archive, and no tar archive; unpack it, and make a tar archive of what was in it"},
+		{"zip", "PK\x03\x04" + strings.Repeat("\x14", 1000), "this is a zip archive, not a tar archive; unpack it, and make a tar archive of its files"},
 		{"7z", "7z\xbc\xaf\x27\x1c\x00\x04", "this is a 7z archive,"},
-		{"lz4", "\x04\x22\x4d\x18\x64\x40", "this is compressed with lz4, and no tar archive; compress it with gzip, zstd, xz or bzip2 in its place"},
+		{"lz4", "\x04\x22\x4d\x18\x64\x40", "this is compressed with lz4, not a tar archive; compress it with gzip, zstd, xz or bzip2 instead"},
 		{"a Debian package", "!<arch>\ndebian-binary   1", "take the archive data.tar that is in it"},
 		{"zeros, and then a file system", strings.Repeat("\x00", 1024+56) + "\x53\xef" + strings.Repeat("\x00", 500), "goes on at byte 1024 with something else"},
 		{"too few zeros", strings.Repeat("\x00", 100), "this is something that begins with the bytes 0000000000000000"},
-		{"something", "\x01\x02\x03", "this is something that begins with the bytes 010203, and no tar archive; what is taken is a tar archive"},
+		{"something", "\x01\x02\x03", "this is something that begins with the bytes 010203, not a tar archive; what is taken is a tar archive"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			wantRefused(t, []byte(row.file), row.want)
 			for _, how := range []string{"gzip", "zstd", "xz"} {
-				want := strings.Replace(row.want, "this is", "what is compressed with "+how+" here is", 1)
+				want := strings.Replace(row.want, "this is", "the file is "+how+" here is", 1)
 				wantRefused(t, packed(t, how, []byte(row.file)), want)
 			}
 		})
 	}
 	t.Run("an archive that is compressed twice", func(t *testing.T) {
-		wantRefused(t, packed(t, "gzip", packed(t, "xz", archiveOf(t))), "what is compressed with gzip here is compressed with xz, and no tar archive; it was compressed twice: unpack it once")
+		wantRefused(t, packed(t, "gzip", packed(t, "xz", archiveOf(t))), "the file is gzip here is compressed with xz, not a tar archive; it was compressed twice: unpack it once")
 	})
 }
 
@@ -73,24 +73,24 @@ func TestAnEntryThatNobodyUnpacksIsRefused(t *testing.T) {
 		archive []byte
 		want    string
 	}{
-		{"a part of a file", typed('M'), `"entry" is a part of a file that began in another volume`},
+		{"a part of a file", typed('M'), `"entry" continues a file of another volume`},
 		{"a directory of an incremental archive", typed('D'), `"entry" is a directory of an incremental archive`},
-		{"a type that nobody knows", typed('Z'), `"entry" is of a type, 'Z', that container engines do not unpack`},
+		{"a type that nobody knows", typed('Z'), `"entry" has the type 'Z', which container engines do not unpack`},
 		{"a path that leads out", one(tar.Header{Name: "../x"}), `the path "../x" ` + out},
 		{"a path that comes to lead out", one(tar.Header{Name: "/a/./../../x"}), out},
-		{"a hard link to somewhere outside", one(tar.Header{Typeflag: tar.TypeLink, Name: "a", Linkname: "b/../../x"}), `the hard link "a" is to "b/../../x", a path that ` + out},
+		{"a hard link to somewhere outside", one(tar.Header{Typeflag: tar.TypeLink, Name: "a", Linkname: "b/../../x"}), `the hard link "a" leads to "b/../../x", a path that ` + out},
 		{"a hard link to itself", one(tar.Header{Typeflag: tar.TypeLink, Name: "./a", Linkname: "/a"}), `"./a" is a hard link to itself`},
-		{"a file in the place of the root", one(tar.Header{Typeflag: tar.TypeSymlink, Name: "./", Linkname: "a"}), "is that of the root, and the entry no directory"},
+		{"a file in the place of the root", one(tar.Header{Typeflag: tar.TypeSymlink, Name: "./", Linkname: "a"}), "is the root, so the entry must be a directory"},
 		{"a link to nowhere", one(tar.Header{Typeflag: tar.TypeSymlink, Name: "a"}), "has a target of 0 bytes"},
-		{"a name that is too long", one(tar.Header{Name: "a/" + strings.Repeat("n", 256)}), "has a name of 256 bytes, and Linux allows 255"},
-		{"a path that is too long", one(tar.Header{Name: strings.Repeat("long/", 820)}), "has 4100 bytes, and Linux allows 4095"},
+		{"a name that is too long", one(tar.Header{Name: "a/" + strings.Repeat("n", 256)}), "has a name of 256 bytes, but Linux allows 255"},
+		{"a path that is too long", one(tar.Header{Name: strings.Repeat("long/", 820)}), "has 4100 bytes, but Linux allows 4095"},
 		{"a whiteout of nothing", one(tar.Header{Name: "etc/.wh."}), "names nothing to delete"},
 		{"a whiteout of the directory above", one(tar.Header{Name: "etc/.wh..."}), "names nothing to delete"},
 		{"an owner that nobody can be", one(tar.Header{Name: "a", Uid: 1<<32 - 1, Format: tar.FormatGNU}), `the owner of "a" is 4294967295:0`},
 		{"a global header that names files", one(tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "g", PAXRecords: map[string]string{"path": "x"}}), `a global pax header sets "path" for all files`},
 		{"an unknown kind of sparse file", bytes.Replace(paxSparse(t), []byte("major=1"), []byte("major=7"), 1), "is a sparse file of an unknown form"},
 		{"a name of more than a megabyte", edited(t, archiveOf(t, tar.Header{Name: "first"}, tar.Header{Name: "entry", Size: 1<<20 + 1}), 512,
-			func(header []byte) { header[156] = 'L' }), "over the limit of 1 MiB"},
+			func(header []byte) { header[156] = 'L' }), "more than the 1 MiB"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, how := range []string{"none", "gzip", "zstd", "xz"} {
@@ -111,13 +111,13 @@ func TestAnArchiveThatIsBrokenIsRefused(t *testing.T) {
 	}{
 		{"the first header is cut", plain[:300], "this is something that begins with"},
 		{"a header is cut", plain[:1536+100], `the archive ends in the middle of a header, after "first", at byte 1636`},
-		{"the content of a file is cut", plain[:1000], `the archive ends in the middle of "first", at byte 1000: the file was cut off; fetch the file or make it again`},
+		{"the content of a file is cut", plain[:1000], `the archive ends in the middle of "first", at byte 1000: the file was cut off; fetch or make the file again`},
 		{"the content of the last file is cut in its last block", plain[:1536+512+5001], `the archive ends in the middle of "second", at byte 7049`},
 		{"the end is cut", plain[:len(plain)-1], `the archive ends in the middle of a header, after "second"`},
 		{"a header is damaged", damaged, `a header after "first", before byte 2048, is damaged`},
 		{"a block of zeros is between two files", append(append(bytes.Clone(plain[:1536]), make([]byte, 512)...), plain[1536:]...), `a header after "first", before byte 2560, is damaged`},
-		{"two archives", append(bytes.Clone(plain), plain...), fmt.Sprintf("a second archive follows the end of the first, at byte %d, and nobody unpacks it", len(plain))},
-		{"two archives, and zeros between them", append(append(bytes.Clone(plain), make([]byte, 70_144)...), plain...), "a second archive follows the end of the first"},
+		{"two archives", append(bytes.Clone(plain), plain...), fmt.Sprintf("a second archive follows the first, at byte %d, and no tool would unpack it", len(plain))},
+		{"two archives, and zeros between them", append(append(bytes.Clone(plain), make([]byte, 70_144)...), plain...), "a second archive follows the first"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			wantRefused(t, row.archive, row.want)
@@ -144,7 +144,7 @@ func TestCompressedDataThatAreBrokenAreRefused(t *testing.T) {
 					t.Errorf("%d of %d bytes are taken for all", n, len(file))
 				}
 			}
-			wantRefused(t, file[:len(file)-len(file)/3], "the "+name+" data end in the middle, after")
+			wantRefused(t, file[:len(file)-len(file)/3], "the "+name+" data end early, after")
 			for at := 0; at < len(file); at += 5 {
 				damaged := bytes.Clone(file)
 				damaged[at] ^= 0x10
@@ -153,7 +153,7 @@ func TestCompressedDataThatAreBrokenAreRefused(t *testing.T) {
 			for _, more := range []string{"garbage, as much as you like", strings.Repeat("\x00", 1001), "\x00", "abc"} {
 				wantRefused(t, append(bytes.Clone(file), more...), "")
 			}
-			wantRefused(t, append(bytes.Clone(file), "garbage, as much as you like"...), "something that is not "+name+" follows the "+name+" data, after")
+			wantRefused(t, append(bytes.Clone(file), "garbage, as much as you like"...), "something other than "+name+" follows the "+name+" data, after")
 		})
 	}
 	// xz files may have padding between and after them, by fours.
@@ -249,11 +249,11 @@ func TestAWindowThatTakesTooMuchMemoryIsRefused(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	const want = "data need a window of more than 128 MiB to be unpacked"
-	wantRefused(t, large.Bytes(), "the zstd "+want)
+	const want = " data needs a window of more than 128 MiB"
+	wantRefused(t, large.Bytes(), "the zstd"+want)
 
 	// In the second block of the second stream, as xz --lzma2=dict=1536MiB writes it.
-	wantRefused(t, append(packed(t, "xz", plain[:1000]), largeXZ(t, plain[1000:])...), "the xz "+want)
+	wantRefused(t, append(packed(t, "xz", plain[:1000]), largeXZ(t, plain[1000:])...), "the xz"+want)
 }
 
 // wantRefused wants an archive to be refused, as it is and compressed anew.

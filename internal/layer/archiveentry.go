@@ -31,26 +31,26 @@ func checkEntry(h *tar.Header, anew bool) error {
 	case tar.TypeGNUSparse:
 		if !anew {
 			return fmt.Errorf("%s is a sparse file in GNU tar's own format, which container engines do not unpack; "+
-				"set compress, and the archive is written anew, with the file in full, or make it without --sparse", name)
+				"set compress, which writes the archive anew with the whole file, or make it without --sparse", name)
 		}
 	case volumeLabel:
 		if anew {
 			return nil
 		}
-		return fmt.Errorf("%s is the label of a volume, which container engines do not unpack; "+
-			"set compress, and the archive is written anew, without it, or make it without --label", name)
+		return fmt.Errorf("%s is a volume label, which container engines do not unpack; "+
+			"set compress, which writes the archive anew without the label, or make it without --label", name)
 	case volumePart:
-		return fmt.Errorf("%s is a part of a file that began in another volume, which container engines do not unpack; make the archive without --multi-volume", name)
+		return fmt.Errorf("%s continues a file of another volume, which container engines do not unpack; make the archive without --multi-volume", name)
 	case dumpedDir:
 		return fmt.Errorf("%s is a directory of an incremental archive, which container engines do not unpack; make it without --incremental or --listed-incremental", name)
 	default:
-		return fmt.Errorf("%s is of a type, %q, that container engines do not unpack; make the archive with tar --format=posix", name, h.Typeflag)
+		return fmt.Errorf("%s has the type %q, which container engines do not unpack; make the archive with tar --format=posix", name, h.Typeflag)
 	}
 	if isSparse(h) && !isKnownSparse(h) {
 		return fmt.Errorf("%s is a sparse file of an unknown form; make the archive without --sparse", name)
 	}
 	if h.Uid < 0 || h.Uid > maxID || h.Gid < 0 || h.Gid > maxID {
-		return fmt.Errorf("the owner of %s is %d:%d, and no number below 0 or above %d can be one", name, h.Uid, h.Gid, maxID)
+		return fmt.Errorf("the owner of %s is %d:%d, but both numbers must be between 0 and %d", name, h.Uid, h.Gid, maxID)
 	}
 	return checkPaths(h)
 }
@@ -85,7 +85,7 @@ func isKnownSparse(h *tar.Header) bool {
 func checkGlobal(h *tar.Header) error {
 	for key := range h.PAXRecords {
 		if key == "path" || key == "linkpath" || key == "size" || strings.HasPrefix(key, "GNU.sparse.") {
-			return fmt.Errorf("a global pax header sets %q for all files, which tar heeds and container engines do not; make the archive without it", key)
+			return fmt.Errorf("a global pax header sets %q for all files: tar obeys it, but container engines do not; make the archive without it", key)
 		}
 	}
 	return nil
@@ -97,23 +97,23 @@ func checkPaths(h *tar.Header) error {
 		return fmt.Errorf("the path %s %w", name, err)
 	}
 	if isRoot := path.Clean("/"+h.Name) == "/"; isRoot && h.Typeflag != tar.TypeDir {
-		return fmt.Errorf("the path %s is that of the root, and the entry no directory", name)
+		return fmt.Errorf("the path %s is the root, so the entry must be a directory", name)
 	}
 	switch base := path.Base(h.Name); base {
 	case ".wh.", ".wh..", ".wh...":
-		return fmt.Errorf("the path %s begins with .wh., as that of a whiteout does, and names nothing to delete", name)
+		return fmt.Errorf("the path %s begins with .wh., as a whiteout does, but names nothing to delete", name)
 	}
 	switch h.Typeflag {
 	case tar.TypeSymlink:
 		if n := len(h.Linkname); n == 0 || n > longestPath {
-			return fmt.Errorf("the symbolic link %s has a target of %d bytes, and it must be 1 to %d", name, n, longestPath)
+			return fmt.Errorf("the symbolic link %s has a target of %d bytes, but must have 1 to %d", name, n, longestPath)
 		}
 	case tar.TypeLink:
 		if err := checkPath(h.Linkname); err != nil {
-			return fmt.Errorf("the hard link %s is to %s, a path that %w", name, quoted(h.Linkname), err)
+			return fmt.Errorf("the hard link %s leads to %s, a path that %w", name, quoted(h.Linkname), err)
 		}
 		if path.Clean("/"+h.Linkname) == path.Clean("/"+h.Name) {
-			return fmt.Errorf("%s is a hard link to itself, for which container engines delete the file: it was named twice when the archive was made; name it once, or use tar --hard-dereference", name)
+			return fmt.Errorf("%s is a hard link to itself, so container engines would delete the file. It was named twice when the archive was made: name it once, or use tar --hard-dereference", name)
 		}
 	}
 	return nil
@@ -134,11 +134,11 @@ func checkPath(p string) error {
 			return fmt.Errorf("leads out of the image: some tools refuse it, and others put the file elsewhere; make the archive from the right folder (tar --directory)")
 		}
 		if len(element) > longestName {
-			return fmt.Errorf("has a name of %d bytes, and Linux allows %d", len(element), longestName)
+			return fmt.Errorf("has a name of %d bytes, but Linux allows %d", len(element), longestName)
 		}
 	}
 	if len(p) > longestPath {
-		return fmt.Errorf("has %d bytes, and Linux allows %d", len(p), longestPath)
+		return fmt.Errorf("has %d bytes, but Linux allows %d", len(p), longestPath)
 	}
 	return nil
 }

@@ -18,13 +18,13 @@ const maxID = 1<<32 - 2
 func (a *Attributes) set(field string) error {
 	name, value, found := strings.Cut(field, "=")
 	if !found {
-		return fmt.Errorf("%q is not of the form NAME=value: a path may not hold a tab", field)
+		return fmt.Errorf("%q must be NAME=value; a path must not contain a tab", field)
 	}
 	switch name {
 	case "uid", "gid":
 		id, err := strconv.ParseUint(value, 10, 32)
 		if err != nil || id > maxID {
-			return fmt.Errorf("%s %q is not a number of a user or group", name, value)
+			return fmt.Errorf("%s %q must be the number of a user or group", name, value)
 		}
 		if name == "uid" {
 			a.uid = int(id)
@@ -39,7 +39,7 @@ func (a *Attributes) set(field string) error {
 	}
 	attribute, found := strings.CutPrefix(name, "xattr:")
 	if !found || attribute == "" {
-		return fmt.Errorf("%q is not uid, gid, mtime or xattr:NAME", name)
+		return fmt.Errorf("%q must be uid, gid, mtime or xattr:NAME", name)
 	}
 	decoded, err := decodeXattr(value)
 	if err != nil {
@@ -59,7 +59,7 @@ func parseTime(text string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time %q is neither seconds since 1970 nor of the form 2006-01-02T15:04:05Z", text)
+		return time.Time{}, fmt.Errorf("time %q must be seconds since 1970 or a time such as 2006-01-02T15:04:05Z", text)
 	}
 	return t.UTC().Truncate(time.Second), nil
 }
@@ -82,7 +82,7 @@ func decodeXattr(text string) (string, error) {
 func parseMode(text string) (fs.FileMode, error) {
 	bits, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || bits > 0o7777 {
-		return 0, fmt.Errorf("mode %q is not octal permission bits such as 0644", text)
+		return 0, fmt.Errorf("mode %q must be octal permission bits such as 0644", text)
 	}
 	return fs.FileMode(bits), nil
 }

@@ -27,7 +27,7 @@ func newBlobWriter(w io.Writer, function string) (*blobWriter, error) {
 	case "blake3":
 		b.cas = blake3.New()
 	default:
-		return nil, fmt.Errorf("digest function %q is not sha256 or blake3", function)
+		return nil, fmt.Errorf("digest function %q must be sha256 or blake3", function)
 	}
 	return b, nil
 }

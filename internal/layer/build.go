@@ -78,7 +78,7 @@ func (b *build) follow(path string, isBase func(at, base string) bool) (text, at
 		}
 		at = text
 	}
-	return "", "", fmt.Errorf("%s leads from one link of its own name to the next", path)
+	return "", "", fmt.Errorf("%s is a link to a link of the same name, and so on", path)
 }
 
 // holds tells whether an absolute link leads to a file of the build.

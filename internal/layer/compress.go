@@ -54,7 +54,7 @@ func (c Compression) compressor(w io.Writer, level int) (io.WriteCloser, error) 
 	switch c {
 	case Gzip:
 		if level < 0 || level > gzip.BestCompression {
-			return nil, fmt.Errorf("gzip level %d is not between 1 and 9", level)
+			return nil, fmt.Errorf("gzip level %d must be between 1 and 9", level)
 		}
 		if level == 0 {
 			level = gzip.DefaultCompression
@@ -69,7 +69,7 @@ func (c Compression) compressor(w io.Writer, level int) (io.WriteCloser, error) 
 		return z, nil
 	case Zstd:
 		if level < 0 || level > 22 {
-			return nil, fmt.Errorf("zstd level %d is not between 1 and 22", level)
+			return nil, fmt.Errorf("zstd level %d must be between 1 and 22", level)
 		}
 		if level == 0 {
 			level = defaultZstdLevel
@@ -81,11 +81,11 @@ func (c Compression) compressor(w io.Writer, level int) (io.WriteCloser, error) 
 		return newBlocks(w, zstdFrame, z.EncodeAll), nil
 	case None:
 		if level != 0 {
-			return nil, fmt.Errorf("level %d makes no sense without compression", level)
+			return nil, fmt.Errorf("level %d must not be set without compression", level)
 		}
 		return nopCloser{w}, nil
 	}
-	return nil, fmt.Errorf("compression %q is not gzip, zstd or none", c)
+	return nil, fmt.Errorf("compression %q must be gzip, zstd or none", c)
 }
 
 type nopCloser struct{ io.Writer }

@@ -103,7 +103,7 @@ func (w *walk) dir(source, path string) error {
 	}
 	for _, above := range w.above {
 		if os.SameFile(above, info) {
-			return fmt.Errorf("%s is a link to a directory that it is in: remove the link, or make it lead elsewhere", source)
+			return fmt.Errorf("%s is a link to a directory that contains it: remove the link, or point it elsewhere", source)
 		}
 	}
 	w.above = append(w.above, info)
@@ -165,7 +165,7 @@ func leadsTo(source string, info fs.FileInfo, err error) (found, string, error) 
 }
 
 func notAFile(source string) error {
-	return fmt.Errorf("%s must be a file, a directory or a symbolic link: devices, pipes and sockets come into a layer by layer_from_tar", source)
+	return fmt.Errorf("%s must be a file, a directory or a symbolic link: use layer_from_tar for devices, pipes and sockets", source)
 }
 
 // within tells whether path is dir or below it.

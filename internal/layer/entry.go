@@ -56,14 +56,14 @@ const (
 // cleanPath turns a path in the image into the name of a tar entry: "app/bin".
 func cleanPath(p string) (string, error) {
 	if p == "" {
-		return "", fmt.Errorf("an entry has no path")
+		return "", fmt.Errorf("an entry must have a path")
 	}
 	if strings.Contains(p, "\x00") {
-		return "", fmt.Errorf("path %q holds a zero byte", p)
+		return "", fmt.Errorf("path %q must not contain a zero byte", p)
 	}
 	for element := range strings.SplitSeq(p, "/") {
 		if element == ".." {
-			return "", fmt.Errorf("path %q leads out of the image", p)
+			return "", fmt.Errorf("path %q must not lead out of the image", p)
 		}
 	}
 	p = strings.TrimLeft(p, "/")
@@ -146,9 +146,9 @@ func oneOf(a, b Entry) (Entry, error) {
 	case reflect.DeepEqual(a, b):
 		return a, nil
 	case a.removed != b.removed:
-		return Entry{}, fmt.Errorf("/%s is in the layer, and remove names it: a path can be either; to remove what is in a directory below, write /%s/", a.path, a.path)
+		return Entry{}, fmt.Errorf("/%s is both in the layer and in remove. To remove only what lower layers have in the directory, write /%s/", a.path, a.path)
 	}
-	return Entry{}, fmt.Errorf("/%s is there twice: from %s and from %s", a.path, describe(a), describe(b))
+	return Entry{}, fmt.Errorf("/%s is in the layer twice: from %s and from %s", a.path, describe(a), describe(b))
 }
 
 func isBelow(path, dir string) bool {
@@ -172,7 +172,7 @@ func comparePaths(a, b string) int {
 func describe(e Entry) string {
 	switch {
 	case e.removed:
-		return "what remove names"
+		return "an entry of remove"
 	case e.dir:
 		return "a directory"
 	case e.link != "":

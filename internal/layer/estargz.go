@@ -21,7 +21,7 @@ const stargzParts = 4
 // whole archive, which has to be on disk for it.
 func writeEStargz(w io.Writer, options Options, write func(io.Writer) error) (m Metadata, err error) {
 	if options.Compression != Gzip {
-		return Metadata{}, fmt.Errorf("eStargz is a form of gzip, and this layer is %s", options.Compression)
+		return Metadata{}, fmt.Errorf("eStargz needs gzip, but this layer is %s", options.Compression)
 	}
 	archive, err := os.CreateTemp(options.Scratch, "layer-*.tar")
 	if err != nil {

@@ -191,10 +191,10 @@ func TestWhatIsOddAboutAnArchiveIsSaid(t *testing.T) {
 	}{
 		{"an archive in good order", plain, ""},
 		{"zeros at its end, as many as you like", append(bytes.Clone(plain), make([]byte, 300_001)...), ""},
-		{"no end", plain[:1024], "lacks the blocks of zeros that end an archive"},
-		{"half an end", plain[:1536], "lacks the blocks of zeros that end an archive"},
-		{"nothing in it", make([]byte, 10_240), "there is nothing in it"},
-		{"something after its end", append(bytes.Clone(plain), "signature"...), "what follows its end, from byte 2048 on, is unpacked by nobody"},
+		{"no end", plain[:1024], "it has no end marker (blocks of zeros)"},
+		{"half an end", plain[:1536], "it has no end marker (blocks of zeros)"},
+		{"nothing in it", make([]byte, 10_240), "it is empty"},
+		{"something after its end", append(bytes.Clone(plain), "signature"...), "no tool unpacks what follows its end, from byte 2048 on"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var said string

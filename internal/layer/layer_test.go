@@ -248,22 +248,22 @@ func TestWhatCannotBeALayerIsRefusedByName(t *testing.T) {
 	a := source(t, filepath.Join(dir, "a"), "a")
 	b := source(t, filepath.Join(dir, "b"), "b")
 	for _, row := range []struct{ name, list, want string }{
-		{"two files at one path", "put\t0644\t/x\tfile\t\t" + a + "\nput\t0644\tx/\tfile\t\t" + b + "\n", "/x is there twice: from " + a + " and from " + b},
+		{"two files at one path", "put\t0644\t/x\tfile\t\t" + a + "\nput\t0644\tx/\tfile\t\t" + b + "\n", "/x is in the layer twice: from " + a + " and from " + b},
 		{"a file below a file", "put\t0644\t/x\tfile\t\t" + a + "\nput\t0644\t/x/y\tfile\t\t" + b + "\n", "/x is " + a + ", so /x/y cannot be below it"},
-		{"a path that leads out", "put\t0644\t/x/../../y\tfile\t\t" + a + "\n", "leads out of the image"},
+		{"a path that leads out", "put\t0644\t/x/../../y\tfile\t\t" + a + "\n", "must not lead out of the image"},
 		{"the root as a file", "put\t0644\t/\tfile\t\t" + a + "\n", "the root of the image must be a directory"},
 		{"a source that is missing", "put\t0644\t/x\tfile\t\t" + dir + "/none\n", "line 1: source of /x: "},
 		{"a mode that is none", "put\t0999\t/x\tfile\t\t" + a + "\n", "line 1: mode \"0999\""},
 		{"an unknown word", "pipe\t/x\n", "line 1: \"pipe\" must be put, "},
-		{"a path that is there and removed", "put\t0644\t/x\tfile\t\t" + a + "\nremove\t/x\n", "to remove what is in a directory below, write /x/"},
-		{"a file below what is removed", "put\t0644\t/x/y\tfile\t\t" + a + "\nremove\t/x\n", "/x is what remove names, so /x/y cannot be below it"},
+		{"a path that is there and removed", "put\t0644\t/x\tfile\t\t" + a + "\nremove\t/x\n", "To remove only what lower layers have in the directory, write /x/"},
+		{"a file below what is removed", "put\t0644\t/x/y\tfile\t\t" + a + "\nremove\t/x\n", "/x is an entry of remove, so /x/y cannot be below it"},
 		{"a name that would remove another", "put\t0644\t/etc/.wh.passwd\tfile\t\t" + a + "\n", "the name .wh.passwd removes something"},
 		{"a pattern that matches nothing", "put\t0644\t/x\tfile\t\t" + a + "\nmode\t0755\t/y/*\n", `no file of the layer matches "/y/*"`},
-		{"a pattern without an end", "mode\t0755\t/y/[a\n", `"/y/[a" is not a pattern`},
-		{"a name that is not below the prefix", "put\t0644\t/x\tfile\tother/a\t" + a + "\tstrip=static\n", "other/a is not below static, which strip_prefix of /x names"},
-		{"a directory that leads to itself", "put\t0644\t/x\ttree\t\t" + loop(t) + "\n", "is a link to a directory that it is in"},
+		{"a pattern without an end", "mode\t0755\t/y/[a\n", `"/y/[a" is not a valid pattern`},
+		{"a name that is not below the prefix", "put\t0644\t/x\tfile\tother/a\t" + a + "\tstrip=static\n", "other/a is not below static, the strip_prefix of /x"},
+		{"a directory that leads to itself", "put\t0644\t/x\ttree\t\t" + loop(t) + "\n", "is a link to a directory that contains it"},
 		{"a pipe", "put\t0644\t/x\tfile\t\t" + pipe(t) + "\n", "must be a file, a directory or a symbolic link"},
-		{"a tab in a path", "link\t/x\ty\tz\n", `line 1: "z" is not of the form NAME=value: a path may not hold a tab`},
+		{"a tab in a path", "link\t/x\ty\tz\n", `line 1: "z" must be NAME=value; a path must not contain a tab`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			entries, err := layer.ReadList(strings.NewReader(row.list))

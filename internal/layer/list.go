@@ -69,7 +69,7 @@ func (l *lister) line(fields []string) error {
 		return fmt.Errorf("%q must be put, link, dir, remove or mode", fields[0])
 	}
 	if len(fields) < want {
-		return fmt.Errorf("%s has %d fields and must have %d", fields[0], len(fields), want)
+		return fmt.Errorf("%s has %d fields, but must have %d", fields[0], len(fields), want)
 	}
 	p := put{}
 	for _, field := range fields[want:] {

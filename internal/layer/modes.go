@@ -22,7 +22,7 @@ type modePattern struct {
 func (l *lister) addPattern(pattern string, mode fs.FileMode) error {
 	pattern = path.Join("/", pattern)
 	if !doublestar.ValidatePattern(pattern) {
-		return fmt.Errorf("modes: %q is not a pattern: a bracket or brace has no end", pattern)
+		return fmt.Errorf("modes: %q is not a valid pattern: a bracket or brace is not closed", pattern)
 	}
 	l.patterns = append(l.patterns, modePattern{pattern: pattern, mode: mode})
 	return nil

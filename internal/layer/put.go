@@ -43,7 +43,7 @@ func (p *put) at(name string) (string, error) {
 	if p.strip != "" {
 		rest, ok := strings.CutPrefix(name+"/", p.strip+"/")
 		if !ok {
-			return "", fmt.Errorf("%s is not below %s, which strip_prefix of %s names", name, p.strip, p.folder)
+			return "", fmt.Errorf("%s is not below %s, the strip_prefix of %s", name, p.strip, p.folder)
 		}
 		name = strings.TrimSuffix(rest, "/")
 	}
@@ -67,7 +67,7 @@ func (l *lister) put(p put) error {
 	case "symlink":
 		text, _, err := l.build.link(p.source)
 		if err == nil && text == "" {
-			err = fmt.Errorf("%s is not a symbolic link", p.source)
+			err = fmt.Errorf("%s must be a symbolic link", p.source)
 		}
 		if err != nil {
 			return err

@@ -21,7 +21,7 @@ func readFile(source string, room func(size int64) []byte) (size int64, err erro
 		return 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return 0, fmt.Errorf("%s is not a regular file", source)
+		return 0, fmt.Errorf("%s must be a regular file", source)
 	}
 	if info.Size() == 0 {
 		return 0, nil

@@ -128,19 +128,19 @@ func (u *unpacked) inWords(err error) error {
 	case u.compression == None:
 		return fmt.Errorf("read archive: %w", err)
 	case errors.Is(err, errWindow), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return fmt.Errorf("the %s data need a window of more than %s to be unpacked; compress the archive anew, without --long or a large dictionary",
+		return fmt.Errorf("unpacking the %s data needs a window of more than %s; compress the archive anew, without --long or a large dictionary",
 			u.compression, humanize.IBytes(maxWindow))
 	case errors.Is(err, errFiltered):
-		return errors.New("the xz data have filters before their compression, as xz --x86 or --delta makes them; compress the archive anew without")
+		return errors.New("the xz data use filters, such as those of xz --x86 or --delta; compress the archive anew without filters")
 	case u.count > 0 && isOther(err):
-		return fmt.Errorf("something that is not %s follows the %s data, after %d bytes of the archive, and container engines do not unpack such a file; make it again without what follows",
+		return fmt.Errorf("something other than %s follows the %s data, after %d bytes of the archive. Container engines do not unpack such a file; make it again without what follows",
 			u.compression, u.compression, u.count)
 	case u.ended && errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("the %s data are cut off after the end of the archive, or something else follows them; fetch the file or make it again", u.compression)
+		return fmt.Errorf("the %s data are cut off after the end of the archive, or followed by something else; fetch or make the file again", u.compression)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("the %s data end in the middle, after %d bytes of the archive: the file was cut off; fetch it or make it again", u.compression, u.count)
+		return fmt.Errorf("the %s data end early, after %d bytes of the archive: the file was cut off; fetch or make it again", u.compression, u.count)
 	}
-	return fmt.Errorf("the %s data are damaged, after %d bytes of the archive (%w); fetch the file or make it again", u.compression, u.count, err)
+	return fmt.Errorf("the %s data are damaged, after %d bytes of the archive (%w); fetch or make the file again", u.compression, u.count, err)
 }
 
 // isOther tells whether err is a decoder's that finds something else where its own

@@ -36,7 +36,7 @@ func whiteoutPath(p string) string {
 func refuseWhiteouts(p string) error {
 	for element := range strings.SplitSeq(p, "/") {
 		if strings.HasPrefix(element, whiteoutPrefix) {
-			return fmt.Errorf("/%s would not be a file: the name %s removes something from the layers below; use the attribute remove for that, or another name", p, element)
+			return fmt.Errorf("/%s would not become a file: the name %s removes something from the layers below. Use the attribute remove for that, or rename the file", p, element)
 		}
 	}
 	return nil

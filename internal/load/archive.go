@@ -152,5 +152,5 @@ type dockerImage struct {
 }
 
 func wrongBytes(d v1.Descriptor, got string) error {
-	return fmt.Errorf("%s: its source has other bytes: %s; nothing was kept: rebuild the target, and check the cache's storage", describe(d), got)
+	return fmt.Errorf("%s: its source served other bytes: %s. Nothing was kept. Rebuild the target, and check the cache's storage", describe(d), got)
 }

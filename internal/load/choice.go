@@ -102,7 +102,7 @@ func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
 		return m.program(wish.To)
 	case ToAuto, "":
 	default:
-		return Choice{}, fmt.Errorf("there is no %q to load to: %s, %s, %s and %s are known", wish.To, toContainerd, toDocker, toPodman, ToAuto)
+		return Choice{}, fmt.Errorf("cannot load to %q: use %s, %s, %s or %s", wish.To, toContainerd, toDocker, toPodman, ToAuto)
 	}
 	if wish.Address != "" {
 		return wish.containerd(), nil
@@ -118,10 +118,10 @@ func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
 		return choice, nil
 	}
 	if errors.Is(reached, os.ErrPermission) {
-		return Choice{}, fmt.Errorf("containerd's socket %s is not for this user: run the command as root, or as who may use it; and no docker answers, and there is no podman", DefaultAddress)
+		return Choice{}, fmt.Errorf("this user must not use containerd's socket %s, no docker answers, and podman is not installed: run the command as root, or as a user who may use the socket", DefaultAddress)
 	}
-	return Choice{}, fmt.Errorf("there is nothing to load to: no docker answers, containerd does not listen on %s, and there is no podman; "+
-		"start one of them, or name containerd's socket with --address", DefaultAddress)
+	return Choice{}, fmt.Errorf("nothing to load to: no docker answers, containerd does not listen on %s, and podman is not installed; "+
+		"start one of them, or pass containerd's socket as --address", DefaultAddress)
 }
 
 func (w Wish) containerd() Choice {
@@ -138,11 +138,11 @@ func (w Wish) containerd() Choice {
 func (m Machine) program(name string) (Choice, error) {
 	path, err := m.LookPath(name)
 	if err != nil {
-		return Choice{}, fmt.Errorf("there is no %s on PATH: install it, or load to another with --to", name)
+		return Choice{}, fmt.Errorf("%s is not on PATH: install it, or choose another with --to", name)
 	}
-	given := "every layer moves, also those that " + name + " has"
+	given := "every layer is sent, even those that " + name + " has"
 	if name == toPodman {
-		given += ": its store cannot be asked"
+		given += ", because its store cannot be asked"
 	}
 	return Choice{Program: path, GivenUp: given}, nil
 }
@@ -187,7 +187,7 @@ func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) 
 		return Choice{}, err
 	}
 	if !info.usesContainerd() {
-		choice.GivenUp += `: turn its containerd image store on to move what is missing alone ("features": {"containerd-snapshotter": true} in daemon.json)`
+		choice.GivenUp += `; turn on its containerd image store to send only what is missing ("features": {"containerd-snapshotter": true} in daemon.json)`
 		return choice, nil
 	}
 	in := Choice{Address: info.Containerd.Address, Namespace: info.Containerd.Namespaces.Containers}
@@ -207,16 +207,16 @@ func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) 
 		return Choice{}, fmt.Errorf("find out whether docker's daemon is on this machine: %w", err)
 	}
 	if here != info.Name {
-		choice.GivenUp += ": its containerd is on another machine, " + info.Name
+		choice.GivenUp += ", because its containerd is on another machine, " + info.Name
 		return choice, nil
 	}
 	switch err := m.Reach(ctx, in.Address); {
 	case err == nil:
 		return in, nil
 	case errors.Is(err, os.ErrPermission):
-		choice.GivenUp += ": its containerd at " + in.Address + " is not for this user; run the command as root to move what is missing alone"
+		choice.GivenUp += ", because this user must not use its containerd at " + in.Address + "; run the command as root to send only what is missing"
 	default:
-		choice.GivenUp += fmt.Sprintf(": its containerd is not at %s (%v); name its socket with --address, and --namespace=%s, to move what is missing alone", in.Address, err, in.Namespace)
+		choice.GivenUp += fmt.Sprintf(", because its containerd is not at %s (%v); pass its socket as --address, with --namespace=%s, to send only what is missing", in.Address, err, in.Namespace)
 	}
 	return choice, nil
 }

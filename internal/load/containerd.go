@@ -229,12 +229,12 @@ func (c *Containerd) failure(verb string, err error) error {
 	switch status.Code(err) {
 	case codes.Unavailable:
 		if isLocked(err) {
-			advice = ": somebody else does not get it written; look for a pull that hangs"
+			advice = ": another client has begun to write it and does not finish; look for a pull that hangs"
 			break
 		}
-		advice = ": see that containerd runs, that --address is its socket, and that this user may use it, as root may; or load with --to=docker"
+		advice = ": check that containerd runs, that --address is its socket, and that this user may use it (root may); or load with --to=docker"
 	case codes.Unimplemented:
-		advice = ": containerd 1.6 or newer is wanted"
+		advice = ": containerd must be 1.6 or newer"
 	}
 	return &refusal{
 		text: fmt.Sprintf("%s in containerd at %s: %s%s", verb, c.opts.Address, status.Convert(err).Message(), advice),

@@ -120,7 +120,7 @@ func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 		return Runnable{}, false, nil
 	}
 	if blob.Data == nil {
-		return Runnable{}, false, fmt.Errorf("the push spec does not hold the config of %s: build it again with rules that embed configs", digest)
+		return Runnable{}, false, fmt.Errorf("the push spec must hold the config of %s: build it again with rules that embed configs", digest)
 	}
 	var c config
 	if err := json.Unmarshal(blob.Data, &c); err != nil {
@@ -131,7 +131,7 @@ func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 		return Runnable{}, false, nil
 	}
 	if len(c.RootFS.DiffIDs) != len(doc.Layers) {
-		return Runnable{}, false, fmt.Errorf("the manifest %s has %d layers, and its config %d", digest, len(doc.Layers), len(c.RootFS.DiffIDs))
+		return Runnable{}, false, fmt.Errorf("the manifest %s has %d layers, but its config has %d", digest, len(doc.Layers), len(c.RootFS.DiffIDs))
 	}
 	return Runnable{
 		Platform: is,

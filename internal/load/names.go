@@ -16,7 +16,7 @@ import (
 func Name(text string) (string, error) {
 	tag, err := name.NewTag(text)
 	if err != nil {
-		return "", fmt.Errorf("%q is not the name of an image, as app:latest or ghcr.io/acme/app:dev are: %w", text, err)
+		return "", fmt.Errorf("%q must be the name of an image, such as app:latest or ghcr.io/acme/app:dev: %w", text, err)
 	}
 	return runtimesName(tag.Name()), nil
 }

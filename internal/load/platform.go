@@ -58,7 +58,7 @@ func choose(there []Runnable, platform string) (Runnable, error) {
 	}
 	p, err := v1.ParsePlatform(wanted)
 	if err != nil || p.OS == "" || p.Architecture == "" {
-		return Runnable{}, fmt.Errorf("the platform %q is not os/architecture, os/architecture/variant or %s", wanted, allPlatforms)
+		return Runnable{}, fmt.Errorf("the platform %q must be os/architecture, os/architecture/variant or %s", wanted, allPlatforms)
 	}
 	for _, exactly := range []bool{true, false} {
 		for _, r := range there {
@@ -74,9 +74,9 @@ func choose(there []Runnable, platform string) (Runnable, error) {
 		}
 	}
 	if len(names) == 0 {
-		return Runnable{}, fmt.Errorf("there is no image for %s in it, nor for any other platform", wanted)
+		return Runnable{}, fmt.Errorf("it has no image for %s, nor for any other platform", wanted)
 	}
-	return Runnable{}, fmt.Errorf("there is no image for %s in it: choose another with --platform, of %s, or --platform=%s",
+	return Runnable{}, fmt.Errorf("it has no image for %s: choose another with --platform (%s), or --platform=%s",
 		wanted, strings.Join(names, ", "), allPlatforms)
 }
 

@@ -48,7 +48,7 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 		return Result{}, failed
 	case sent.err != nil || err != nil:
 		// The program's own words say more than that its input was closed.
-		return Result{}, fmt.Errorf("%s load did not take the image: %w: %s%s", p.Path, errors.Join(err, sent.err), bytes.TrimSpace(said.Bytes()), advice(i))
+		return Result{}, fmt.Errorf("%s load refused the image: %w: %s%s", p.Path, errors.Join(err, sent.err), bytes.TrimSpace(said.Bytes()), advice(i))
 	}
 	result := Result{Root: root}
 	for _, blob := range i.Blobs {
@@ -60,11 +60,11 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 // advice says what the reason may be, where the program's words do not.
 func advice(i *Image) string {
 	if len(i.Platforms) > 1 {
-		return "; docker takes the images of several platforms only where it keeps images in containerd: ask for one with --platform"
+		return "; docker takes images of several platforms only if it keeps its images in containerd: choose one platform with --platform"
 	}
 	for _, blob := range i.Blobs {
 		if strings.HasSuffix(string(blob.MediaType), "+zstd") {
-			return "; layers of this image are compressed with zstd, which docker reads from version 23.0 on: build them with compress = \"gzip\" for an older one"
+			return "; layers of this image are compressed with zstd, which docker reads from version 23.0 on: for an older docker, build them with compress = \"gzip\""
 		}
 	}
 	return ""

@@ -69,7 +69,7 @@ func notHere(blob pushspec.Blob, err error) error {
 	if len(blob.URLs) > 0 {
 		where = fmt.Sprintf("its publisher has it at %q", blob.URLs[0])
 	}
-	text := fmt.Sprintf("%s is not to be distributed, and was left where it is: %s. Fetch it, and name the file with --blob", describe(blob.Descriptor), where)
+	text := fmt.Sprintf("%s is nondistributable, so the build does not have it: %s. Fetch it, and pass the file as --blob", describe(blob.Descriptor), where)
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}

@@ -51,7 +51,7 @@ type wrongLayerError struct {
 }
 
 func (e *wrongLayerError) Error() string {
-	return fmt.Sprintf("%s unpacks to %s, where the image's config says %s: build the image again", describe(e.layer), e.got, e.want)
+	return fmt.Sprintf("%s unpacks to %s, but the image's config says %s: build the image again", describe(e.layer), e.got, e.want)
 }
 
 // unpack makes a snapshot of each layer over the one below that is not there.

@@ -102,13 +102,13 @@ func verified(to io.Writer, body io.Reader, d v1.Descriptor) error {
 	got := hex.EncodeToString(sum.Sum(nil))
 	switch {
 	case n > d.Size:
-		return fmt.Errorf("more came than the %d bytes that the manifest says", d.Size)
+		return fmt.Errorf("it has more than the %d bytes that the manifest says", d.Size)
 	case err != nil:
-		return fmt.Errorf("%d of %d bytes came: %w", n, d.Size, err)
+		return fmt.Errorf("only %d of %d bytes arrived: %w", n, d.Size, err)
 	case n < d.Size:
-		return fmt.Errorf("%d of %d bytes came", n, d.Size)
+		return fmt.Errorf("only %d of %d bytes arrived", n, d.Size)
 	case got != d.Digest.Hex:
-		return fmt.Errorf("%d bytes came that are %s:%s", n, d.Digest.Algorithm, got)
+		return fmt.Errorf("%d bytes arrived, but their digest is %s:%s", n, d.Digest.Algorithm, got)
 	}
 	return nil
 }

@@ -85,31 +85,31 @@ var answers = []struct {
 	says   func(size int64) string
 }{
 	{"a page", page, func(int64) string {
-		return "answered with an HTML page: is it the registry, or a proxy or a login before it?"
+		return "answered with an HTML page: it may be a proxy or a login page instead of the registry"
 	}},
 	{"a byte too many", func(w http.ResponseWriter, body []byte) { stream(w, append(bytes.Clone(body), 0)) }, func(size int64) string {
-		return fmt.Sprintf("more came than the %d bytes that the manifest says", size)
+		return fmt.Sprintf("it has more than the %d bytes that the manifest says", size)
 	}},
 	{"a byte too many, and says so", func(w http.ResponseWriter, body []byte) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)+1))
 		_, _ = w.Write(append(bytes.Clone(body), 0))
 	}, func(size int64) string {
-		return fmt.Sprintf("more came than the %d bytes that the manifest says", size)
+		return fmt.Sprintf("it has more than the %d bytes that the manifest says", size)
 	}},
 	{"a byte too few", func(w http.ResponseWriter, body []byte) { stream(w, body[1:]) }, func(size int64) string {
-		return fmt.Sprintf("%d of %d bytes came", size-1, size)
+		return fmt.Sprintf("%d of %d bytes arrived", size-1, size)
 	}},
-	{"nothing", func(http.ResponseWriter, []byte) {}, func(size int64) string { return fmt.Sprintf("0 of %d bytes came", size) }},
+	{"nothing", func(http.ResponseWriter, []byte) {}, func(size int64) string { return fmt.Sprintf("0 of %d bytes arrived", size) }},
 	{"a stream that breaks", func(w http.ResponseWriter, body []byte) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		_, _ = w.Write(body[:500])
-	}, func(size int64) string { return fmt.Sprintf("500 of %d bytes came: unexpected EOF", size) }},
+	}, func(size int64) string { return fmt.Sprintf("500 of %d bytes arrived: unexpected EOF", size) }},
 	{"other bytes", func(w http.ResponseWriter, body []byte) {
 		other := bytes.Clone(body)
 		other[0]++
 		stream(w, other)
 	}, func(size int64) string {
-		return fmt.Sprintf("%d of %d bytes came: error verifying sha256 checksum", size, size)
+		return fmt.Sprintf("%d of %d bytes arrived: error verifying sha256 checksum", size, size)
 	}},
 }
 

@@ -38,7 +38,7 @@ func (p *pages) explain(err error) error {
 	if err == nil || p.url == "" {
 		return err
 	}
-	err = fmt.Errorf("%w (%s answered with an HTML page: is it the registry, or a proxy or a login before it?)", err, p.url)
+	err = fmt.Errorf("%w (%s answered with an HTML page: it may be a proxy or a login page instead of the registry)", err, p.url)
 	p.url = ""
 	return err
 }

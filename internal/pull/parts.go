@@ -46,7 +46,7 @@ func (p Parts) Read() (Checked, error) {
 		return c, fmt.Errorf("manifest %s: %w", p.Manifest, err)
 	}
 	if err := compare(c.Config, manifest.Config); err != nil {
-		return c, fmt.Errorf("config %s is not the one that the manifest names: %w; take both from one image, byte for byte", p.Config, err)
+		return c, fmt.Errorf("config %s is not the one that the manifest names: %w; take both from the same image, byte for byte", p.Config, err)
 	}
 	diffIDs, err := parseConfig(c.Config)
 	if err != nil {
@@ -54,10 +54,10 @@ func (p Parts) Read() (Checked, error) {
 	}
 	c.Layers = manifest.Layers
 	if len(diffIDs) != len(c.Layers) {
-		return c, fmt.Errorf("config %s is not of this image: it has %d diff ids, and the manifest %d layers", p.Config, len(diffIDs), len(c.Layers))
+		return c, fmt.Errorf("config %s belongs to another image: it has %d diff IDs, but the manifest has %d layers", p.Config, len(diffIDs), len(c.Layers))
 	}
 	if len(p.Layers) != len(c.Layers) {
-		return c, fmt.Errorf("there are the metadata of %d layers, and the manifest has %d; give one file for each, the lowest first", len(p.Layers), len(c.Layers))
+		return c, fmt.Errorf("the metadata of %d layers were given, but the manifest has %d; give one file for each layer, the lowest first", len(p.Layers), len(c.Layers))
 	}
 	for i, path := range p.Layers {
 		if err := checkLayer(path, c.Layers[i], diffIDs[i]); err != nil {
@@ -79,7 +79,7 @@ func readPart(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > pushspec.MaxDataSize {
-		return nil, fmt.Errorf("%s has more than %d bytes, which is the limit", path, pushspec.MaxDataSize)
+		return nil, fmt.Errorf("%s must have at most %d bytes", path, pushspec.MaxDataSize)
 	}
 	return data, nil
 }
@@ -97,15 +97,15 @@ type imageManifest struct {
 func parseManifest(data []byte) (imageManifest, error) {
 	var m imageManifest
 	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("it is no image manifest: %w", err)
+		return m, fmt.Errorf("it is not an image manifest: %w", err)
 	}
 	switch {
 	case m.MediaType.IsIndex(), m.Manifests != nil:
-		return m, errors.New("it is an index, and what is wanted is the manifest of one of its images")
+		return m, errors.New("it is an index: give the manifest of one of its images")
 	case m.SchemaVersion != 2, m.MediaType != "" && !m.MediaType.IsImage():
-		return m, fmt.Errorf("it is no image manifest: its schemaVersion is %d, and its mediaType %q", m.SchemaVersion, m.MediaType)
+		return m, fmt.Errorf("it is not an image manifest: its schemaVersion is %d and its mediaType %q", m.SchemaVersion, m.MediaType)
 	case !m.Config.MediaType.IsConfig():
-		return m, fmt.Errorf("it is no manifest of a container image: its config is a %q", m.Config.MediaType)
+		return m, fmt.Errorf("it is not the manifest of a container image: its config is a %q", m.Config.MediaType)
 	}
 	return m, nil
 }
@@ -118,7 +118,7 @@ func parseConfig(data []byte) ([]v1.Hash, error) {
 		} `json:"rootfs"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil {
-		return nil, fmt.Errorf("it is no image config: %w", err)
+		return nil, fmt.Errorf("it is not an image config: %w", err)
 	}
 	return config.RootFS.DiffIDs, nil
 }
@@ -126,7 +126,7 @@ func parseConfig(data []byte) ([]v1.Hash, error) {
 // compare tells whether data are what the descriptor is of.
 func compare(data []byte, d v1.Descriptor) error {
 	if int64(len(data)) != d.Size {
-		return fmt.Errorf("it has %d bytes, and the manifest says %d", len(data), d.Size)
+		return fmt.Errorf("it has %d bytes, but the manifest says %d", len(data), d.Size)
 	}
 	return verified(io.Discard, bytes.NewReader(data), d)
 }
@@ -140,11 +140,11 @@ func checkLayer(path string, want v1.Descriptor, diffID v1.Hash) error {
 	case err != nil:
 		return err
 	case got.Digest != want.Digest:
-		return fmt.Errorf("they are those of %s, and the manifest names %s", got.Digest, want.Digest)
+		return fmt.Errorf("they describe %s, but the manifest names %s", got.Digest, want.Digest)
 	case got.Size != want.Size:
-		return fmt.Errorf("they say %d bytes, and the manifest %d", got.Size, want.Size)
+		return fmt.Errorf("they say %d bytes, but the manifest says %d", got.Size, want.Size)
 	case got.DiffID != diffID:
-		return fmt.Errorf("their diff id is %s, and that of the config %s", got.DiffID, diffID)
+		return fmt.Errorf("their diff ID is %s, but that of the config is %s", got.DiffID, diffID)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func checkLayer(path string, want v1.Descriptor, diffID v1.Hash) error {
 func CheckBlobs(files []string, layers []v1.Descriptor) error {
 	for _, path := range files {
 		if err := checkBlob(path, layers); err != nil {
-			return fmt.Errorf("blob %s is no layer of the manifest: %w", path, err)
+			return fmt.Errorf("blob %s is not a layer of the manifest: %w", path, err)
 		}
 	}
 	return nil
@@ -180,9 +180,9 @@ func checkBlob(path string, layers []v1.Descriptor) error {
 		}
 	}
 	for algorithm, sum := range sums {
-		return fmt.Errorf("it is %s:%s, and not the layer that has as many bytes; fetch it or make it again", algorithm, sum)
+		return fmt.Errorf("it is %s:%s, not the layer of the same size; fetch or make it again", algorithm, sum)
 	}
-	return fmt.Errorf("it has %d bytes, as none of them has; fetch it or make it again", info.Size())
+	return fmt.Errorf("no layer has its %d bytes; fetch or make it again", info.Size())
 }
 
 func sumOf(path, algorithm string) (string, error) {

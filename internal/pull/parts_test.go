@@ -52,7 +52,7 @@ func replace(t *testing.T, path, old, text string) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(data, []byte(old)) {
-		t.Fatalf("there is no %s in %s", old, data)
+		t.Fatalf("cannot load to %s in %s", old, data)
 	}
 	overwrite(t, path, strings.Replace(string(data), old, text, 1))
 }
@@ -95,32 +95,32 @@ func TestThePartsOfAnImageBelongTogether(t *testing.T) {
 		spoil func(i *importable)
 		want  string
 	}{
-		{"a manifest that is a page", func(i *importable) { overwrite(t, i.Manifest, "<html>") }, "manifest.json: it is no image manifest: jsontext: invalid character '<'"},
-		{"an empty manifest", func(i *importable) { overwrite(t, i.Manifest, "") }, "it is no image manifest"},
-		{"a manifest that is a list", func(i *importable) { overwrite(t, i.Manifest, "[]") }, "it is no image manifest"},
+		{"a manifest that is a page", func(i *importable) { overwrite(t, i.Manifest, "<html>") }, "manifest.json: it is not an image manifest: jsontext: invalid character '<'"},
+		{"an empty manifest", func(i *importable) { overwrite(t, i.Manifest, "") }, "it is not an image manifest"},
+		{"a manifest that is a list", func(i *importable) { overwrite(t, i.Manifest, "[]") }, "it is not an image manifest"},
 		{"a manifest that says the same twice", func(i *importable) { replace(t, i.Manifest, "{", `{"layers":[],`) }, "duplicate"},
-		{"an endless manifest", func(i *importable) { overwrite(t, i.Manifest, strings.Repeat(" ", pushspec.MaxDataSize+1)) }, "manifest.json has more than 4194304 bytes, which is the limit"},
-		{"an index", func(i *importable) { overwrite(t, i.Manifest, `{"schemaVersion": 2, "manifests": []}`) }, "it is an index, and what is wanted is the manifest of one of its images"},
+		{"an endless manifest", func(i *importable) { overwrite(t, i.Manifest, strings.Repeat(" ", pushspec.MaxDataSize+1)) }, "manifest.json must have at most 4194304 bytes"},
+		{"an index", func(i *importable) { overwrite(t, i.Manifest, `{"schemaVersion": 2, "manifests": []}`) }, "it is an index: give the manifest of one of its images"},
 		{"docker's first schema", func(i *importable) { overwrite(t, i.Manifest, `{"schemaVersion": 1, "fsLayers": []}`) }, "its schemaVersion is 1"},
 		{"an artifact", func(i *importable) {
 			replace(t, i.Manifest, "vnd.docker.container.image.v1", "vnd.cncf.helm.config.v1")
-		}, "it is no manifest of a container image: its config is a"},
-		{"a config in the place of the manifest", func(i *importable) { i.Manifest = i.Config }, "it is no image manifest: its schemaVersion is 0"},
+		}, "it is not the manifest of a container image: its config is a"},
+		{"a config in the place of the manifest", func(i *importable) { i.Manifest = i.Config }, "it is not an image manifest: its schemaVersion is 0"},
 		{"a config with another byte", func(i *importable) { replace(t, i.Config, "amd64", "arm64") }, "config.json is not the one that the manifest names: "},
 		{"a config with one byte more", func(i *importable) { replace(t, i.Config, "{", "{ ") }, "config.json is not the one that the manifest names: it has"},
-		{"a config that is none", func(i *importable) { reconfigure(t, i, `{"name": "app"}`) }, "config.json is not of this image: it has 0 diff ids, and the manifest 2 layers"},
-		{"a config that is a text", func(i *importable) { reconfigure(t, i, "hello") }, "config.json: it is no image config: jsontext"},
+		{"a config that is none", func(i *importable) { reconfigure(t, i, `{"name": "app"}`) }, "config.json belongs to another image: it has 0 diff IDs, but the manifest has 2 layers"},
+		{"a config that is a text", func(i *importable) { reconfigure(t, i, "hello") }, "config.json: it is not an image config: jsontext"},
 		{"a config of another number of layers", func(i *importable) {
 			reconfigure(t, i, `{"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}`)
-		}, "config.json is not of this image: it has 0 diff ids"},
-		{"metadata of one layer too few", func(i *importable) { i.Layers = i.Layers[:1] }, "there are the metadata of 1 layers, and the manifest has 2; give one file for each, the lowest first"},
-		{"metadata in the wrong order", func(i *importable) { i.Layers[0], i.Layers[1] = i.Layers[1], i.Layers[0] }, "1.layer.json of layer 0: they are those of sha256:"},
+		}, "config.json belongs to another image: it has 0 diff IDs"},
+		{"metadata of one layer too few", func(i *importable) { i.Layers = i.Layers[:1] }, "the metadata of 1 layers were given, but the manifest has 2; give one file for each layer, the lowest first"},
+		{"metadata in the wrong order", func(i *importable) { i.Layers[0], i.Layers[1] = i.Layers[1], i.Layers[0] }, "1.layer.json of layer 0: they describe sha256:"},
 		{"metadata with another size", func(i *importable) { replace(t, i.Layers[1], `"size":`, `"size":1`) }, "of layer 1: they say 1"},
 		{"metadata with another diff id", func(i *importable) {
 			replace(t, i.Layers[1], `"diffId":"sha256:`, `"diffId":"sha256:`+strings.Repeat("0", 64)+`","x":"`)
 		}, "of layer 1: read layer metadata"},
 		{"metadata that are no JSON", func(i *importable) { overwrite(t, i.Layers[0], "text") }, "of layer 0: read layer metadata"},
-		{"a layer that is cut", func(i *importable) { overwrite(t, i.blobs[1], "short") }, "1.blob is no layer of the manifest: it has 5 bytes, as none of them has"},
+		{"a layer that is cut", func(i *importable) { overwrite(t, i.blobs[1], "short") }, "1.blob is not a layer of the manifest: no layer has its 5 bytes"},
 		{"a layer with another byte", func(i *importable) {
 			data, err := os.ReadFile(i.blobs[1])
 			if err != nil {
@@ -128,8 +128,8 @@ func TestThePartsOfAnImageBelongTogether(t *testing.T) {
 			}
 			data[0]++
 			overwrite(t, i.blobs[1], string(data))
-		}, "1.blob is no layer of the manifest: it is sha256:"},
-		{"a layer of another image", func(i *importable) { i.blobs[0] = newImportable(t).blobs[0] }, "is no layer of the manifest"},
+		}, "1.blob is not a layer of the manifest: it is sha256:"},
+		{"a layer of another image", func(i *importable) { i.blobs[0] = newImportable(t).blobs[0] }, "is not a layer of the manifest"},
 		{"a layer that is not there", func(i *importable) { i.blobs[0] += ".gone" }, "no such file"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -71,7 +71,7 @@ func Pull(ctx context.Context, request Request, options ...remote.Option) ([]Ima
 		return nil, fmt.Errorf("pull %s: %w", what, missingDigest(request, options))
 	}
 	if _, err := v1.NewHash(request.Digest); err != nil {
-		return nil, fmt.Errorf("pull %s: digest %q is not of the form sha256:<64 hexadecimal digits>", what, request.Digest)
+		return nil, fmt.Errorf("pull %s: digest %q must be sha256:<64 hexadecimal digits>", what, request.Digest)
 	}
 	places, err := request.places()
 	if err != nil {
@@ -124,9 +124,9 @@ func missingDigest(request Request, options []remote.Option) error {
 	origin := places[len(places)-1]
 	head, err := remote.Head(origin.Tag(tag), options...)
 	if err != nil {
-		return fmt.Errorf("no digest is given, and the one of tag %q could not be looked up: %w", tag, err)
+		return fmt.Errorf("a digest must be given, and the one of tag %q could not be looked up: %w", tag, err)
 	}
-	return fmt.Errorf("no digest is given, and what tag %q stands for may change. Now it is\n    digest = %q,", tag, head.Digest)
+	return fmt.Errorf("a digest must be given, because the tag %q may move. At present it is\n    digest = %q,", tag, head.Digest)
 }
 
 func pullFrom(place name.Repository, request Request, options []remote.Option) ([]Image, error) {
@@ -145,7 +145,7 @@ func pullFrom(place name.Repository, request Request, options []remote.Option) (
 			return nil, err
 		}
 		if len(request.Platforms) > 0 && !slices.ContainsFunc(request.Platforms, one.is) {
-			return nil, fmt.Errorf("%s is an image for %s alone", request.Digest, one.Platform)
+			return nil, fmt.Errorf("%s is an image for %s only", request.Digest, one.Platform)
 		}
 		return []Image{one}, nil
 	case found.MediaType.IsIndex():
@@ -155,7 +155,7 @@ func pullFrom(place name.Repository, request Request, options []remote.Option) (
 		}
 		return fromIndex(index, request)
 	}
-	return nil, fmt.Errorf("%s is a %s, which is neither an image nor an index", request.Digest, found.MediaType)
+	return nil, fmt.Errorf("%s must be an image or an index, but is a %s", request.Digest, found.MediaType)
 }
 
 func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
@@ -164,7 +164,7 @@ func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
 		return nil, err
 	}
 	if n := len(manifest.Manifests); n > pushspec.MaxManifests {
-		return nil, fmt.Errorf("%s lists %d manifests, which is over the limit of %d", request.Digest, n, pushspec.MaxManifests)
+		return nil, fmt.Errorf("%s lists %d manifests, but must list at most %d", request.Digest, n, pushspec.MaxManifests)
 	}
 	var images []Image
 	var has []string
@@ -196,11 +196,11 @@ func fromIndex(index v1.ImageIndex, request Request) ([]Image, error) {
 	}
 	for _, wanted := range request.Platforms {
 		if !slices.ContainsFunc(images, func(i Image) bool { return i.is(wanted) }) {
-			return nil, fmt.Errorf("%s has no image for %s, but for %s", request.Digest, wanted, strings.Join(has, ", "))
+			return nil, fmt.Errorf("%s has no image for %s, only for %s", request.Digest, wanted, strings.Join(has, ", "))
 		}
 	}
 	if len(images) == 0 {
-		return nil, fmt.Errorf("%s is an index without an image for any platform", request.Digest)
+		return nil, fmt.Errorf("%s is an index without any image", request.Digest)
 	}
 	return images, nil
 }
@@ -243,7 +243,7 @@ func fromEntry(index v1.ImageIndex, d v1.Descriptor, listed v1.Platform) (*Image
 }
 
 // errNoContainer says that what looks like an image is something else.
-var errNoContainer = errors.New("is no container image")
+var errNoContainer = errors.New("is not a container image")
 
 // metadata reads what is to be known of an image; the layers' sources are not
 // set yet.
@@ -261,7 +261,7 @@ func metadata(image v1.Image) (Image, error) {
 		return Image{}, err
 	}
 	if size := max(int64(len(one.manifest)), manifest.Config.Size); size > pushspec.MaxDataSize {
-		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes, which is over the limit of %s", one.digest, size, humanize.IBytes(pushspec.MaxDataSize))
+		return Image{}, fmt.Errorf("%s has a manifest or a config of %d bytes, but it must have at most %s", one.digest, size, humanize.IBytes(pushspec.MaxDataSize))
 	}
 	if one.config, err = image.RawConfigFile(); err != nil {
 		return Image{}, err
@@ -271,7 +271,7 @@ func metadata(image v1.Image) (Image, error) {
 		return Image{}, err
 	}
 	if len(manifest.Layers) != len(config.RootFS.DiffIDs) {
-		return Image{}, fmt.Errorf("%s %w: %d layers, and %d diff ids in its config", one.digest, errNoContainer, len(manifest.Layers), len(config.RootFS.DiffIDs))
+		return Image{}, fmt.Errorf("%s %w: it has %d layers, but %d diff IDs in its config", one.digest, errNoContainer, len(manifest.Layers), len(config.RootFS.DiffIDs))
 	}
 	if p := config.Platform(); p != nil {
 		one.Platform = *p

@@ -29,7 +29,7 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// server is a registry that remembers what it was asked for.
+// server is a registry that remembers what it.
 type server struct {
 	host string
 
@@ -52,7 +52,7 @@ func start(t *testing.T) *server {
 	return s
 }
 
-// asked is what was asked for so far, and forgets it.
+// asked is what so far, and forgets it.
 func (s *server) asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,11 +223,11 @@ func TestARequestThatCannotBeMetSaysWhatWouldBe(t *testing.T) {
 		request pull.Request
 		want    string
 	}{
-		{"no digest", s.request(""), `what tag "1" stands for may change. Now it is` + "\n    digest = \"" + digest + `",`},
+		{"no digest", s.request(""), `because the tag "1" may move. At present it is` + "\n    digest = \"" + digest + `",`},
 		{"no digest and a tag that is not there", pull.Request{Registry: s.host, Repository: "library/base", Tag: "2"}, `the one of tag "2" could not be looked up`},
-		{"a digest that is none", s.request("latest"), `digest "latest" is not of the form`},
-		{"a platform that the index lacks", s.request(digest, "linux/s390x"), "has no image for linux/s390x, but for linux/amd64, linux/arm64/v8"},
-		{"a platform that the image is not for", s.request(digestOf(t, single), "linux/arm64"), "is an image for linux/amd64 alone"},
+		{"a digest that is none", s.request("latest"), `digest "latest" must be sha256:`},
+		{"a platform that the index lacks", s.request(digest, "linux/s390x"), "has no image for linux/s390x, only for linux/amd64, linux/arm64/v8"},
+		{"a platform that the image is not for", s.request(digestOf(t, single), "linux/arm64"), "is an image for linux/amd64 only"},
 		{"a repository that is none", pull.Request{Registry: s.host, Repository: "UP", Digest: digest}, "repository can only contain"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -300,12 +300,12 @@ func TestAConfigOverTheLimitIsNotFetched(t *testing.T) {
 	}
 	s.asked()
 	_, err = pull.Pull(t.Context(), s.request(digestOf(t, image)))
-	if err == nil || !strings.Contains(err.Error(), "which is over the limit of 4.0 MiB") {
+	if err == nil || !strings.Contains(err.Error(), "but it must have at most 4.0 MiB") {
 		t.Errorf("the error is %v", err)
 	}
 	for _, request := range s.asked() {
 		if strings.Contains(request, "/blobs/") {
-			t.Errorf("it was asked for: %s", request)
+			t.Errorf("it: %s", request)
 		}
 	}
 }
@@ -368,7 +368,7 @@ func TestWhatAnIndexDoesNotSayOfAPlatformIsInTheConfig(t *testing.T) {
 		}
 	}
 	_, err := pull.Pull(t.Context(), s.request(digest, "linux/s390x"))
-	if want := "has no image for linux/s390x, but for linux/amd64, linux/arm64/v8, linux/arm/v6, linux/arm/v7, windows/amd64"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "has no image for linux/s390x, only for linux/amd64, linux/arm64/v8, linux/arm/v6, linux/arm/v7, windows/amd64"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want it to contain %s", err, want)
 	}
 }
@@ -446,7 +446,7 @@ func TestLayersThatAreNotToBeDistributedAreFetchedIfThatIsSaid(t *testing.T) {
 			t.Errorf("fetched %t: blobs (-want +got):\n%s", fetched, diff)
 		}
 		if asked := strings.Contains(strings.Join(s.asked(), " "), digestOf(t, foreign)); asked != fetched {
-			t.Errorf("fetched %t: it was asked for: %t", fetched, asked)
+			t.Errorf("fetched %t: it: %t", fetched, asked)
 		}
 		if diff := cmp.Diff([]string{"https://layers.example/1"}, images[0].Layers[2].URLs); diff != "" {
 			t.Errorf("urls (-want +got):\n%s", diff)

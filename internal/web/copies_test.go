@@ -50,13 +50,13 @@ func TestACopyIsAskedForOverTheAPI(t *testing.T) {
 	}
 
 	for want, change := range map[string]func(*operator.Copy){
-		"source: ":                          func(c *operator.Copy) { c.Source = "app" },
-		"no destination is named":           func(c *operator.Copy) { c.Destinations = nil },
-		"over the limit of 32":              func(c *operator.Copy) { c.Destinations = make([]string, 33) },
-		"the destination: ":                 func(c *operator.Copy) { c.Destinations = []string{"app"} },
-		"is not a tag":                      func(c *operator.Copy) { c.Tags = []string{"a b"} },
-		"overwrite must be always or never": func(c *operator.Copy) { c.Overwrite = "once" },
-		"which is the source's to say":      func(c *operator.Copy) { c.Destinations[0] += "@" + copied.Digest },
+		"source: ":                                  func(c *operator.Copy) { c.Source = "app" },
+		"at least one destination must be given":    func(c *operator.Copy) { c.Destinations = nil },
+		"at most 32 are allowed":                    func(c *operator.Copy) { c.Destinations = make([]string, 33) },
+		"the destination: ":                         func(c *operator.Copy) { c.Destinations = []string{"app"} },
+		"is not a tag":                              func(c *operator.Copy) { c.Tags = []string{"a b"} },
+		"overwrite must be always or never":         func(c *operator.Copy) { c.Overwrite = "once" },
+		"must not have a digest: the source has it": func(c *operator.Copy) { c.Destinations[0] += "@" + copied.Digest },
 	} {
 		bad := good
 		bad.Destinations = append([]string(nil), good.Destinations...)
