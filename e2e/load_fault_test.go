@@ -150,7 +150,7 @@ func TestALoadOfWrongBytesKeepsNoneOfThem(t *testing.T) {
 	digest, data := theLayer(i, store)
 	data[1000] ^= 1
 	_, err := loadInto(t, containerd, i, store)
-	if err == nil || !strings.Contains(err.Error(), "layer "+digest) || !strings.Contains(err.Error(), "its source has other bytes") {
+	if err == nil || !strings.Contains(err.Error(), "layer "+digest) || !strings.Contains(err.Error(), "its source served other bytes") {
 		t.Errorf("error %v", err)
 	}
 	if slices.Contains(containerd.Content(t), digest) || containerd.Ingests(t)["layer-"+digest] != 0 || containerd.Image(t, loadedName) != "" {
@@ -375,7 +375,7 @@ func TestASocketThatNobodyListensOnIsNamed(t *testing.T) {
 	i, store := loadScene(t)
 	nobody := &rig.Containerd{Address: filepath.Join(t.TempDir(), "containerd.sock"), Namespace: "default"}
 	_, err := loadInto(t, nobody, i, store)
-	if err == nil || !strings.Contains(err.Error(), "containerd at "+nobody.Address) || !strings.Contains(err.Error(), "see that containerd runs, that --address is its socket") {
+	if err == nil || !strings.Contains(err.Error(), "containerd at "+nobody.Address) || !strings.Contains(err.Error(), "check that containerd runs, that --address is its socket") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -141,7 +141,7 @@ drayage = use_extension("@drayage//rules:extensions.bzl", "drayage")
 drayage.from_source()
 `)
 		result := w.TryBazel(t, "build", "//:files")
-		if result.ExitCode == 0 || !strings.Contains(result.Stderr, "there is no `go` on PATH") {
+		if result.ExitCode == 0 || !strings.Contains(result.Stderr, "`go` is not on PATH") {
 			t.Errorf("exit code %d without Go\n%s", result.ExitCode, result.Stderr)
 		}
 		w.Env = nil

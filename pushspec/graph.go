@@ -33,19 +33,19 @@ func (v *validator) manifests() error {
 			return err
 		}
 		if d.Data == nil {
-			return v.fail(field+".data", "is missing: manifests are embedded")
+			return v.fail(field+".data", "must be set: a spec embeds its manifests")
 		}
 		if !d.MediaType.IsImage() && !d.MediaType.IsIndex() {
-			return v.fail(field+".mediaType", "%q is neither an image manifest nor an index", clip(string(d.MediaType)))
+			return v.fail(field+".mediaType", "%q must be the type of an image manifest or an index", clip(string(d.MediaType)))
 		}
 		if _, twice := earlier[d.Digest]; twice {
-			return v.fail(field+".digest", "%s is there twice", d.Digest)
+			return v.fail(field+".digest", "%s must not be listed twice", d.Digest)
 		}
 		if err := json.Unmarshal(d.Data, &documents[i]); err != nil {
 			return v.fail(field+".data", "is not a manifest: %s", clip(err.Error()))
 		}
 		if inside := documents[i].MediaType; inside != "" && inside != d.MediaType {
-			return v.fail(field+".mediaType", "%q is not what the manifest says of itself, %q", clip(string(d.MediaType)), clip(string(inside)))
+			return v.fail(field+".mediaType", "%q must be the type in the manifest itself, %q", clip(string(d.MediaType)), clip(string(inside)))
 		}
 		if err := v.references(field, d, documents[i], earlier); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (v *validator) manifests() error {
 	}
 
 	if _, there := earlier[v.spec.Root]; !there {
-		return v.fail("root", "%s is not one of the manifests", v.spec.Root)
+		return v.fail("root", "%s must be one of the manifests", v.spec.Root)
 	}
 	// From the last to the first, so that what a useful manifest refers to is
 	// marked before it is looked at. A referrer is useful by its subject.
@@ -65,7 +65,7 @@ func (v *validator) manifests() error {
 			}
 		}
 		if !useful[d.Digest] {
-			return v.fail(fmt.Sprintf("manifests[%d]", i), "%s is not reached from the root, and its subject is not in the spec", d.Digest)
+			return v.fail(fmt.Sprintf("manifests[%d]", i), "%s must be listed by the root or an index below it, or have its subject in the spec", d.Digest)
 		}
 		for _, child := range documents[i].Manifests {
 			useful[child.Digest] = true
@@ -73,7 +73,7 @@ func (v *validator) manifests() error {
 	}
 	for i, blob := range v.spec.Blobs {
 		if v.referred[blob.Digest] == 0 {
-			return v.fail(fmt.Sprintf("blobs[%d]", i), "no manifest names %s", blob.Digest)
+			return v.fail(fmt.Sprintf("blobs[%d]", i), "no manifest refers to %s", blob.Digest)
 		}
 	}
 	return nil
@@ -84,19 +84,19 @@ func (v *validator) references(field string, d v1.Descriptor, doc document, earl
 	isIndex := d.MediaType.IsIndex()
 	switch {
 	case isIndex && (doc.Config != nil || len(doc.Layers) > 0):
-		return v.fail(field+".data", "is called an index but has a config or layers")
+		return v.fail(field+".data", "must not have a config or layers: its media type is an index")
 	case !isIndex && len(doc.Manifests) > 0:
-		return v.fail(field+".data", "is called an image manifest but lists manifests")
+		return v.fail(field+".data", "must not list manifests: its media type is an image manifest")
 	case !isIndex && doc.Config == nil:
-		return v.fail(field+".data", "is an image manifest without a config")
+		return v.fail(field+".data", "must have a config: its media type is an image manifest")
 	}
 	for j, child := range doc.Manifests {
 		size, there := earlier[child.Digest]
 		if !there {
-			return v.fail(field, "its manifests[%d], %s, is not embedded before it", j, child.Digest)
+			return v.fail(field, "its manifests[%d], %s, must be embedded before it", j, child.Digest)
 		}
 		if size != child.Size {
-			return v.fail(field, "its manifests[%d], %s, is %d bytes where it says %d", j, child.Digest, size, child.Size)
+			return v.fail(field, "its manifests[%d], %s, has %d bytes, but the descriptor says %d", j, child.Digest, size, child.Size)
 		}
 	}
 	if doc.Config != nil {
@@ -115,10 +115,10 @@ func (v *validator) references(field string, d v1.Descriptor, doc document, earl
 func (v *validator) blobReference(field, which string, want v1.Descriptor) error {
 	blob, there := v.byDigest[want.Digest]
 	if !there {
-		return v.fail(field, "its %s, %s, is not one of the blobs", which, want.Digest)
+		return v.fail(field, "its %s, %s, must be one of the blobs", which, want.Digest)
 	}
 	if blob.Size != want.Size {
-		return v.fail(field, "its %s, %s, is %d bytes where the blob says %d", which, want.Digest, want.Size, blob.Size)
+		return v.fail(field, "its %s, %s, has %d bytes, but the blob says %d", which, want.Digest, want.Size, blob.Size)
 	}
 	v.referred[want.Digest]++
 	return nil

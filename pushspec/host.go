@@ -17,16 +17,16 @@ var hostLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$`)
 // Without a dot or a port it would be read as a part of the repository's name.
 func CheckRegistry(text string) error {
 	const want = "must be a host such as ghcr.io, localhost:5000 or registry:5000"
-	fail := func(reason string) error { return fmt.Errorf("%q %s: it %s", clip(text), want, reason) }
+	fail := func(reason string) error { return fmt.Errorf("%q %s: %s", clip(text), want, reason) }
 	switch {
 	case strings.Contains(text, "://"):
-		return fail("begins with a scheme")
+		return fail("it has a scheme")
 	case strings.Contains(text, "/"):
-		return fail("has a slash; what follows that is a part of the repository's name")
+		return fail("it has a slash; the part after the slash belongs to the repository's name")
 	case strings.Contains(text, "@"):
-		return fail("has an at sign; credentials are the daemon's, and no part of the name")
+		return fail("it has an at sign; credentials come from the daemon's settings, not from the name")
 	case text != strings.ToLower(text):
-		return fail("has upper case letters")
+		return fail("it has upper case letters")
 	}
 	host, port, err := splitHost(text)
 	if err != nil {
@@ -34,17 +34,17 @@ func CheckRegistry(text string) error {
 	}
 	if strings.HasPrefix(text, "[") {
 		if _, err := netip.ParseAddr(host); err != nil {
-			return fail("has something in brackets that is no address")
+			return fail("the text in brackets is not an IPv6 address")
 		}
 		return nil
 	}
 	for label := range strings.SplitSeq(host, ".") {
 		if !hostLabel.MatchString(label) {
-			return fail("is no host name")
+			return fail("it is not a host name")
 		}
 	}
 	if port == "" && host != "localhost" && !strings.Contains(host, ".") {
-		return fail("has neither a dot nor a port, and would be taken for a part of the repository's name")
+		return fail("it has neither a dot nor a port, so it would be read as a part of the repository's name")
 	}
 	return nil
 }
@@ -59,10 +59,10 @@ func splitHost(text string) (host, port string, err error) {
 	}
 	host, port, err = net.SplitHostPort(text)
 	if err != nil {
-		return "", "", errors.New("is no host with a port; IPv6 addresses are in brackets")
+		return "", "", errors.New("it is not a host with a port; write IPv6 addresses in brackets")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
-		return "", "", fmt.Errorf("has the port %q", clip(port))
+		return "", "", fmt.Errorf("its port is %q", clip(port))
 	}
 	return host, port, nil
 }

@@ -26,14 +26,14 @@ var hexLengths = map[string]int{
 func SplitCAS(source string) (function, hex string, err error) {
 	function, hex, found := strings.Cut(source, ":")
 	if !found {
-		return "", "", fmt.Errorf("%q is not of the form function:hex", clip(source))
+		return "", "", fmt.Errorf("%q must be function:hex", clip(source))
 	}
 	length, known := hexLengths[function]
 	if !known {
-		return "", "", fmt.Errorf("%q is not a digest function of the Remote Execution API", clip(function))
+		return "", "", fmt.Errorf("%q must be a digest function of the Remote Execution API", clip(function))
 	}
 	if !hexOfLength(hex, length) {
-		return "", "", fmt.Errorf("a %s digest is %d lower case hexadecimal digits, not %q", function, length, clip(hex))
+		return "", "", fmt.Errorf("a %s digest must be %d lower case hexadecimal digits, not %q", function, length, clip(hex))
 	}
 	return function, hex, nil
 }
@@ -41,7 +41,7 @@ func SplitCAS(source string) (function, hex string, err error) {
 func (s Source) check() error {
 	switch {
 	case s.CAS != "" && s.Repository != "":
-		return errors.New("names both a CAS digest and a repository: one source is one place")
+		return errors.New("must be either a CAS digest or a repository, not both")
 	case s.CAS != "":
 		_, _, err := SplitCAS(s.CAS)
 		return err
@@ -50,9 +50,9 @@ func (s Source) check() error {
 			return fmt.Errorf("repository: %d bytes are over the limit of %d", len(s.Repository), maxText)
 		}
 		if _, err := name.NewRepository(s.Repository, name.StrictValidation); err != nil {
-			return fmt.Errorf("repository: %q is not registry/repository", clip(s.Repository))
+			return fmt.Errorf("repository: %q must be registry/repository", clip(s.Repository))
 		}
 		return nil
 	}
-	return errors.New("names no place: either cas or repository has to be there")
+	return errors.New("must have either cas or repository")
 }

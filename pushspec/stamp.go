@@ -42,7 +42,7 @@ func Stamp(template string, vars map[string]string) (string, error) {
 	text := variable.ReplaceAllStringFunc(template, func(v string) string {
 		value := vars[v[1:len(v)-1]]
 		if value == "" && missing == nil {
-			missing = fmt.Errorf("%q needs %s, which neither the workspace status nor the build metadata of this build has: "+
+			missing = fmt.Errorf("%q needs %s, but neither the workspace status nor the build metadata of this build sets it: "+
 				"set it with --workspace_status_command or --build_metadata", template, v[1:len(v)-1])
 		}
 		return value
@@ -94,12 +94,12 @@ func checkTemplate(template string, check func(string) error) error {
 	}
 	for _, name := range Variables(template) {
 		if !variableName.MatchString(name) {
-			return fmt.Errorf("{%s} is not a stamp variable: letters, digits and _, not beginning with a digit", clip(name))
+			return fmt.Errorf("{%s} is not a stamp variable: its name must have letters, digits and _ only, and must not begin with a digit", clip(name))
 		}
 	}
 	if err := check(variable.ReplaceAllString(template, "x")); err != nil {
 		if strings.ContainsAny(template, "{}") {
-			return fmt.Errorf("%q: with its variables filled in, %w", clip(template), err)
+			return fmt.Errorf("%q, with its variables filled in: %w", clip(template), err)
 		}
 		return err
 	}

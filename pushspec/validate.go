@@ -40,7 +40,7 @@ func (v *validator) fail(field, format string, args ...any) error {
 func (v *validator) target() error {
 	switch target := v.spec.Target; {
 	case target == "":
-		return v.fail("target", "is missing")
+		return v.fail("target", "must be set")
 	case len(target) > maxText:
 		return v.fail("target", "%d bytes are over the limit of %d", len(target), maxText)
 	}
@@ -50,7 +50,7 @@ func (v *validator) target() error {
 func (v *validator) destination() error {
 	d := v.spec.Destination
 	if d.Registry == "" {
-		return v.fail("destination.registry", "is missing")
+		return v.fail("destination.registry", "must be set")
 	}
 	if len(d.Registry) > maxText {
 		return v.fail("destination.registry", "%d bytes are over the limit of %d", len(d.Registry), maxText)
@@ -59,7 +59,7 @@ func (v *validator) destination() error {
 		return v.fail("destination.registry", "%v", err)
 	}
 	if d.Repository == "" {
-		return v.fail("destination.repository", "is missing")
+		return v.fail("destination.repository", "must be set")
 	}
 	if err := checkTemplate(d.Repository, CheckRepository); err != nil {
 		return v.fail("destination.repository", "%v", err)
@@ -71,16 +71,16 @@ func (v *validator) destination() error {
 			return v.fail(field, "%v", err)
 		}
 		if seen[tag] {
-			return v.fail(field, "%q is there twice", tag)
+			return v.fail(field, "%q must not be listed twice", tag)
 		}
 		seen[tag] = true
 	}
 	switch {
 	case d.Overwrite == "":
 	case v.spec.SchemaVersion == SchemaVersion:
-		return v.fail("destination.overwrite", "is of version %d, and this is a spec of version %d", SchemaVersionV2, SchemaVersion)
+		return v.fail("destination.overwrite", "must not be set in a spec of version %d: it needs version %d", SchemaVersion, SchemaVersionV2)
 	case d.Overwrite != OverwriteAlways && d.Overwrite != OverwriteNever:
-		return v.fail("destination.overwrite", "%q is neither always nor never", clip(string(d.Overwrite)))
+		return v.fail("destination.overwrite", "%q must be always or never", clip(string(d.Overwrite)))
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (v *validator) counts() error {
 		}
 	}
 	if len(v.spec.Manifests) == 0 {
-		return v.fail("manifests", "is empty: a spec embeds at least its root manifest")
+		return v.fail("manifests", "must not be empty: a spec embeds at least its root manifest")
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (v *validator) blobs() error {
 			return err
 		}
 		if _, twice := v.byDigest[blob.Digest]; twice {
-			return v.fail(field+".digest", "%s is there twice", blob.Digest)
+			return v.fail(field+".digest", "%s must not be listed twice", blob.Digest)
 		}
 		v.byDigest[blob.Digest] = blob
 		if err := v.origin(field, blob); err != nil {
@@ -121,9 +121,9 @@ func (v *validator) blobs() error {
 		}
 		switch {
 		case blob.Data == nil && len(blob.Sources) == 0 && Distributable(blob.MediaType):
-			return v.fail(field, "has neither data nor sources: nothing says where the bytes of %s are", blob.Digest)
+			return v.fail(field, "must have data or sources: nothing says where the bytes of %s are", blob.Digest)
 		case blob.Data != nil && len(blob.Sources) > 0:
-			return v.fail(field, "has both data and sources: one is enough")
+			return v.fail(field, "must have either data or sources, not both")
 		case len(blob.Sources) > MaxSources:
 			return v.fail(field+".sources", "%d entries are over the limit of %d", len(blob.Sources), MaxSources)
 		}
@@ -140,24 +140,24 @@ func (v *validator) blobs() error {
 func (v *validator) descriptor(field string, d v1.Descriptor) error {
 	switch {
 	case d.MediaType == "":
-		return v.fail(field+".mediaType", "is missing")
+		return v.fail(field+".mediaType", "must be set")
 	case len(d.MediaType) > maxText:
 		return v.fail(field+".mediaType", "%d bytes are over the limit of %d", len(d.MediaType), maxText)
 	case d.Digest == v1.Hash{}:
-		return v.fail(field+".digest", "is missing")
+		return v.fail(field+".digest", "must be set")
 	case d.Digest.Algorithm != "sha256" || !hexOfLength(d.Digest.Hex, sha256.Size*2):
-		return v.fail(field+".digest", "%q is not a SHA-256 digest", clip(d.Digest.String()))
+		return v.fail(field+".digest", "%q must be a SHA-256 digest", clip(d.Digest.String()))
 	case d.Size < 0:
-		return v.fail(field+".size", "%d is less than zero", d.Size)
+		return v.fail(field+".size", "%d must not be negative", d.Size)
 	case d.Data == nil:
 		return nil
 	case len(d.Data) > MaxDataSize:
 		return v.fail(field+".data", "%d bytes are over the limit of %d", len(d.Data), MaxDataSize)
 	case int64(len(d.Data)) != d.Size:
-		return v.fail(field+".data", "holds %d bytes where the descriptor says %d", len(d.Data), d.Size)
+		return v.fail(field+".data", "has %d bytes, but the descriptor says %d", len(d.Data), d.Size)
 	}
 	if sum := sha256.Sum256(d.Data); hex.EncodeToString(sum[:]) != d.Digest.Hex {
-		return v.fail(field+".data", "has digest sha256:%x where the descriptor says %s", sum, d.Digest)
+		return v.fail(field+".data", "has the digest sha256:%x, but the descriptor says %s", sum, d.Digest)
 	}
 	return nil
 }
@@ -184,8 +184,8 @@ var (
 // name of a repository.
 func CheckRepository(text string) error {
 	if len(text) > 255 || !repositoryPattern.MatchString(text) {
-		return fmt.Errorf("%q is not a repository name: "+
-			"lower case letters, digits, single separators . _ - and /, at most 255 characters", clip(text))
+		return fmt.Errorf("%q is not a repository name: it must have "+
+			"lower case letters, digits and single separators . _ - / only, and at most 255 characters", clip(text))
 	}
 	return nil
 }
@@ -193,8 +193,8 @@ func CheckRepository(text string) error {
 // CheckTag says whether text, with its stamp variables filled in, is a tag.
 func CheckTag(text string) error {
 	if !tagPattern.MatchString(text) {
-		return fmt.Errorf("%q is not a tag: letters, digits, . _ and -, "+
-			"not beginning with . or -, at most 128 characters", clip(text))
+		return fmt.Errorf("%q is not a tag: it must have letters, digits, . _ and - only, "+
+			"must not begin with . or -, and must have at most 128 characters", clip(text))
 	}
 	return nil
 }

@@ -55,10 +55,10 @@ type Digest struct {
 func ParseDigest(text string) (Digest, error) {
 	function, hash, found := strings.Cut(text, ":")
 	if !found || function == "" || hash == "" {
-		return Digest{}, fmt.Errorf("parse digest %q: it is not of the form function:hex", text)
+		return Digest{}, fmt.Errorf("parse digest %q: it must be function:hex", text)
 	}
 	if strings.Trim(hash, "0123456789abcdef") != "" {
-		return Digest{}, fmt.Errorf("parse digest %q: the hash is not in lower-case hexadecimal digits", text)
+		return Digest{}, fmt.Errorf("parse digest %q: the hash must be lower-case hexadecimal digits", text)
 	}
 	return Digest{Function: Function(function), Hash: hash}, nil
 }

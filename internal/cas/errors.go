@@ -29,7 +29,7 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the remote cache served %s where %s was asked for", e.got, e.Digest)
+	return fmt.Sprintf("the remote cache served %s instead of %s", e.got, e.Digest)
 }
 
 // CallError is a call that the CAS refused, or that did not reach it, after the

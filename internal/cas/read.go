@@ -49,7 +49,7 @@ func (c *Client) Stream(ctx context.Context, blob Blob, offset int64) (io.ReadCl
 	return r, nil
 }
 
-var errIdle = status.Error(codes.DeadlineExceeded, "nothing was received for too long")
+var errIdle = status.Error(codes.DeadlineExceeded, "no data arrived for too long")
 
 // reader reads one blob over as many streams as it takes.
 type reader struct {
@@ -123,7 +123,7 @@ func (r *reader) fill() error {
 			return callError(r.ctx, "read", err)
 		}
 		r.client.opts.Logger.Debug().Err(err).Str("digest", r.blob.String()).Int64("offset", r.offset).
-			Msg("read from the remote cache broke off and goes on")
+			Msg("reading from the remote cache broke off; continuing")
 		if err := r.client.pause(r.ctx, r.attempts, retryInfo(err)); err != nil {
 			return callError(r.ctx, "read", err)
 		}

@@ -30,7 +30,7 @@ func newHash(f Function) (hash.Hash, error) {
 	case BLAKE3:
 		return blake3.New(), nil
 	}
-	return nil, fmt.Errorf("verify blob: the digest function %q is not known here", f)
+	return nil, fmt.Errorf("verify blob: the digest function %q is not supported", f)
 }
 
 func verify(want Digest, data []byte) error {

@@ -46,7 +46,7 @@ func readConfig(path string) (*configFile, error) {
 		return nil, err
 	}
 	if len(data) > maxConfig {
-		return nil, &lookupError{text: fmt.Sprintf("%s is larger than %d bytes: a docker configuration must not be", path, maxConfig), lasts: true}
+		return nil, &lookupError{text: fmt.Sprintf("%s must have at most %d bytes to be a docker configuration", path, maxConfig), lasts: true}
 	}
 	return decodeConfig(path, data)
 }

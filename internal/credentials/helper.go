@@ -77,7 +77,7 @@ func helperError(c candidate, err error) error {
 		why = limit.Error()
 	}
 	if e.lasts {
-		e.text = fmt.Sprintf("credential helper %s %s: install it for the user of this process, or take it out of %s", program, why, c.path)
+		e.text = fmt.Sprintf("credential helper %s %s: install it for the user of this process, or remove it from %s", program, why, c.path)
 		return e
 	}
 	e.text = fmt.Sprintf("credential helper %s, which %s names, %s: see what `echo %s | %s get` does", program, c.path, why, printable(c.text), program)

@@ -64,14 +64,14 @@ func Options(list []Registry) (map[string]registry.HostOptions, error) {
 	hosts := map[string]registry.HostOptions{}
 	for i, r := range list {
 		if r.Host == "" {
-			return nil, fmt.Errorf("registries[%d].host: is missing", i)
+			return nil, fmt.Errorf("registries[%d].host: must be set", i)
 		}
 		host, err := hostName(r.Host)
 		if err != nil {
 			return nil, fmt.Errorf("registries[%d].host: %w", i, err)
 		}
 		if _, twice := hosts[host]; twice {
-			return nil, fmt.Errorf("registries[%d].host: %s must not be there twice", i, r.Host)
+			return nil, fmt.Errorf("registries[%d].host: %s must not be listed twice", i, r.Host)
 		}
 		options := registry.HostOptions{
 			PlainHTTP: r.PlainHTTP, CA: r.TLS.CA, Cert: r.TLS.Cert, Key: r.TLS.Key, SkipVerify: r.TLS.SkipVerify,

@@ -53,7 +53,7 @@ func (e exchange) get(ctx context.Context, host string) (authn.AuthConfig, error
 	}
 	refresh, err := e.trade(ctx, host, token.Token)
 	if err != nil {
-		return authn.AuthConfig{}, fmt.Errorf("trade the identity's token: %w", err)
+		return authn.AuthConfig{}, fmt.Errorf("exchange the identity's token: %w", err)
 	}
 	return authn.AuthConfig{IdentityToken: refresh}, nil
 }

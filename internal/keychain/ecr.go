@@ -47,7 +47,7 @@ func getECR(ctx context.Context, host string) (authn.AuthConfig, error) {
 			return authn.AuthConfig{Username: user, Password: password}, nil
 		}
 	}
-	return authn.AuthConfig{}, errors.New("the answer has no password in it")
+	return authn.AuthConfig{}, errors.New("the answer contains no password")
 }
 
 // awsTrouble says what AWS refused by its code. Its answers are not shown.
@@ -56,7 +56,7 @@ func awsTrouble(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	if refused, ok := errors.AsType[smithy.APIError](err); ok {
-		return fmt.Errorf("AWS refuses it: %w", trouble(errors.New(refused.ErrorCode())))
+		return fmt.Errorf("AWS refused it: %w", trouble(errors.New(refused.ErrorCode())))
 	}
 	return trouble(err)
 }

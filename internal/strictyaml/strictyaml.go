@@ -20,7 +20,7 @@ func Decode(data []byte, into any) error {
 		return plain(err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("there is more than one YAML document in it")
+		return errors.New("the file must contain only one YAML document")
 	}
 	return nil
 }

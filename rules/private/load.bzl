@@ -21,7 +21,7 @@ def _parse_name(ctx, name):
     last, _, tag = last.partition(":")
     repository = head + slash + last
     if not last or "@" in name:
-        fail("{}: {} is not the name of an image, as app:dev and ghcr.io/acme/app:dev are".format(ctx.label, repr(name)))
+        fail("{}: {} must be the name of an image, such as app:dev or ghcr.io/acme/app:dev".format(ctx.label, repr(name)))
     first, _, rest = repository.partition("/")
     if rest and ("." in first or ":" in first or first == "localhost"):
         return first, rest, tag or "latest"
@@ -32,7 +32,7 @@ def _parse_name(ctx, name):
 def _image_load_impl(ctx):
     names = ([ctx.attr.tag] if ctx.attr.tag else []) + ctx.attr.tag_list
     if not names:
-        fail("{}: the image has no name: give it one with tag".format(ctx.label))
+        fail("{}: the image must have a name: set tag".format(ctx.label))
     repositories = {}
     for name in names:
         registry, repository, tag = _parse_name(ctx, name)
