@@ -363,7 +363,7 @@ image_manifest(
 		good[name] = w.Read(t, "imported/"+name)
 	}
 	for _, row := range []struct{ name, file, text, want string }{
-		{"a manifest that is a page", "manifest.json", "<html>", "manifest imported/manifest.json: it is no image manifest"},
+		{"a manifest that is a page", "manifest.json", "<html>", "manifest imported/manifest.json: it is not an image manifest"},
 		{"an index", "manifest.json", `{"schemaVersion": 2, "manifests": []}`, "manifest imported/manifest.json: it is an index"},
 		{"another config", "config.json", strings.Replace(good["config.json"], `"`, ` "`, 1), "config imported/config.json is not the one that the manifest names"},
 		{"metadata of another layer", "0.json", w.Read(t, "imported/1.json"), "metadata imported/0.json of layer 0: they describe "},
