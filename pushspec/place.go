@@ -6,9 +6,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// Place is the destination's registry and repository under the names that they have
-// for everybody: hosts are lower case, and Docker Hub's many names are one. What is in
-// one place is compared under these.
+// Place returns the destination's registry and repository under their canonical names:
+// hosts are lower case, and Docker Hub has one name. Compare destinations by these.
 func (d Destination) Place() (registry, repository string) {
 	host := strings.ToLower(d.Registry)
 	repo, err := name.NewRepository(host + "/" + d.Repository)

@@ -54,7 +54,7 @@ func TestACopyIsAskedForOverTheAPI(t *testing.T) {
 		"at least one destination is needed": func(c *operator.Copy) { c.Destinations = nil },
 		"over the limit of 32":               func(c *operator.Copy) { c.Destinations = make([]string, 33) },
 		"destination: ":                      func(c *operator.Copy) { c.Destinations = []string{"app"} },
-		"is not a tag":                       func(c *operator.Copy) { c.Tags = []string{"a b"} },
+		"must be a tag":                      func(c *operator.Copy) { c.Tags = []string{"a b"} },
 		"overwrite must be always or never":  func(c *operator.Copy) { c.Overwrite = "once" },
 		"must not have a digest":             func(c *operator.Copy) { c.Destinations[0] += "@" + copied.Digest },
 	} {
