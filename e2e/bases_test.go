@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -135,8 +135,8 @@ image_index(
 	for _, target := range []string{"//app:wrong", "//app:everywhere"} {
 		failed := w.TryBazel(t, "build", onAMD64, target)
 		for _, want := range []string{
-			"image @@//app:wrong is built for linux/amd64, and its base @@", "base//:linux_arm64_v8 is for linux/arm64/v8: take the base for linux/amd64",
-			"or say that the image is for linux/arm64/v8", "--@drayage//rules/settings:base_platform=warn lets it pass",
+			"image @@//app:wrong is built for linux/amd64, and its base @@", "base//:linux_arm64_v8 is for linux/arm64/v8. Use the base for linux/amd64",
+			"or build the image for linux/arm64/v8", "To allow the mismatch, pass --@drayage//rules/settings:base_platform=warn",
 		} {
 			if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, want) {
 				t.Errorf("%s: exit code %d, without %q:\n%s", target, failed.ExitCode, want, failed.Stderr)

@@ -152,7 +152,7 @@ func TestBazelRunSaysWhatHealsALayerThatIsNowhere(t *testing.T) {
 	s.cache.Evict(t, hash)
 
 	failed := run()
-	for _, words := range []string{"push @@//app:push", "of //app:layer is not in the remote cache, and not on this machine", "--disk-cache", "--instance"} {
+	for _, words := range []string{"push @@//app:push", "of //app:layer is not in the remote cache. It is not on this machine either.", "--disk-cache", "--instance"} {
 		if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, words) {
 			t.Fatalf("the message does not say %q:\n%s", words, failed.Stderr)
 		}

@@ -123,7 +123,7 @@ func TestTwoTargetsOfOneBuildThatWantOneTagForTwoImages(t *testing.T) {
 		t.Errorf("the images are %s and %s", one.Digest, other.Digest)
 	}
 	here := s.workspace.TryBazel(t, "run", append(s.flags(), "--@drayage//rules/settings:remote_cache="+s.cache.GRPC, "//tags:all")...)
-	want := "nothing is pushed: @@//tags:first and @@//tags:second want " + s.registry.Host + "/tags/app:git-0123456789abcdef0123456789abcdef01234567 for two images"
+	want := "nothing was pushed: @@//tags:first and @@//tags:second both write " + s.registry.Host + "/tags/app:git-0123456789abcdef0123456789abcdef01234567, but their images differ"
 	if here.ExitCode == 0 || !strings.Contains(here.Stderr, want) {
 		t.Errorf("exit code %d, without %q:\n%s", here.ExitCode, want, here.Stderr)
 	}

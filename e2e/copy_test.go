@@ -49,7 +49,7 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 		}
 	}
 	out, err := exec.CommandContext(t.Context(), program, "copy", source, production.Host+"/release/app:v1").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "there already") {
+	if err != nil || !strings.Contains(string(out), "already there") {
 		t.Errorf("again: %v\n%s", err, out)
 	}
 }

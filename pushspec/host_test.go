@@ -14,7 +14,7 @@ func TestWhatIsNoHostOfARegistryIsRefusedWithTheReason(t *testing.T) {
 		"registry":             "has neither a dot nor a port",
 		"my-registry":          "has neither a dot nor a port",
 		"GHCR.io":              "has upper case letters",
-		"https://ghcr.io":      "begins with a scheme",
+		"https://ghcr.io":      "it has a scheme",
 		"ghcr.io/acme":         "has a slash",
 		"ghcr.io/":             "has a slash",
 		"ann:secret@ghcr.io":   "has an at sign",

@@ -16,14 +16,14 @@ func (f *specFlags) advise(err error) error {
 	}
 	more := ""
 	if f.diskCache == "" {
-		more += " If the build has a --disk_cache, name its folder with --disk-cache."
+		more += " If the build uses a --disk_cache, pass its folder as --disk-cache."
 	}
 	if f.instance == "" {
-		more += " If the build has a --remote_instance_name, give it with --instance."
+		more += " If the build uses a --remote_instance_name, pass it as --instance."
 	}
 	again := " Build again with "
 	if more != "" {
 		again = " Otherwise build again with "
 	}
-	return fmt.Errorf("%w, and not on this machine.%s%s%s", err, more, again, bazel.Again)
+	return fmt.Errorf("%w. It is not on this machine either.%s%s%s", err, more, again, bazel.Again)
 }

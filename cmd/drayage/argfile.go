@@ -44,13 +44,13 @@ func words(text string) ([]string, error) {
 		case '\'':
 			end := strings.IndexByte(text[i+1:], '\'')
 			if end < 0 {
-				return nil, errors.New("a single quote has no end")
+				return nil, errors.New("a single quote is not closed")
 			}
 			word.WriteString(text[i+1 : i+1+end])
 			i += end + 1
 		case '\\':
 			if i+1 == len(text) {
-				return nil, errors.New("there is nothing after the backslash at the end")
+				return nil, errors.New("the text must not end with a backslash")
 			}
 			i++
 			word.WriteByte(text[i])

@@ -21,14 +21,14 @@ type configTexts struct {
 }
 
 func (c *configTexts) addFlags(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&c.env, "env", nil, "NAME=value; ${NAME} stands for what the base has")
-	flags.StringVar(&c.envFile, "env-file", "", "file of NAME=value lines; --env wins")
-	flags.StringArrayVar(&c.labels, "label", nil, "NAME=value, in the config")
-	flags.StringVar(&c.labelsFile, "labels-file", "", "file of NAME=value lines; --label wins")
-	flags.StringArrayVar(&c.annotations, "annotation", nil, "NAME=value, in the manifest")
-	flags.StringVar(&c.annotationsFile, "annotations-file", "", "file of NAME=value lines; --annotation wins")
-	flags.StringVar(&c.created, "created", "", "time that the image bears, as 2006-01-02T15:04:05Z; the epoch by default")
-	flags.StringVar(&c.createdFile, "created-file", "", "file with that time; --created wins")
+	flags.StringArrayVar(&c.env, "env", nil, "environment variable `NAME=value`; ${NAME} stands for the base's value")
+	flags.StringVar(&c.envFile, "env-file", "", "`FILE` of NAME=value lines; --env wins")
+	flags.StringArrayVar(&c.labels, "label", nil, "label `NAME=value` of the config")
+	flags.StringVar(&c.labelsFile, "labels-file", "", "`FILE` of NAME=value lines; --label wins")
+	flags.StringArrayVar(&c.annotations, "annotation", nil, "annotation `NAME=value` of the manifest")
+	flags.StringVar(&c.annotationsFile, "annotations-file", "", "`FILE` of NAME=value lines; --annotation wins")
+	flags.StringVar(&c.created, "created", "", "creation `TIME` of the image, as 2006-01-02T15:04:05Z (default: the epoch)")
+	flags.StringVar(&c.createdFile, "created-file", "", "`FILE` with the creation time; --created wins")
 }
 
 func (c *configTexts) apply(spec *image.Spec) error {
@@ -62,7 +62,7 @@ func (c *configTexts) applyCreated(spec *image.Spec) error {
 	}
 	var err error
 	if spec.Created, err = time.Parse(time.RFC3339, text); err != nil {
-		return fmt.Errorf("%s: %q is not a time such as 2006-01-02T15:04:05Z", flag, text)
+		return fmt.Errorf("%s: %q must be a time such as 2006-01-02T15:04:05Z", flag, text)
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func pairs(flag string, assignments []string) (map[string]string, error) {
 	for _, assignment := range assignments {
 		name, value, found := strings.Cut(assignment, "=")
 		if !found || name == "" {
-			return nil, fmt.Errorf("%s: %q is not NAME=value", flag, assignment)
+			return nil, fmt.Errorf("%s: %q must be NAME=value", flag, assignment)
 		}
 		values[name] = value
 	}

@@ -19,16 +19,16 @@ type basePlatform struct {
 }
 
 func (p *basePlatform) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&p.platform, "target-platform", "", "os/architecture[/variant] that the layers are built for, which the base has to be for as well")
-	flags.StringVar(&p.mismatch, "mismatch", "error", "what a base for another platform is: error or warn")
-	flags.StringVar(&p.target, "target", "", "label of the image, for that message")
-	flags.StringVar(&p.base, "base", "", "label of the base, for that message")
+	flags.StringVar(&p.platform, "target-platform", "", "`os/architecture[/variant]` that the layers are built for; the base must be for it too")
+	flags.StringVar(&p.mismatch, "mismatch", "error", "what to do about a base for another platform: error or warn")
+	flags.StringVar(&p.target, "target", "", "`LABEL` of the image, for that message")
+	flags.StringVar(&p.base, "base", "", "`LABEL` of the base, for that message")
 }
 
 // check compares the platforms. A warning goes to messages, which Bazel shows.
 func (p *basePlatform) check(base *image.Base, messages io.Writer) error {
 	if p.mismatch != "error" && p.mismatch != "warn" {
-		return fmt.Errorf("--mismatch: %q is neither error nor warn", p.mismatch)
+		return fmt.Errorf("--mismatch: %q must be error or warn", p.mismatch)
 	}
 	if base == nil || p.platform == "" {
 		return nil
@@ -43,7 +43,7 @@ func (p *basePlatform) check(base *image.Base, messages io.Writer) error {
 		_, err := fmt.Fprintf(messages, "drayage: warning: %s\n", text)
 		return err
 	}
-	return fmt.Errorf("%s: take the base for %s (@NAME of a pull is the one for the target platform), or say that the image is for %s, "+
-		"with its attribute platform, the platforms of its image_index, or --platforms; --@drayage//rules/settings:base_platform=warn lets it pass",
+	return fmt.Errorf("%s. Use the base for %s (@NAME of a pull is the one for the target platform), or build the image for %s: "+
+		"set its attribute platform, the platforms of its image_index, or --platforms. To allow the mismatch, pass --@drayage//rules/settings:base_platform=warn",
 		text, other.Target, other.Base)
 }

@@ -156,6 +156,6 @@ func (b *blobFiles) FindMissing(ctx context.Context, instance string, digests []
 	return b.otherwise.FindMissing(ctx, instance, elsewhere)
 }
 
-var errNoCAS = errors.New("the layer is not here, and no remote cache is known: give its address with --cas or DRAYAGE_CAS, " +
-	"or the folder of the build's --disk_cache with --disk-cache or DRAYAGE_DISK_CACHE, " +
-	"or run the target with --@drayage//rules/settings:push_strategy=eager, which brings the layers along")
+var errNoCAS = errors.New("the layer is not on this machine, and no remote cache is set: pass the cache's address as --cas or DRAYAGE_CAS, " +
+	"or the folder of the build's --disk_cache as --disk-cache or DRAYAGE_DISK_CACHE, " +
+	"or run the target with --@drayage//rules/settings:push_strategy=eager, which downloads the layers first")

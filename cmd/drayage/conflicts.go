@@ -18,7 +18,7 @@ func conflicts(specs []*pushspec.Spec, vars map[string]string) error {
 		if err != nil {
 			continue
 		}
-		registry, repository := destination.Place()
+		registry, repository := destination.Address()
 		for _, tag := range destination.Tags {
 			name := registry + "/" + repository + ":" + tag
 			other := first[name]
@@ -27,7 +27,7 @@ func conflicts(specs []*pushspec.Spec, vars map[string]string) error {
 				continue
 			}
 			if other.Root != spec.Root {
-				found = append(found, fmt.Errorf("nothing is pushed: %s and %s want %s for two images, %s and %s; give each a tag or a repository of its own, or push one of them",
+				found = append(found, fmt.Errorf("nothing was pushed: %s and %s both write %s, but their images differ: %s and %s. Give each its own tag or repository, or push only one of them",
 					other.Target, spec.Target, name, other.Root, spec.Root))
 			}
 		}

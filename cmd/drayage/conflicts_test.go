@@ -57,8 +57,8 @@ func TestSpecsThatWantOneTagForTwoImagesArePushedNotAtAll(t *testing.T) {
 		"in a stamped repository": specFile(t, "//app:other", "2", nobody, "{TEAM}/app", "latest"),
 	} {
 		out, err := tool(t, "push", "--var=VERSION=latest", "--var=OTHER=latest", "--var=TEAM=acme", one, other)
-		want := "drayage: nothing is pushed: //app:one and //app:other want " + nobody + "/acme/app:latest for two images, " +
-			digestOf(t, "1").String() + " and " + digestOf(t, "2").String() + "; give each a tag or a repository of its own, or push one of them\n"
+		want := "drayage: nothing was pushed: //app:one and //app:other both write " + nobody + "/acme/app:latest, but their images differ: " +
+			digestOf(t, "1").String() + " and " + digestOf(t, "2").String() + ". Give each its own tag or repository, or push only one of them\n"
 		if err == nil || out != want {
 			t.Errorf("%s: printed\n%swant\n%s", name, out, want)
 		}
@@ -91,7 +91,7 @@ func TestSpecsThatAreNoConflict(t *testing.T) {
 func TestSpecsThatWantOneNameForTwoImagesAreLoadedNotAtAll(t *testing.T) {
 	one, other := specFile(t, "//app:one", "1", "docker.io", "library/app", "dev"), specFile(t, "//app:other", "2", "index.docker.io", "library/app", "dev")
 	out, err := tool(t, "load", "--to=containerd", "--address="+filepath.Join(t.TempDir(), "none"), one, other)
-	if want := "nothing is loaded: //app:one and //app:other want the name docker.io/library/app:dev for two images"; err == nil || !strings.Contains(out, want) {
+	if want := "nothing was loaded: //app:one and //app:other both use the name docker.io/library/app:dev, but their images differ"; err == nil || !strings.Contains(out, want) {
 		t.Errorf("printed %s, want %s", out, want)
 	}
 }

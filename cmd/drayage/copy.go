@@ -38,14 +38,13 @@ func newCopyCommand() *cobra.Command {
 		Use:   "copy SOURCE DESTINATION...",
 		Short: "Copy an image between repositories, by digest",
 		Long: `Copy an image or an index from one repository to others, byte for byte, with the
-signatures and other artifacts that refer to it. SOURCE is HOST/REPOSITORY:TAG,
-HOST/REPOSITORY@DIGEST or both, of which the digest counts; a DESTINATION is
-HOST/REPOSITORY, with a tag or without. Without any tag the image is copied by its
-digest alone.
+signatures and other artifacts that refer to it. SOURCE is HOST/REPOSITORY with :TAG,
+@DIGEST or both; if both are given, the digest counts. A DESTINATION is
+HOST/REPOSITORY[:TAG]. Without any tag, the image is copied by its digest alone.
 
-Within one registry layers are mounted; else they are streamed from one to the other,
-and nothing is written to disk. A tag moves only when all that the image comes with is
-there. Exits with 1 if a copy failed; the others are made all the same.`,
+Layers are mounted within one registry, and streamed between two. Nothing is written to
+disk. A tag is written last, when everything else of the image is there. If a copy
+fails, the others are still made, and the command exits with 1.`,
 		Example: `  drayage copy ghcr.io/acme/staging/app@sha256:9f2c… ghcr.io/acme/app:v1.2.0 --overwrite never
   drayage copy staging.example/acme/app:candidate eu.example/acme/app us.example/acme/app --tag v1.2.0 --tag latest
   drayage copy staging.example/acme/app:candidate ghcr.io/acme/app:v1.2.0 --by-daemon`,
@@ -56,13 +55,13 @@ there. Exits with 1 if a copy failed; the others are made all the same.`,
 	}
 	f := command.Flags()
 	f.SortFlags = false
-	f.StringArrayVar(&flags.tags, "tag", nil, "a tag, in every destination")
-	f.BoolVar(&flags.referrers, "referrers", true, "copy what refers to the image as well: signatures, bills of materials")
-	f.StringVar(&flags.overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether a tag that points to another image is written over: always or never")
-	f.BoolVar(&flags.byDaemon, "by-daemon", false, "have the daemon make the copies, with its credentials, and rows in its ledger: drayage wait waits for them")
+	f.StringArrayVar(&flags.tags, "tag", nil, "a `TAG` to write in every destination")
+	f.BoolVar(&flags.referrers, "referrers", true, "also copy what refers to the image, such as signatures and bills of materials")
+	f.StringVar(&flags.overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether to move a tag that points to another image: always or never")
+	f.BoolVar(&flags.byDaemon, "by-daemon", false, "let the daemon make the copies, with its credentials and with rows in its ledger; drayage wait waits for them")
 	addDaemonFlag(command, &flags.daemon)
 	flags.reached.add(f)
-	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log each request")
+	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log every request")
 	return command
 }
 
@@ -99,7 +98,7 @@ func (f copyFlags) copy(ctx context.Context, out, progress io.Writer, source str
 		return err
 	}
 	for _, gone := range image.Gone {
-		logger.Warn().Str("digest", gone.String()).Msg("a referrer is listed, and the registry does not have it; it is left out")
+		logger.Warn().Str("digest", gone.String()).Msg("the registry lists a referrer that it does not have; the copy leaves it out")
 	}
 	c := &copying{image: image, hauler: hauler, out: out}
 	stop := report(ctx, func() {
@@ -129,7 +128,7 @@ func (f copyFlags) ask(ctx context.Context, out io.Writer, from copies.Reference
 	return err
 }
 
-// copying is one image on its way to several places.
+// copying is one image on its way to several destinations.
 type copying struct {
 	image  *copies.Image
 	hauler *haul.Hauler
@@ -169,6 +168,6 @@ func (c *copying) one(ctx context.Context, to pushspec.Destination) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done++
-	_, err = fmt.Fprintf(c.out, "%s@%s  tags: %s  referrers: %d  %s\n", where, spec.Root, orNone(to.Tags), c.image.Referrers, moved(result))
+	_, err = fmt.Fprintf(c.out, "%s@%s  tags: %s  referrers: %d  %s\n", where, spec.Root, orNone(to.Tags), c.image.Referrers, summary(result))
 	return err
 }

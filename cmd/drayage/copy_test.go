@@ -25,18 +25,18 @@ func TestCopyBringsAnImageToSeveralPlaces(t *testing.T) {
 			t.Errorf("the output is\n%s\nwant %s", out, want)
 		}
 	}
-	for _, place := range []struct {
+	for _, to := range []struct {
 		registry *registrytest.Registry
 		tags     []string
 	}{{eu, []string{"stable", "v1", "latest"}}, {us, []string{"v1", "latest"}}} {
-		for _, tag := range place.tags {
-			if _, found := place.registry.Manifest("acme/app", tag); !found {
+		for _, tag := range to.tags {
+			if _, found := to.registry.Manifest("acme/app", tag); !found {
 				t.Errorf("tag %s is not there", tag)
 			}
 		}
 	}
 	out, err = tool(t, "copy", source, eu.Host+"/acme/app:v1")
-	if err != nil || !strings.Contains(out, "there already") {
+	if err != nil || !strings.Contains(out, "already there") {
 		t.Errorf("again: %v\n%s", err, out)
 	}
 }
@@ -52,7 +52,7 @@ func TestCopyToOnePlaceThatFailsCopiesToTheOthers(t *testing.T) {
 		t.Errorf("error is %v, output is\n%s", err, out)
 	}
 	if _, found := good.Manifest("acme/app", "v1"); !found {
-		t.Error("the other place has no copy")
+		t.Error("the other destination has no copy")
 	}
 }
 

@@ -20,16 +20,15 @@ func newDoctorCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "doctor REGISTRY",
 		Short: "Find out what a registry can do",
-		Long: `Find out how a registry is reached, whether it lets you in, with which credentials
-and where those come from, and what it does with each kind of request that a push
-makes: lookups, mounts, uploads in one piece, in parts and after they broke, several
-tags at once, tags that move, referrers. What a registry refuses is done in another
-way; this tells in which.
+		Long: `Find out how drayage reaches a registry, which credentials it uses and where they come
+from, and how the registry answers each kind of request that a push makes: lookups,
+mounts, uploads in one piece, in parts and after a break, several tags at once, moved
+tags, referrers. drayage has another way for each request that a registry refuses; the
+output says which.
 
-This writes about 6 MiB of noise to two repositories of the registry: the one
-given by --repository, and one beside it, to mount into. It is deleted again,
-where the registry allows that; what stays is told. It takes five minutes at
-most.`,
+doctor writes about 6 MiB of noise to two repositories of the registry: the one given
+by --repository, and one beside it to mount into. It deletes them again if the registry
+allows that, and says what it left behind. It takes five minutes at most.`,
 		Example: `  drayage doctor ghcr.io --repository acme/scratch`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -53,13 +52,13 @@ most.`,
 				return err
 			}
 			if err != nil {
-				return fmt.Errorf("registry %s cannot be pushed to: %w", args[0], err)
+				return fmt.Errorf("push to registry %s: %w", args[0], err)
 			}
 			return nil
 		},
 	}
 	command.Flags().SortFlags = false
-	command.Flags().StringVar(&repository, "repository", "drayage-doctor", "the repository to write to")
+	command.Flags().StringVar(&repository, "repository", "drayage-doctor", "`NAME` of the repository to write to")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	reached.add(command.Flags())
 	return command

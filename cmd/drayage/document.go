@@ -23,7 +23,7 @@ func readDocument(what, path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	if len(data) > image.MaxDocument {
-		return nil, fmt.Errorf("read %s: %s is over the limit of %s", what, path, humanize.IBytes(image.MaxDocument))
+		return nil, fmt.Errorf("read %s: %s must be at most %s", what, path, humanize.IBytes(image.MaxDocument))
 	}
 	return data, nil
 }

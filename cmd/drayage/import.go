@@ -16,10 +16,10 @@ func newImportCommand() *cobra.Command {
 
 	command := &cobra.Command{
 		Use:   "import",
-		Short: "Check the files of an image that others have put together",
-		Long: `Check that the files are what they are given as, and belong to one image: its
-manifest, its config, the metadata of its layers, and layers themselves. Manifest
-and config are copied, so that nobody uses what has not been checked.`,
+		Short: "Check the files of an image that another tool made",
+		Long: `Check that the given files belong to one image: its manifest, its config, the
+metadata of its layers, and any layers. The manifest and the config are copied, so
+that later actions use only what was checked.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			image, err := parts.Read()
@@ -34,7 +34,7 @@ and config are copied, so that nobody uses what has not been checked.`,
 					continue
 				}
 				if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // an output of a build action, for everybody
-					return fmt.Errorf("write what was checked: %w", err)
+					return fmt.Errorf("write the checked files: %w", err)
 				}
 			}
 			return nil
@@ -42,13 +42,13 @@ and config are copied, so that nobody uses what has not been checked.`,
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&parts.Manifest, "manifest", "", "the image's manifest")
-	flags.StringVar(&parts.Config, "config", "", "the image's config")
-	flags.StringArrayVar(&parts.Layers, "layer", nil, "metadata of a layer, the lowest first")
-	flags.StringArrayVar(&blobs, "blob", nil, "a file that is to be one of the layers")
-	flags.StringVar(&manifestOut, "manifest-out", "", "where the copy of the manifest goes")
-	flags.StringVar(&configOut, "config-out", "", "where the copy of the config goes")
-	flags.StringVar(&checked, "checked", "", "file to write when all is well")
+	flags.StringVar(&parts.Manifest, "manifest", "", "the image's manifest `FILE`")
+	flags.StringVar(&parts.Config, "config", "", "the image's config `FILE`")
+	flags.StringArrayVar(&parts.Layers, "layer", nil, "metadata `FILE` of a layer, the lowest first")
+	flags.StringArrayVar(&blobs, "blob", nil, "`FILE` that must be one of the layers")
+	flags.StringVar(&manifestOut, "manifest-out", "", "`FILE` to copy the manifest to")
+	flags.StringVar(&configOut, "config-out", "", "`FILE` to copy the config to")
+	flags.StringVar(&checked, "checked", "", "`FILE` to write when every check passed")
 	require(command, "manifest", "config")
 	return command
 }

@@ -15,9 +15,9 @@ func newIndexCommand() *cobra.Command {
 
 	command := &cobra.Command{
 		Use:   "index",
-		Short: "Assemble an index over images for several platforms",
-		Long: `Assemble an index over images for several platforms, in the order given. What each
-image is for is in its config.`,
+		Short: "Write an index of images for several platforms",
+		Long: `Write an index of images for several platforms, in the given order. The platform of
+each image comes from its config.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			images, err := readImages(manifests, configs)
@@ -43,13 +43,13 @@ image is for is in its config.`,
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&out, "out", "", "where the index goes")
-	flags.StringVar(&digestOut, "digest", "", "where the index's digest goes, as text")
-	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
-	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
-	flags.StringArrayVar(&platforms, "platform", nil, "what another index says of its platform, which holds where the config says nothing, as a file of JSON; empty for none; as many as manifests, or none at all")
-	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value")
-	flags.StringVar(&annotationsFile, "annotations-file", "", "file of NAME=value lines; --annotation wins")
+	flags.StringVar(&out, "out", "", "`FILE` to write the index to")
+	flags.StringVar(&digestOut, "digest", "", "`FILE` to write the index's digest to, as text")
+	flags.StringArrayVar(&manifests, "manifest", nil, "manifest `FILE` of an image")
+	flags.StringArrayVar(&configs, "config", nil, "config `FILE` of the image; one for each --manifest, in the same order")
+	flags.StringArrayVar(&platforms, "platform", nil, "JSON `FILE` with the image's platform in another index, used where its config gives none; may be empty; one for each --manifest, or none at all")
+	flags.StringArrayVar(&annotations, "annotation", nil, "annotation `NAME=value` of the index")
+	flags.StringVar(&annotationsFile, "annotations-file", "", "`FILE` of NAME=value lines; --annotation wins")
 	require(command, "out", "manifest", "config")
 	return command
 }
@@ -57,7 +57,7 @@ image is for is in its config.`,
 // readImages reads the images of which manifests and configs are the halves.
 func readImages(manifests, configs []string) ([]image.Image, error) {
 	if len(manifests) != len(configs) {
-		return nil, fmt.Errorf("--manifest is there %d times and --config %d times: they come in pairs", len(manifests), len(configs))
+		return nil, fmt.Errorf("--manifest is given %d times and --config %d times: each image must have both", len(manifests), len(configs))
 	}
 	images := make([]image.Image, len(manifests))
 	for i := range images {
@@ -75,7 +75,7 @@ func readImages(manifests, configs []string) ([]image.Image, error) {
 // readPlatforms reads what is known of images besides their configs.
 func readPlatforms(images []image.Image, platforms []string) (err error) {
 	if len(platforms) != 0 && len(platforms) != len(images) {
-		return fmt.Errorf("--platform is there %d times and --manifest %d times: there is one for each, or none", len(platforms), len(images))
+		return fmt.Errorf("--platform is given %d times and --manifest %d times: give one for each manifest, or none", len(platforms), len(images))
 	}
 	for i, path := range platforms {
 		if path == "" {

@@ -18,8 +18,8 @@ func newJobsCommand() *cobra.Command {
 	var invocation string
 	command := &cobra.Command{
 		Use:   "jobs",
-		Short: "Show and steer the pushes that are not done",
-		Long: `Show the pushes that wait, are under way, or are to be tried again. What is done is
+		Short: "Show, cancel, retry and requeue pushes",
+		Long: `Show the pushes that wait, are running, or will be retried. Pushes that are done are
 in the ledger.`,
 		Example: `  drayage jobs --invocation 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11
   drayage jobs retry --invocation 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11
@@ -33,14 +33,14 @@ in the ledger.`,
 		})
 	}, writeJobs)
 	v.addFlags(command)
-	command.Flags().StringVar(&invocation, "invocation", "", "only this Bazel invocation")
+	command.Flags().StringVar(&invocation, "invocation", "", "show only this Bazel invocation `ID`")
 
 	command.AddCommand(
-		newActCommand("cancel", "Call pushes off: each gets a row in the ledger that says so",
+		newActCommand("cancel", "Cancel pushes; each gets a row in the ledger",
 			func(client *operator.Client) act { return client.Cancel }),
-		newActCommand("retry", "Try pushes again now that wait for their next attempt",
+		newActCommand("retry", "Retry pushes now instead of at their next attempt",
 			func(client *operator.Client) act { return client.Retry }),
-		newActCommand("requeue", "Push again what has failed, was denied or was cancelled, as new jobs",
+		newActCommand("requeue", "Queue new jobs for pushes that failed, were denied or were cancelled",
 			func(client *operator.Client) act { return client.Requeue }),
 	)
 	return command
@@ -48,7 +48,7 @@ in the ledger.`,
 
 func writeJobs(w io.Writer, jobs []operator.Job) error {
 	if len(jobs) == 0 {
-		_, err := fmt.Fprintln(w, "No push waits or is under way.")
+		_, err := fmt.Fprintln(w, "No push is waiting or running.")
 		return err
 	}
 	rows := [][]string{{"JOB", "STATE", "FAILURES", "TARGET", "INVOCATION", "ERROR"}}
@@ -71,7 +71,7 @@ func newActCommand(name, short string, of func(*operator.Client) act) *cobra.Com
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if selection == (operator.Selection{}) {
-				return errors.New("say which pushes: --job, --invocation, --target, or --all")
+				return errors.New("select pushes with --job, --invocation, --target or --all")
 			}
 			client, err := dial(daemon)
 			if err != nil {
@@ -84,7 +84,7 @@ func newActCommand(name, short string, of func(*operator.Client) act) *cobra.Com
 			out := command.OutOrStdout()
 			fmt.Fprintf(out, "%s: %s\n", name, counted(acted.Jobs, "push", "pushes"))
 			if acted.Gone > 0 {
-				fmt.Fprintf(out, "%d more ended too long ago: build their targets again\n", acted.Gone)
+				fmt.Fprintf(out, "%d more ended too long ago to be queued again; build their targets again\n", acted.Gone)
 			}
 			return nil
 		},
@@ -92,9 +92,9 @@ func newActCommand(name, short string, of func(*operator.Client) act) *cobra.Com
 	flags := command.Flags()
 	flags.SortFlags = false
 	addDaemonFlag(command, &daemon)
-	flags.Int64Var(&selection.Job, "job", 0, "this job")
-	flags.StringVar(&selection.Invocation, "invocation", "", "those of this Bazel invocation")
-	flags.StringVar(&selection.Target, "target", "", "those of this Bazel target")
-	flags.BoolVar(&selection.All, "all", false, "all of them")
+	flags.Int64Var(&selection.Job, "job", 0, "the job with this `ID`")
+	flags.StringVar(&selection.Invocation, "invocation", "", "the pushes of this Bazel invocation `ID`")
+	flags.StringVar(&selection.Target, "target", "", "the pushes of this Bazel target `LABEL`")
+	flags.BoolVar(&selection.All, "all", false, "all pushes")
 	return command
 }

@@ -24,12 +24,12 @@ type layerFlags struct {
 func (f *layerFlags) add(command *cobra.Command, compression string) *pflag.FlagSet {
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.out, "out", "", "where the blob goes")
-	flags.StringVar(&f.metadata, "metadata", "", "where the metadata go")
-	flags.StringVar(&f.compression, "compress", compression, "gzip, zstd or none")
-	flags.IntVar(&f.options.Level, "level", 0, "1 to 9 for gzip, 1 to 22 for zstd; 0 is the default, 6 or 1")
-	flags.BoolVar(&f.options.EStargz, "estargz", false, "make a gzip layer seekable")
-	flags.StringArrayVar(&f.annotations, "annotation", nil, "NAME=value, of the layer in the manifest")
+	flags.StringVar(&f.out, "out", "", "`FILE` to write the blob to")
+	flags.StringVar(&f.metadata, "metadata", "", "`FILE` to write the metadata to")
+	flags.StringVar(&f.compression, "compress", compression, "compression: gzip, zstd or none")
+	flags.IntVar(&f.options.Level, "level", 0, "compression level: 1 to 9 for gzip, 1 to 22 for zstd; 0 means 6 for gzip and 1 for zstd")
+	flags.BoolVar(&f.options.EStargz, "estargz", false, "make a gzip layer seekable (eStargz)")
+	flags.StringArrayVar(&f.annotations, "annotation", nil, "annotation `NAME=value` of the layer in manifests")
 	flags.StringVar(&f.options.DigestFunction, "digest-function", "sha256", "the build's --digest_function: sha256 or blake3")
 	require(command, "out", "metadata")
 	return flags
@@ -67,25 +67,25 @@ func newLayerCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "layer",
 		Short: "Write a layer and its metadata",
-		Long: `Write a layer's blob, and a small file of metadata that stands for it in the rest
-of the build.
+		Long: `Write a layer's blob, and a small metadata file that stands for it in the rest of the
+build.
 
-The list has one entry a line, fields parted by tabs:
+The list has one entry per line. Tabs separate its fields:
 
-  put    MODE FOLDER KIND NAME SOURCE   what SOURCE holds, at FOLDER/NAME
-  link   PATH TARGET                    a symbolic link
-  dir    MODE PATH                      a directory
-  remove PATH                           the end of what the layers below have there
-  mode   MODE PATTERN                   the mode of files whose paths match
+  put    MODE FOLDER KIND NAME SOURCE   put the content of SOURCE at FOLDER/NAME
+  link   PATH TARGET                    make a symbolic link
+  dir    MODE PATH                      make a directory
+  remove PATH                           remove what lower layers have at PATH
+  mode   MODE PATTERN                   set the mode of files whose paths match
 
-KIND is file for what is in the sources, tree for a directory that an action made,
-output for anything else that an action made, symlink for a symbolic link, and empty
-for an empty file. MODE is octal; a question mark after it lets mode lines win.
+KIND is file for a source file, tree for a directory that an action made, output for
+anything else that an action made, symlink for a symbolic link, and empty for an empty
+file. MODE is octal; with a question mark after it, mode lines win.
 
-More fields are attributes: uid=N, gid=N, mtime=TIME (seconds since 1970, or
-2006-01-02T15:04:05Z), xattr:NAME=VALUE (text, 0x and hexadecimal digits, or 0s and
-base64). A put can have strip=PREFIX, which its name begins with, and own=folder,
-which gives the folder the same owner.`,
+Further fields are attributes: uid=N, gid=N, mtime=TIME (seconds since 1970, or
+2006-01-02T15:04:05Z), xattr:NAME=VALUE (text, 0x with hexadecimal digits, or 0s with
+base64). A put entry may also have strip=PREFIX, which is removed from its name, and
+own=folder, which gives the folder the same owner.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			listed, err := os.Open(list)
@@ -102,10 +102,10 @@ which gives the folder the same owner.`,
 			})
 		},
 	}
-	command.Flags().StringVar(&list, "list", "", "file that lists the entries")
+	command.Flags().StringVar(&list, "list", "", "`FILE` that lists the entries")
 	flags := common.add(command, string(layer.Gzip))
-	flags.BoolVar(&common.options.Copies, "copies", false, "write files that are alike in full, and not as hard links")
-	flags.BoolVar(&common.options.Parents, "parents", false, "write an entry for each parent directory that has none")
+	flags.BoolVar(&common.options.Copies, "copies", false, "write equal files in full instead of as hard links")
+	flags.BoolVar(&common.options.Parents, "parents", false, "add an entry for each parent directory that has none")
 	require(command, "list")
 	return command
 }

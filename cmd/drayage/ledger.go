@@ -21,10 +21,10 @@ func newLedgerCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "ledger",
 		Short: "Show what was pushed",
-		Long: `Show the ledger of a daemon: what was pushed, the newest first.
+		Long: `Show what a daemon pushed, newest first.
 
-Filters narrow it down, and all that are given must hold. The table is for a
-terminal; json, jsonl and csv hold every field.`,
+Filters narrow the list; a row must match all of them. The table is for terminals;
+json, jsonl and csv contain every field.`,
 		Example: `  drayage ledger
   drayage ledger --repository acme/app --tag latest
   drayage ledger --commit 6a14a96 --outcome failed --format json`,
@@ -59,25 +59,25 @@ terminal; json, jsonl and csv hold every field.`,
 	flags := command.Flags()
 	flags.SortFlags = false
 	addDaemonFlag(command, &daemon)
-	flags.StringVarP(&format, "format", "o", "table", "table, json, jsonl or csv")
-	flags.IntVarP(&limit, "limit", "n", 100, "entries at most; 0 for all")
-	flags.StringVar(&query.Digest, "digest", "", "only this manifest or index digest")
+	flags.StringVarP(&format, "format", "o", "table", "output format: table, json, jsonl or csv")
+	flags.IntVarP(&limit, "limit", "n", 100, "show at most this many rows; 0 means all")
+	flags.StringVar(&query.Digest, "digest", "", "only the manifest or index with this digest")
 	flags.StringVar(&query.Registry, "registry", "", "only this registry")
 	flags.StringVar(&query.Repository, "repository", "", "only this repository")
-	flags.StringVar(&query.Tag, "tag", "", "only pushes under this tag")
+	flags.StringVar(&query.Tag, "tag", "", "only pushes that wrote this tag")
 	flags.StringVar(&query.Target, "target", "", "only this Bazel target")
 	flags.StringVar(&query.Invocation, "invocation", "", "only this Bazel invocation")
 	flags.StringVar(&query.Commit, "commit", "", "only this commit")
-	flags.StringVar(&outcome, "outcome", "", fmt.Sprintf("only this outcome: one of %v", ledger.Outcomes()))
-	flags.StringVar(&since, "since", "", "only from this time on: 2026-01-31 or 2026-01-31T12:00:00Z")
-	flags.StringVar(&until, "until", "", "only before this time")
+	flags.StringVar(&outcome, "outcome", "", fmt.Sprintf("only this outcome, one of %v", ledger.Outcomes()))
+	flags.StringVar(&since, "since", "", "only from this `TIME` on: 2026-01-31 or 2026-01-31T12:00:00Z")
+	flags.StringVar(&until, "until", "", "only before this `TIME`")
 	return command
 }
 
 // fetch is the limit newest entries that a query finds, or all where that is zero.
 func fetch(ctx context.Context, client *operator.Client, query ledger.Query, limit int) ([]ledger.Entry, error) {
 	if limit < 0 {
-		return nil, fmt.Errorf("--limit: %d is less than zero", limit)
+		return nil, fmt.Errorf("--limit: %d must not be negative", limit)
 	}
 	entries := []ledger.Entry{}
 	for e, err := range client.Entries(ctx, query, limit) {
@@ -100,7 +100,7 @@ func entriesWriter(format string) (func(io.Writer, []ledger.Entry) error, error)
 	case "csv":
 		return ledger.WriteCSV, nil
 	}
-	return nil, fmt.Errorf("--format: %q is not table, json, jsonl or csv", format)
+	return nil, fmt.Errorf("--format: %q must be table, json, jsonl or csv", format)
 }
 
 // addDaemonFlag adds the flag that says which daemon to ask.
@@ -109,7 +109,7 @@ func addDaemonFlag(command *cobra.Command, daemon *string) {
 	if address == "" {
 		address = "http://127.0.0.1:9091"
 	}
-	command.Flags().StringVar(daemon, "daemon", address, "HTTP address of drayaged; the environment's DRAYAGE_DAEMON sets the default")
+	command.Flags().StringVar(daemon, "daemon", address, "HTTP `ADDRESS` of drayaged; DRAYAGE_DAEMON sets the default")
 }
 
 // dial makes a client of a daemon. What proves who asks is in files that the
@@ -123,7 +123,7 @@ func dial(daemon string) (*operator.Client, error) {
 // writeTable writes the entries with times as the person's clock has them.
 func writeTable(w io.Writer, entries []ledger.Entry) error {
 	if len(entries) == 0 {
-		_, err := fmt.Fprintln(w, "Nothing like that is in the ledger.")
+		_, err := fmt.Fprintln(w, "The ledger has no matching row.")
 		return err
 	}
 	return ledger.WriteTable(w, entries, time.Local)

@@ -16,10 +16,10 @@ func newLedgerExpectedCommand() *cobra.Command {
 	var v view
 	command := &cobra.Command{
 		Use:   "expected INVOCATION_ID",
-		Short: "Show what an invocation should have pushed, and what became of it",
-		Long: `Show everything that a Bazel invocation asked for, or would have: each push spec,
-with what became of it, and each target of which none came, since Bazel gave it up
-or some of its actions failed.`,
+		Short: "Show what an invocation should have pushed, and what it did push",
+		Long: `Show everything that a Bazel invocation should have pushed: each push spec with its
+outcome, and each target that made no push spec because Bazel aborted it or some of
+its actions failed.`,
 		Example: `  drayage ledger expected 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11`,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -41,7 +41,7 @@ func writeExpected(w io.Writer, set operator.ExpectedSet) error {
 		return err
 	}
 	missing := counts[ledger.ExpectedIncomplete] + counts[ledger.ExpectedAborted] + counts[ledger.ExpectedLost]
-	_, err := fmt.Fprintf(w, "\n%d ended, %d pending, %s without all pushes%s\n",
+	_, err := fmt.Fprintf(w, "\n%d ended, %d pending, %s with missing pushes%s\n",
 		counts[ledger.ExpectedEnded], counts[ledger.ExpectedPending], counted(missing, "target", "targets"), andMore(set.Omitted))
 	return err
 }
@@ -51,9 +51,10 @@ func newLedgerCompareCommand() *cobra.Command {
 	var all bool
 	command := &cobra.Command{
 		Use:   "compare INVOCATION_ID INVOCATION_ID",
-		Short: "Show how two invocations' pushes differ",
-		Long: `Show what the second of two Bazel invocations pushed that differs from the first, by
-target and place. What is the same is counted, and shown with --all and as JSON.`,
+		Short: "Show how the pushes of two invocations differ",
+		Long: `Show where the pushes of the second Bazel invocation differ from those of the first, by
+target, registry and repository. Equal pushes are only counted, unless --all or JSON
+asks for them.`,
 		Example: `  drayage ledger compare 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11 e4a2c1d0-0a4c-4a3e-8a49-0d4b3d1a7f55`,
 		Args:    cobra.ExactArgs(2),
 	}
@@ -61,7 +62,7 @@ target and place. What is the same is counted, and shown with --all and as JSON.
 		return client.Compare(ctx, args[0], args[1])
 	}, func(w io.Writer, comparison operator.Comparison) error { return writeComparison(w, comparison, all) })
 	v.addFlags(command)
-	command.Flags().BoolVar(&all, "all", false, "show what is the same, too")
+	command.Flags().BoolVar(&all, "all", false, "also show equal pushes")
 	return command
 }
 
@@ -83,7 +84,7 @@ func writeComparison(w io.Writer, comparison operator.Comparison, all bool) erro
 		}
 		fmt.Fprintln(w)
 	}
-	_, err := fmt.Fprintf(w, "%d changed, %d added, %d removed, %d the same%s\n",
+	_, err := fmt.Fprintf(w, "%d changed, %d added, %d removed, %d unchanged%s\n",
 		counts[ledger.Changed], counts[ledger.Added], counts[ledger.Removed], counts[ledger.Same], andMore(comparison.Omitted))
 	return err
 }
@@ -93,5 +94,5 @@ func andMore(omitted int) string {
 	if omitted == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d more are not in the answer", omitted)
+	return fmt.Sprintf("; %d more were left out of the answer", omitted)
 }

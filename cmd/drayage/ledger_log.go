@@ -18,10 +18,11 @@ func newLedgerProveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "prove DIGEST",
 		Short: "Print a proof that a digest was recorded",
-		Long: `Print a proof, as JSON, that the newest row with a digest is in the log. Whoever
-has it and the verifier key can check it without the daemon: drayage ledger check.
+		Long: `Print a proof, as JSON, that the newest row with this digest is in the log. Anyone who
+has the proof and the verifier key can check it without the daemon: use drayage ledger
+check.
 
-The first six digits of the digest are enough where no other begins with them.`,
+The first six digits of the digest suffice if no other digest begins with them.`,
 		Example: `  drayage ledger prove sha256:36e25d8e > proof.json`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -34,7 +35,7 @@ The first six digits of the digest are enough where no other begins with them.`,
 				return err
 			}
 			if len(proofs) == 0 {
-				return fmt.Errorf("no row of the ledger has %s", args[0])
+				return fmt.Errorf("no row of the ledger has the digest %s", args[0])
 			}
 			data, err := proofs[0].Encode()
 			if err != nil {
@@ -53,7 +54,7 @@ func newLedgerCheckCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "check FILE",
 		Short:   "Check a proof, without the daemon",
-		Long:    `Check a proof that drayage ledger prove printed, and print the row that it proves. Nobody is asked.`,
+		Long:    `Check a proof that drayage ledger prove printed, and print the row that it proves. No daemon is asked.`,
 		Example: `  drayage ledger check proof.json --key "$(cat log.pub)"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -70,11 +71,11 @@ func newLedgerCheckCommand() *cobra.Command {
 				return err
 			}
 			out := command.OutOrStdout()
-			fmt.Fprintf(out, "The log %s of %d rows holds this row as number %d:\n\n", checkpoint.Origin, checkpoint.Size, proof.Index)
+			fmt.Fprintf(out, "Row %d of the log %s, which has %d rows:\n\n", proof.Index, checkpoint.Origin, checkpoint.Size)
 			return ledger.WriteTable(out, []ledger.Entry{entry}, time.UTC)
 		},
 	}
-	command.Flags().StringArrayVar(&keys, "key", nil, "verifier key of the log")
+	command.Flags().StringArrayVar(&keys, "key", nil, "verifier `KEY` of the log")
 	require(command, "key")
 	return command
 }
@@ -83,7 +84,7 @@ func newLedgerCheckpointCommand() *cobra.Command {
 	var daemon string
 	command := &cobra.Command{
 		Use:   "checkpoint",
-		Short: "Print the newest signed checkpoint, to be kept elsewhere",
+		Short: "Print the newest signed checkpoint, to keep elsewhere",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			client, err := dial(daemon)
@@ -107,9 +108,10 @@ func newLedgerKeyCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "key",
 		Short: "Print the log's verifier key, or make a new key",
-		Long: `Print the key that verifies the daemon's checkpoints. With --out, make a key of
-your own instead: the signing half goes into the file, for the daemon's
-ledger.key_file, and the verifying half is printed.`,
+		Long: `Print the key that verifies the daemon's checkpoints.
+
+With --out, make a new key instead. The signing key is written to the file, for the
+daemon's ledger.key_file. The verifier key is printed.`,
 		Example: `  drayage ledger key
   drayage ledger key --out /etc/drayage/log.key --name ledger.example.com > log.pub`,
 		Args: cobra.NoArgs,
@@ -131,8 +133,8 @@ ledger.key_file, and the verifying half is printed.`,
 	}
 	command.Flags().SortFlags = false
 	addDaemonFlag(command, &daemon)
-	command.Flags().StringVar(&out, "out", "", "make a key, and write its signing half to this file, which must not be there")
-	command.Flags().StringVar(&name, "name", "drayage", "name of the log, without spaces or plus signs")
+	command.Flags().StringVar(&out, "out", "", "make a key, and write the signing key to this `FILE`, which must not exist")
+	command.Flags().StringVar(&name, "name", "drayage", "`NAME` of the log, without spaces and plus signs")
 	return command
 }
 

@@ -22,16 +22,16 @@ func newLedgerVerifyCommand() *cobra.Command {
 	var flags verifyFlags
 	command := &cobra.Command{
 		Use:   "verify",
-		Short: "Check that the ledger is what was written",
-		Long: `Have the daemon read every row and every checkpoint of its ledger, and name the
-rows that were changed, deleted or put in by hand. Fails if there is one.
+		Short: "Check that nobody changed the ledger",
+		Long: `Have the daemon read every row and every checkpoint of its ledger, and list the rows
+that were changed, deleted or added by hand. The command fails if there are any.
 
-Keys and checkpoints that you kept elsewhere are worth more than those in the
-database, which somebody who can change the ledger can change too.
+Pass keys and checkpoints that you kept elsewhere: whoever can change the ledger can
+also change those in the database.
 
-With --registry, ask the registries, too, whether they serve what the ledger says:
-every digest that was pushed, and under every tag the digest that was pushed last.
-This machine asks, with the credentials that docker has here.`,
+With --registry, also ask the registries whether they still serve what was pushed:
+every digest, and for every tag the digest that was pushed last. This machine asks
+them, with the credentials in its docker configuration.`,
 		Example: `  drayage ledger verify
   drayage ledger verify --key "$(cat log.pub)" --checkpoint monday.txt --checkpoint tuesday.txt
   drayage ledger verify --registry --since 2026-03-01`,
@@ -39,7 +39,7 @@ This machine asks, with the credentials that docker has here.`,
 		RunE: func(command *cobra.Command, _ []string) error {
 			for _, flag := range []string{"since", "plain-http", "registries"} {
 				if command.Flags().Changed(flag) && !flags.registry {
-					return fmt.Errorf("--%s needs --registry: the log itself is always verified whole", flag)
+					return fmt.Errorf("--%s needs --registry: the log itself is always verified as a whole", flag)
 				}
 			}
 			return flags.verify(command.Context(), command.OutOrStdout())
@@ -48,10 +48,10 @@ This machine asks, with the credentials that docker has here.`,
 	f := command.Flags()
 	f.SortFlags = false
 	addDaemonFlag(command, &flags.daemon)
-	f.StringArrayVar(&flags.keys, "key", nil, "verifier key that checkpoints may be signed with; those in the database if none is given")
-	f.StringArrayVar(&flags.checkpoints, "checkpoint", nil, "file with a checkpoint that was kept elsewhere")
-	f.BoolVar(&flags.registry, "registry", false, "ask the registries whether they serve what the ledger says")
-	f.StringVar(&flags.since, "since", "", "with --registry: only what was pushed from this time on, 2026-01-31 or 2026-01-31T12:00:00Z")
+	f.StringArrayVar(&flags.keys, "key", nil, "verifier `KEY` that may have signed checkpoints (default: the keys in the database)")
+	f.StringArrayVar(&flags.checkpoints, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere")
+	f.BoolVar(&flags.registry, "registry", false, "also ask the registries whether they serve what the ledger says")
+	f.StringVar(&flags.since, "since", "", "with --registry: only pushes from this `TIME` on, 2026-01-31 or 2026-01-31T12:00:00Z")
 	flags.registries.add(f)
 	return command
 }
@@ -96,7 +96,7 @@ func (f verifyFlags) verify(ctx context.Context, out io.Writer) error {
 	writeReport(out, report)
 	var failures []error
 	if n := len(report.Problems); n > 0 {
-		failures = append(failures, fmt.Errorf("the ledger is not what was written: %s", counted(n, "problem", "problems")))
+		failures = append(failures, fmt.Errorf("the ledger was changed after it was written: %s", counted(n, "problem", "problems")))
 	}
 	if f.registry {
 		registries := registry.New(registry.Options{Hosts: hosts, UserAgent: "drayage/" + version.String()})
@@ -141,5 +141,5 @@ func writeReport(w io.Writer, report operator.LogReport) {
 	for _, problem := range report.Problems {
 		fmt.Fprintln(w, table.Printable(problem.Text))
 	}
-	fmt.Fprintf(w, "%d rows in the log, %d not in it yet, %d checkpoints; root %s\n", report.Rows, report.Waiting, report.Checkpoints, report.Root)
+	fmt.Fprintf(w, "%d rows in the log, %d rows still to be added, %d checkpoints; root %s\n", report.Rows, report.Waiting, report.Checkpoints, report.Root)
 }

@@ -35,16 +35,16 @@ func newLoadCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "load SPEC...",
 		Short: "Load images into containerd, docker or podman",
-		Long: `Load the images of push specs to where containers are run from on this machine.
-It is what bazel run does with an image_load target.
+		Long: `Load the images of push specs into containerd, docker or podman on this machine.
+bazel run of an image_load target runs this command.
 
-containerd is asked what it has, and the rest is streamed to it from the remote
-cache, or from the registry of the base image. docker is treated so too where it
-keeps its images in a containerd that can be reached; else it, like podman, is
-given the whole image. Nothing is written to disk on the way.
+drayage asks containerd what it has, and streams only the rest to it, from the remote
+cache or from the registry of the base image. It does the same for a docker that keeps
+its images in a containerd that it can reach. Any other docker, and podman, get the
+whole image. Nothing is written to disk on the way.
 
-An image is known by the names that its spec pushes to, or by those of --tag. What
-was loaded is printed, a line for each name.`,
+An image gets the names that its spec pushes to, or those of --tag. Each name is
+printed once its image is loaded.`,
 		Example: `  drayage load --cas grpc://cache:9092 bazel-bin/app/push.pushspec.json --tag app:dev
   bazel run //app:load -- --platform linux/arm64`,
 		Args: cobra.MinimumNArgs(1),
@@ -54,14 +54,14 @@ was loaded is printed, a line for each name.`,
 	}
 	f := command.Flags()
 	f.SortFlags = false
-	f.StringArrayVar(&flags.names, "tag", nil, "name in the place of the spec's: app:dev, ghcr.io/acme/app:dev")
-	f.StringVar(&flags.platform, "platform", "", "os/architecture[/variant] to load of an index, or all; "+load.HostPlatform()+" by default, or whatever there is if there is no index")
+	f.StringArrayVar(&flags.names, "tag", nil, "`NAME` to use instead of the spec's: app:dev, ghcr.io/acme/app:dev")
+	f.StringVar(&flags.platform, "platform", "", "`os/architecture[/variant]` to load of an index, or all (default: "+load.HostPlatform()+"; an image without an index is loaded whatever its platform)")
 	f.StringVar(&flags.wish.To, "to", cmp.Or(os.Getenv("DRAYAGE_LOAD_TO"), load.ToAuto),
-		"containerd, docker, podman, or auto: docker if its daemon answers, else containerd, else podman; DRAYAGE_LOAD_TO sets the default")
-	f.StringVar(&flags.wish.Address, "address", os.Getenv("CONTAINERD_ADDRESS"), "containerd's socket, which is then loaded to; CONTAINERD_ADDRESS sets the default, "+load.DefaultAddress+" where that is not set")
-	f.StringVar(&flags.wish.Namespace, "namespace", os.Getenv("CONTAINERD_NAMESPACE"), "containerd's namespace; CONTAINERD_NAMESPACE sets the default, "+load.DefaultNamespace+" where that is not set")
+		"where to load: containerd, docker, podman, or auto, which takes docker if its daemon answers, else containerd, else podman; DRAYAGE_LOAD_TO sets the default")
+	f.StringVar(&flags.wish.Address, "address", os.Getenv("CONTAINERD_ADDRESS"), "load into the containerd at this `SOCKET`; CONTAINERD_ADDRESS sets the default, which is otherwise "+load.DefaultAddress)
+	f.StringVar(&flags.wish.Namespace, "namespace", os.Getenv("CONTAINERD_NAMESPACE"), "containerd `NAMESPACE`; CONTAINERD_NAMESPACE sets the default, which is otherwise \""+load.DefaultNamespace+"\"")
 	f.StringVar(&flags.snapshotter, "snapshotter", cmp.Or(os.Getenv("CONTAINERD_SNAPSHOTTER"), load.DefaultSnapshotter),
-		"for which of containerd's snapshotters layers are unpacked; CONTAINERD_SNAPSHOTTER sets the default")
+		"containerd snapshotter to unpack layers for; CONTAINERD_SNAPSHOTTER sets the default")
 	flags.add(f)
 	return command
 }
@@ -138,7 +138,7 @@ func (f loadFlags) images(in *openSpecs) ([]*named, error) {
 		}
 		for _, name := range names {
 			if other := byName[name]; other != nil && other != i {
-				return nil, fmt.Errorf("nothing is loaded: %s and %s want the name %s for two images; give each a name of its own, or load one of them", other.target, i.target, name)
+				return nil, fmt.Errorf("nothing was loaded: %s and %s both use the name %s, but their images differ. Give each its own name, or load only one of them", other.target, i.target, name)
 			}
 			byName[name] = i
 			if !slices.Contains(i.names, name) {
@@ -147,7 +147,7 @@ func (f loadFlags) images(in *openSpecs) ([]*named, error) {
 		}
 	}
 	if len(f.names) > 0 && len(images) > 1 {
-		return nil, fmt.Errorf("--tag names one image, and these specs have %d: load one after another, or leave --tag out", len(images))
+		return nil, fmt.Errorf("--tag names one image, but these specs have %d: load them one by one, or leave --tag out", len(images))
 	}
 	return images, nil
 }
@@ -196,7 +196,7 @@ func did(name string, r load.Result) string {
 	case r.Unpacked != "":
 		text += "; unpacked for " + r.Unpacked
 	case r.NotUnpacked != "":
-		text += "; not unpacked, which is left to its first use: " + r.NotUnpacked
+		text += "; not unpacked yet, containerd does so at first use: " + r.NotUnpacked
 	}
 	return text
 }

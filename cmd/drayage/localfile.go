@@ -109,7 +109,7 @@ func (f *localFile) open() (*os.File, error) {
 	if again, err := openLocalFile(f.path); err != nil { // before it is opened, which would wait for a pipe's other end
 		return nil, err
 	} else if again.size != f.size {
-		return nil, fmt.Errorf("%s has %d bytes now, and had %d", f.path, again.size, f.size)
+		return nil, fmt.Errorf("%s changed: it had %d bytes and now has %d", f.path, f.size, again.size)
 	}
 	return os.Open(f.path)
 }
@@ -132,7 +132,7 @@ func (f *localFile) piece(file io.ReaderAt, n int, room []byte) ([]byte, error) 
 	want := f.pieces[n]
 	f.mu.Unlock()
 	if blake3.Sum256(room) != want {
-		return nil, fmt.Errorf("%s changed while it was read", f.path)
+		return nil, fmt.Errorf("%s changed while drayage read it", f.path)
 	}
 	return room, nil
 }

@@ -67,7 +67,7 @@ func (s *localStream) next() error {
 	s.local.spoil(err)
 	rest, instead := s.otherwise(s.at)
 	if instead != nil {
-		return fmt.Errorf("%w, and there is nothing in its place: %w", err, instead)
+		return fmt.Errorf("%w, and the layer could not be read elsewhere either: %w", err, instead)
 	}
 	s.rest = rest
 	return nil

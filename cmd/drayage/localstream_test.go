@@ -282,7 +282,7 @@ func TestOutputsAreFoundByTheListsOwnPlace(t *testing.T) {
 	huge := filepath.Join(elsewhere, "huge")
 	writeFile(t, huge, nil)
 	check(t, os.Truncate(huge, maxOutputs+1))
-	if _, err := outputs(huge); err == nil || !strings.Contains(err.Error(), "may have 67108864") {
+	if _, err := outputs(huge); err == nil || !strings.Contains(err.Error(), "must be at most 64 MiB") {
 		t.Errorf("a huge list: %v", err)
 	}
 }

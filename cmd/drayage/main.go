@@ -46,10 +46,10 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "drayage",
 		Short: "Container images from Bazel builds",
-		Long: `drayage makes image layers, manifests and push specs inside Bazel build actions,
-and shows what the daemon, drayaged, made of them.
+		Long: `drayage makes image layers, manifests and push specs inside Bazel build actions.
+It also shows what the daemon, drayaged, did with them.
 
-drayage @FILE takes all arguments from FILE, where they are parted by white space and
+drayage @FILE reads all arguments from FILE. White space separates them, and they are
 quoted as in a shell.`,
 		Version:       version.String(),
 		SilenceUsage:  true,

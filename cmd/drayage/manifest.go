@@ -19,9 +19,9 @@ func newManifestCommand() *cobra.Command {
 
 	command := &cobra.Command{
 		Use:   "manifest",
-		Short: "Assemble an image's manifest and config",
-		Long: `Assemble an image's manifest and config from the metadata of its layers and of
-its base. No layer is read.`,
+		Short: "Write an image's manifest and config",
+		Long: `Write an image's manifest and config from the metadata of its layers and of its base.
+No layer is read.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			var err error
@@ -57,25 +57,25 @@ its base. No layer is read.`,
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&manifestOut, "manifest", "", "where the manifest goes")
-	flags.StringVar(&configOut, "config", "", "where the config goes")
-	flags.StringVar(&digestOut, "digest", "", "where the manifest's digest goes, as text")
-	flags.StringVar(&baseManifest, "base-manifest", "", "manifest of the image below")
-	flags.StringVar(&baseConfig, "base-config", "", "config of the image below")
-	flags.StringVar(&basePlatformFile, "base-platform", "", "what an index says of the base's platform, which holds where its config says nothing, as JSON")
-	flags.StringVar(&fragment, "config-fragment", "", "file with a part of a config, as JSON; flags win")
-	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer on top of the base, the lowest first")
-	flags.StringVar(&spec.Platform, "platform", "linux/amd64", "os/architecture[/variant] of an image without base")
+	flags.StringVar(&manifestOut, "manifest", "", "`FILE` to write the manifest to")
+	flags.StringVar(&configOut, "config", "", "`FILE` to write the config to")
+	flags.StringVar(&digestOut, "digest", "", "`FILE` to write the manifest's digest to, as text")
+	flags.StringVar(&baseManifest, "base-manifest", "", "manifest `FILE` of the base image")
+	flags.StringVar(&baseConfig, "base-config", "", "config `FILE` of the base image")
+	flags.StringVar(&basePlatformFile, "base-platform", "", "JSON `FILE` with the base's platform in an index, used where its config gives none")
+	flags.StringVar(&fragment, "config-fragment", "", "JSON `FILE` with a part of a config; flags win")
+	flags.StringArrayVar(&layers, "layer", nil, "metadata `FILE` of a layer on top of the base, the lowest first")
+	flags.StringVar(&spec.Platform, "platform", "linux/amd64", "`os/architecture[/variant]` of an image without a base")
 	flags.StringArrayVar(&spec.Entrypoint, "entrypoint", nil, "a word of the entrypoint; "+image.InheritFromBase+" stands for the base's")
 	flags.StringArrayVar(&spec.Cmd, "cmd", nil, "a word of the command; "+image.InheritFromBase+" stands for the base's")
-	flags.StringArrayVar(&spec.Unset, "unset", nil, "field of the base that the image has not: Entrypoint, Cmd, User, WorkingDir, StopSignal")
-	flags.StringArrayVar(&spec.UnsetEnv, "unset-env", nil, "variable of the base that the image has not; * stands for any letters")
-	flags.StringArrayVar(&spec.UnsetLabels, "unset-label", nil, "label of the base that the image has not; * stands for any letters")
+	flags.StringArrayVar(&spec.Unset, "unset", nil, "`FIELD` of the base to remove: Entrypoint, Cmd, User, WorkingDir, StopSignal")
+	flags.StringArrayVar(&spec.UnsetEnv, "unset-env", nil, "environment variable `NAME` of the base to remove; * matches any letters")
+	flags.StringArrayVar(&spec.UnsetLabels, "unset-label", nil, "label `NAME` of the base to remove; * matches any letters")
 	flags.StringVar(&spec.User, "user", "", "user, or user:group")
 	flags.StringVar(&spec.WorkingDir, "working-dir", "", "working directory")
 	flags.StringVar(&spec.StopSignal, "stop-signal", "", "signal that ends the program")
 	flags.StringArrayVar(&spec.ExposedPorts, "expose", nil, "port, or port/protocol")
-	flags.StringArrayVar(&spec.Volumes, "volume", nil, "folder of data")
+	flags.StringArrayVar(&spec.Volumes, "volume", nil, "`FOLDER` for data")
 	texts.addFlags(flags)
 	onto.addFlags(flags)
 	command.MarkFlagsRequiredTogether("base-manifest", "base-config")

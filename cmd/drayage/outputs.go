@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // maxOutputs bounds a list of outputs, in bytes: that of a thousand images with a
@@ -20,7 +22,7 @@ func outputs(list string) ([]*localFile, error) {
 		return nil, err
 	}
 	if info.Size() > maxOutputs {
-		return nil, fmt.Errorf("%s has %d bytes, and may have %d", list, info.Size(), maxOutputs)
+		return nil, fmt.Errorf("%s must be at most %s", list, humanize.IBytes(maxOutputs))
 	}
 	text, err := os.ReadFile(list)
 	if err != nil {

@@ -24,12 +24,11 @@ func newPullCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "pull",
 		Short: "Fetch the metadata of a base image",
-		Long: `Fetch the manifests and configs of an image, and write what is to be known of its
-layers. The layers stay in the registry, unless --layers asks for them.
+		Long: `Fetch the manifests and configs of an image, and write the metadata of its layers. The
+layers stay in the registry, unless --layers asks for them.
 
-Credentials are found as everywhere else: in the configuration of docker and podman,
-and with the credential helpers named there.
-What was written is printed as JSON.`,
+Credentials come from the configuration of docker and podman, and from the credential
+helpers named there. A list of the written files is printed as JSON.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			hosts, err := reached.hosts()
@@ -49,23 +48,23 @@ What was written is printed as JSON.`,
 				return err
 			}
 			if err := json.MarshalWrite(command.OutOrStdout(), written); err != nil {
-				return fmt.Errorf("print what was written: %w", err)
+				return fmt.Errorf("print the list of written files: %w", err)
 			}
 			return nil
 		},
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&request.Registry, "registry", "", "host of the registry")
-	flags.StringVar(&request.Repository, "repository", "", "name of the repository")
+	flags.StringVar(&request.Registry, "registry", "", "`HOST` of the registry")
+	flags.StringVar(&request.Repository, "repository", "", "`NAME` of the repository")
 	flags.StringVar(&request.Digest, "digest", "", "digest of the manifest or index")
-	flags.StringVar(&request.Tag, "tag", "", "tag, to say what its digest is where --digest is missing")
-	flags.StringArrayVar(&request.Mirrors, "mirror", nil, "host, possibly with a path, to ask before the registry")
-	flags.StringArrayVar(&request.Platforms, "platform", nil, "os/architecture[/variant] that is wanted; all by default")
-	flags.BoolVar(&layers, "layers", false, "fetch the layers too")
-	flags.BoolVar(&request.Nondistributable, "nondistributable", false, "with --layers: those too that are not to be distributed, from the registry or from their urls")
-	flags.StringVar(&out, "out", ".", "folder to write to")
-	flags.StringVar(&reached.file, "registries", os.Getenv("DRAYAGE_REGISTRIES"), "YAML file with the settings of registries; the environment's DRAYAGE_REGISTRIES sets the default")
+	flags.StringVar(&request.Tag, "tag", "", "tag; without --digest, the error message gives its digest")
+	flags.StringArrayVar(&request.Mirrors, "mirror", nil, "`HOST[/PATH]` of a mirror to ask before the registry")
+	flags.StringArrayVar(&request.Platforms, "platform", nil, "`os/architecture[/variant]` to fetch (default: all)")
+	flags.BoolVar(&layers, "layers", false, "also fetch the layers")
+	flags.BoolVar(&request.Nondistributable, "nondistributable", false, "with --layers: also fetch nondistributable layers, from the registry or from their urls")
+	flags.StringVar(&out, "out", ".", "`FOLDER` to write to")
+	flags.StringVar(&reached.file, "registries", os.Getenv("DRAYAGE_REGISTRIES"), "YAML `FILE` with settings of registries; DRAYAGE_REGISTRIES sets the default")
 	require(command, "registry", "repository")
 	return command
 }
@@ -75,7 +74,7 @@ What was written is printed as JSON.`,
 func withoutTokens(err error) error {
 	const words = "no token in bearer response"
 	if before, _, found := strings.Cut(err.Error(), words); found {
-		return errors.New(before + words + ", and whatever else is in it is not shown")
+		return errors.New(before + words + " (the rest of the answer is not shown: it may hold secrets)")
 	}
 	return err
 }

@@ -27,15 +27,16 @@ func newPushCommand() *cobra.Command {
 	var flags pushFlags
 	command := &cobra.Command{
 		Use:   "push SPEC...",
-		Short: "Push images from here, without a daemon",
-		Long: `Push the images of push specs from here. What the registry lacks is streamed to it
-from the remote cache, or from the registry of the base image; nothing is written
-to disk. It is what bazel run does with an image_push target, and then layers that
-the build has left on this machine are taken from there.
+		Short: "Push images from this machine, without a daemon",
+		Long: `Push the images of push specs from this machine. bazel run of an image_push target runs
+this command.
 
-Layers that are at hand as files are given with --blob, a disk cache that Bazel keeps
-with --disk-cache; both are asked before the remote cache. Stamp variables are filled
-in from --var, and from workspace status files.`,
+drayage streams what the registry lacks from the remote cache, or from the registry of
+the base image. Nothing is written to disk. Layers on this machine are used before the
+remote cache: those that a bazel run finds among the build's outputs, the files given
+as --blob, and Bazel's disk cache given as --disk-cache.
+
+Stamp variables get their values from --var and from workspace status files.`,
 		Example: `  drayage push --cas grpc://cache:9092 bazel-bin/app/push.pushspec.json
   bazel run //app:push -- --cas grpc://cache:9092`,
 		Args: cobra.MinimumNArgs(1),
@@ -46,7 +47,7 @@ in from --var, and from workspace status files.`,
 	f := command.Flags()
 	f.SortFlags = false
 	flags.add(f)
-	f.BoolVar(&flags.casRegistry, "cas-registry", false, "the registry reads the remote cache itself: send manifests and configs, and no layer")
+	f.BoolVar(&flags.casRegistry, "cas-registry", false, "the registry reads the remote cache itself: send manifests and configs, but no layers")
 	return command
 }
 
@@ -124,14 +125,14 @@ func (p *pushes) one(ctx context.Context, spec *pushspec.Spec) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done++
-	_, err = fmt.Fprintf(p.out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), moved(result))
+	_, err = fmt.Fprintf(p.out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), summary(result))
 	return err
 }
 
-// moved says what became of an image's blobs.
-func moved(result haul.Result) string {
+// summary says what became of an image's blobs.
+func summary(result haul.Result) string {
 	if result.AlreadyThere {
-		return "there already"
+		return "already there"
 	}
 	return fmt.Sprintf("%d blobs sent (%s), %d mounted, %d there", result.Uploaded.Blobs, humanize.IBytes(uint64(result.Uploaded.Bytes)), result.Mounted.Blobs, result.Present.Blobs)
 }

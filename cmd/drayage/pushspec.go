@@ -14,16 +14,17 @@ import (
 )
 
 func newPushSpecCommand() *cobra.Command {
-	var out, index, tagFile, overwrite string
-	var manifests, configs, layers, uncached, referrers []string
+	var out, overwrite string
+	var uncached []string
 	var push image.Push
+	var files pushSpecFiles
 
 	command := &cobra.Command{
 		Use:   "pushspec",
 		Short: "Write an image's push spec",
-		Long: `Write the push spec of an image or an index: what the daemon, or drayage push,
-needs to know to push it. The repository and the tags may hold stamp variables, as
-in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
+		Long: `Write the push spec of an image or an index, which tells the daemon or drayage push
+what to push where. The repository and the tags may contain stamp variables such as
+{BUILD_SCM_REVISION}, which are filled in at the push.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			var err error
@@ -31,7 +32,7 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 				return err
 			}
 			push.Destination.Overwrite = overwriting(overwrite)
-			data, err := makePushSpec(push, index, tagFile, manifests, configs, layers, referrers)
+			data, err := files.pushSpec(push)
 			if invalid, ok := errors.AsType[*pushspec.Error](err); ok {
 				return inAttributes(invalid) // it names the target itself
 			}
@@ -46,20 +47,20 @@ in {BUILD_SCM_REVISION}; whoever pushes fills them in.`,
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&out, "out", "", "where the push spec goes")
-	flags.StringVar(&push.Target, "target", "", "label of the target that pushes")
-	flags.StringVar(&index, "index", "", "index over the images")
-	flags.StringArrayVar(&manifests, "manifest", nil, "an image's manifest")
-	flags.StringArrayVar(&configs, "config", nil, "its config; as many as manifests, in the same order")
-	flags.StringArrayVar(&layers, "layer", nil, "metadata of a layer or of an artifact's file; those of the base too")
-	flags.StringArrayVar(&push.MadeBy, "made-by", nil, "label of the target that makes it; as many as layers, in the same order, or none")
-	flags.StringArrayVar(&uncached, "uncached", nil, "TAG=LABEL of a target whose layers that tag keeps out of the remote cache")
-	flags.StringArrayVar(&referrers, "referrer", nil, "manifest of an artifact about the image, as drayage referrer writes it")
-	flags.StringVar(&push.Destination.Registry, "registry", "", "host of the registry")
-	flags.StringVar(&push.Destination.Repository, "repository", "", "name of the repository")
-	flags.StringArrayVar(&push.Destination.Tags, "tag", nil, "a tag")
-	flags.StringVar(&tagFile, "tag-file", "", "file with more tags, one a line")
-	flags.StringVar(&overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether a tag that points to another image is written over: always or never")
+	flags.StringVar(&out, "out", "", "`FILE` to write the push spec to")
+	flags.StringVar(&push.Target, "target", "", "`LABEL` of the target that pushes")
+	flags.StringVar(&files.index, "index", "", "`FILE` with the index of the images")
+	flags.StringArrayVar(&files.manifests, "manifest", nil, "manifest `FILE` of an image")
+	flags.StringArrayVar(&files.configs, "config", nil, "config `FILE` of the image; one for each --manifest, in the same order")
+	flags.StringArrayVar(&files.layers, "layer", nil, "metadata `FILE` of a layer, those of the base included, or of an artifact's file")
+	flags.StringArrayVar(&push.MadeBy, "made-by", nil, "`LABEL` of the target that makes the layer; one for each --layer, in the same order, or none at all")
+	flags.StringArrayVar(&uncached, "uncached", nil, "`TAG=LABEL` of a target whose layers that tag keeps out of the remote cache")
+	flags.StringArrayVar(&files.referrers, "referrer", nil, "manifest `FILE` of an artifact about the image, as drayage referrer writes it")
+	flags.StringVar(&push.Destination.Registry, "registry", "", "`HOST` of the registry")
+	flags.StringVar(&push.Destination.Repository, "repository", "", "`NAME` of the repository")
+	flags.StringArrayVar(&push.Destination.Tags, "tag", nil, "a `TAG` to write; may be given more than once")
+	flags.StringVar(&files.tags, "tag-file", "", "`FILE` with more tags, one per line")
+	flags.StringVar(&overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether to move a tag that points to another image: always or never")
 	require(command, "out", "target", "manifest", "config", "registry", "repository")
 	return command
 }
@@ -105,28 +106,35 @@ func tagsByLabel(texts []string) (map[string]string, error) {
 	return tags, nil
 }
 
-func makePushSpec(push image.Push, index, tagFile string, manifests, configs, layers, referrers []string) ([]byte, error) {
+// pushSpecFiles are the files that a push spec is made of.
+type pushSpecFiles struct {
+	index, tags                           string
+	manifests, configs, layers, referrers []string
+}
+
+// pushSpec adds to a push what is in the files, and writes its spec.
+func (f pushSpecFiles) pushSpec(push image.Push) ([]byte, error) {
 	var err error
-	if push.Images, err = readImages(manifests, configs); err != nil {
+	if push.Images, err = readImages(f.manifests, f.configs); err != nil {
 		return nil, err
 	}
-	if push.Layers, err = readLayers(layers); err != nil {
+	if push.Layers, err = readLayers(f.layers); err != nil {
 		return nil, err
 	}
-	if index != "" {
-		if push.Index, err = readDocument("index", index); err != nil {
+	if f.index != "" {
+		if push.Index, err = readDocument("index", f.index); err != nil {
 			return nil, err
 		}
 	}
-	for _, path := range referrers {
+	for _, path := range f.referrers {
 		manifest, err := readDocument("manifest of artifact", path)
 		if err != nil {
 			return nil, err
 		}
 		push.Referrers = append(push.Referrers, manifest)
 	}
-	if tagFile != "" {
-		listed, err := os.ReadFile(tagFile)
+	if f.tags != "" {
+		listed, err := os.ReadFile(f.tags)
 		if err != nil {
 			return nil, fmt.Errorf("read tags: %w", err)
 		}

@@ -24,8 +24,8 @@ func newBlobCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "blob",
 		Short: "Copy a file of an artifact, and write its metadata",
-		Long: `Copy a file that is to be a blob of an artifact, and write a small file of metadata
-that stands for it in the rest of the build.`,
+		Long: `Copy a file that becomes a blob of an artifact, and write a small metadata file that
+stands for it in the rest of the build.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) (err error) {
 			in, err := os.Open(file)
@@ -51,11 +51,11 @@ that stands for it in the rest of the build.`,
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&file, "file", "", "the file")
-	flags.StringVar(&out, "out", "", "where the copy goes")
-	flags.StringVar(&metadata, "metadata", "", "where the metadata go")
-	flags.StringVar(&mediaType, "media-type", "", "the file's media type")
-	flags.StringVar(&title, "title", "", "name of the file in the artifact; its own by default")
+	flags.StringVar(&file, "file", "", "the `FILE` to copy")
+	flags.StringVar(&out, "out", "", "`FILE` to write the copy to")
+	flags.StringVar(&metadata, "metadata", "", "`FILE` to write the metadata to")
+	flags.StringVar(&mediaType, "media-type", "", "media `TYPE` of the file")
+	flags.StringVar(&title, "title", "", "`NAME` of the file in the artifact (default: its own name)")
 	flags.StringVar(&options.DigestFunction, "digest-function", "sha256", "the build's --digest_function: sha256 or blake3")
 	require(command, "file", "out", "metadata", "media-type")
 	return command
@@ -94,11 +94,11 @@ image or an index. Registries list it among the subject's referrers.`,
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&out, "out", "", "where the manifest goes")
-	flags.StringVar(&subject, "subject", "", "manifest or index that the artifact is about")
-	flags.StringVar(&artifact.Type, "artifact-type", "", "media type of the artifact")
-	flags.StringArrayVar(&files, "file", nil, "metadata of a file, as drayage blob writes them")
-	flags.StringArrayVar(&annotations, "annotation", nil, "NAME=value")
+	flags.StringVar(&out, "out", "", "`FILE` to write the manifest to")
+	flags.StringVar(&subject, "subject", "", "`FILE` with the manifest or index that the artifact is about")
+	flags.StringVar(&artifact.Type, "artifact-type", "", "media `TYPE` of the artifact")
+	flags.StringArrayVar(&files, "file", nil, "metadata `FILE` of a file, as drayage blob writes it")
+	flags.StringArrayVar(&annotations, "annotation", nil, "annotation `NAME=value` of the manifest")
 	require(command, "out", "subject", "artifact-type", "file")
 	return command
 }

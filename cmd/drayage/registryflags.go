@@ -16,9 +16,9 @@ type registryFlags struct {
 }
 
 func (f *registryFlags) add(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.plainHTTP, "plain-http", nil, "HOST[:PORT] of a registry to reach without TLS; loopback is by default")
+	flags.StringArrayVar(&f.plainHTTP, "plain-http", nil, "registry `HOST[:PORT]` to reach without TLS; loopback hosts are always reached so")
 	flags.StringVar(&f.file, "registries", os.Getenv("DRAYAGE_REGISTRIES"),
-		"YAML file with the settings of registries (TLS, headers, …), as drayaged has them under registries; the environment's DRAYAGE_REGISTRIES sets the default")
+		"YAML `FILE` with settings of registries (TLS, headers, …), in the form of drayaged's registries; DRAYAGE_REGISTRIES sets the default")
 }
 
 // hosts are the options of the hosts that the flags name.

@@ -31,16 +31,16 @@ type specFlags struct {
 }
 
 func (f *specFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.cas, "cas", os.Getenv("DRAYAGE_CAS"), "address of the remote cache: grpc://, grpcs:// or unix:; the environment's DRAYAGE_CAS sets the default")
-	flags.StringVar(&f.instance, "instance", "", "the build's --remote_instance_name")
-	flags.StringArrayVar(&f.headers, "cas-header", nil, "NAME=value to send to the remote cache: an API key, say")
-	flags.StringArrayVar(&f.blobs, "blob", nil, "file with the bytes of a layer")
-	flags.StringArrayVar(&f.outputs, "outputs", nil, "list of files that the build may have left, as bazel run of a push has it")
-	flags.StringVar(&f.diskCache, "disk-cache", os.Getenv("DRAYAGE_DISK_CACHE"), "folder of the build's --disk_cache; the environment's DRAYAGE_DISK_CACHE sets the default")
-	flags.StringArrayVar(&f.statusFiles, "status", nil, "workspace status file with stamp variables; later ones win")
-	flags.StringArrayVar(&f.vars, "var", nil, "NAME=value of a stamp variable; wins over files")
+	flags.StringVar(&f.cas, "cas", os.Getenv("DRAYAGE_CAS"), "`ADDRESS` of the remote cache: grpc://…, grpcs://… or unix:…; DRAYAGE_CAS sets the default")
+	flags.StringVar(&f.instance, "instance", "", "`NAME` of the build's --remote_instance_name")
+	flags.StringArrayVar(&f.headers, "cas-header", nil, "header `NAME=value` to send to the remote cache, such as an API key")
+	flags.StringArrayVar(&f.blobs, "blob", nil, "`FILE` with the bytes of a layer")
+	flags.StringArrayVar(&f.outputs, "outputs", nil, "`FILE` that lists layers which the build may have left here, as bazel run passes it")
+	flags.StringVar(&f.diskCache, "disk-cache", os.Getenv("DRAYAGE_DISK_CACHE"), "`FOLDER` of the build's --disk_cache; DRAYAGE_DISK_CACHE sets the default")
+	flags.StringArrayVar(&f.statusFiles, "status", nil, "workspace status `FILE` with stamp variables; later files win")
+	flags.StringArrayVar(&f.vars, "var", nil, "stamp variable `NAME=value`; wins over files")
 	f.registries.add(flags)
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log each request")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every request")
 }
 
 // openSpecs are push specs, and what is needed to act on them.

@@ -17,16 +17,16 @@ func newTarLayerCommand() *cobra.Command {
 
 	command := &cobra.Command{
 		Use:   "tar-layer",
-		Short: "Make a layer of an archive that is there",
-		Long: `Make a layer of a tar archive that is there, and its metadata. The archive may be
-plain, or compressed with gzip, zstd, xz or bzip2.
+		Short: "Make a layer from a tar archive",
+		Long: `Make a layer, and its metadata, from a tar archive. The archive may be plain, or
+compressed with gzip, zstd, xz or bzip2.
 
-Without --compress the blob is the archive as it is, to the byte, unless no layer
-may be so: what is compressed with xz or bzip2 is compressed anew, as --otherwise
+Without --compress the blob is the archive itself, byte for byte. Layers cannot be
+compressed with xz or bzip2, so such an archive is compressed anew, as --otherwise
 says.
 
-A file that is no tar archive, or that is broken, or that container engines would
-not unpack, is refused.`,
+The command refuses a file that is not a tar archive, that is broken, or that
+container engines would not unpack.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			in, err := os.Open(archive)
@@ -35,7 +35,7 @@ not unpack, is refused.`,
 			}
 			defer func() { _ = in.Close() }()
 			if info, err := in.Stat(); err == nil && info.IsDir() {
-				return fmt.Errorf("%s: this is a directory, and no tar archive; directories go into an image_layer", archive)
+				return fmt.Errorf("%s is a directory, not a tar archive: put directories into an image_layer", archive)
 			}
 			options.Otherwise = layer.Compression(otherwise)
 			options.Warn = func(text string) {
@@ -52,9 +52,9 @@ not unpack, is refused.`,
 		},
 	}
 	flags := common.add(command, "")
-	flags.StringVar(&archive, "archive", "", "the archive")
-	flags.StringVar(&otherwise, "otherwise", string(layer.Gzip), "gzip, zstd or none, for an archive that cannot be kept as it is")
-	flags.BoolVar(&options.OtherwiseEStargz, "otherwise-estargz", false, "make the layer of such an archive seekable")
+	flags.StringVar(&archive, "archive", "", "the archive `FILE`")
+	flags.StringVar(&otherwise, "otherwise", string(layer.Gzip), "compression for an archive that cannot be kept as it is: gzip, zstd or none")
+	flags.BoolVar(&options.OtherwiseEStargz, "otherwise-estargz", false, "make the layer of such an archive seekable (eStargz)")
 	require(command, "archive")
 	return command
 }

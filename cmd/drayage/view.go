@@ -19,14 +19,14 @@ type view struct{ daemon, format string }
 func (v *view) addFlags(command *cobra.Command) {
 	command.Flags().SortFlags = false
 	addDaemonFlag(command, &v.daemon)
-	command.Flags().StringVarP(&v.format, "format", "o", "table", "table or json")
+	command.Flags().StringVarP(&v.format, "format", "o", "table", "output format: table or json")
 }
 
 // show is what such a command does.
 func show[T any](v *view, ask func(ctx context.Context, client *operator.Client, args []string) (T, error), table func(io.Writer, T) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, args []string) error {
 		if v.format != "table" && v.format != "json" {
-			return fmt.Errorf("--format: %q is neither table nor json", v.format)
+			return fmt.Errorf("--format: %q must be table or json", v.format)
 		}
 		client, err := dial(v.daemon)
 		if err != nil {

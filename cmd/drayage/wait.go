@@ -21,10 +21,10 @@ func newWaitCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "wait INVOCATION_ID",
 		Short: "Wait until the pushes of a Bazel invocation are done",
-		Long: `Wait until Bazel's event stream of an invocation has ended and all its pushes
-are done, and print them. Fails if one of them failed or was denied.
+		Long: `Wait until a Bazel invocation has ended and all its pushes are done, then print them.
+The command fails if a push failed or was denied.
 
-Choose the invocation id yourself to know it: bazel build --invocation_id=$(uuidgen)`,
+To know the invocation ID, choose it yourself: bazel build --invocation_id=$(uuidgen)`,
 		Example: `  drayage wait 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11 --timeout 10m`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -53,8 +53,8 @@ Choose the invocation id yourself to know it: bazel build --invocation_id=$(uuid
 	}
 	command.Flags().SortFlags = false
 	addDaemonFlag(command, &daemon)
-	command.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait")
-	command.Flags().DurationVar(&interval, "interval", 500*time.Millisecond, "how often to ask")
+	command.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait at most")
+	command.Flags().DurationVar(&interval, "interval", 500*time.Millisecond, "how long to wait between two questions")
 	return command
 }
 
@@ -64,10 +64,10 @@ func waitUntilDone(ctx context.Context, client *operator.Client, id string, inte
 	said := ""
 	for {
 		invocation, err := client.Invocation(ctx, id)
-		status := fmt.Sprintf("%d pushes under way, %d done", invocation.Pending, total(invocation.Outcomes))
+		status := fmt.Sprintf("%d pushes left, %d done", invocation.Pending, total(invocation.Outcomes))
 		switch _, unknown := errors.AsType[*operator.NotFoundError](err); {
 		case unknown:
-			status = "the daemon has not heard of this invocation yet"
+			status = "the daemon does not know this invocation yet"
 		case err != nil && ctx.Err() == nil:
 			return invocation, err
 		case err == nil && invocation.Finished && invocation.Pending == 0:
@@ -78,7 +78,7 @@ func waitUntilDone(ctx context.Context, client *operator.Client, id string, inte
 			said = status
 		}
 		if err := clock.Wait(ctx, interval); errors.Is(err, context.DeadlineExceeded) {
-			return invocation, fmt.Errorf("time is up, and invocation %s is not done: %s", id, said)
+			return invocation, fmt.Errorf("timed out waiting for invocation %s: %s", id, said)
 		} else if err != nil {
 			return invocation, err
 		}

@@ -19,9 +19,9 @@ func newWebhooksCommand() *cobra.Command {
 	var webhook string
 	command := &cobra.Command{
 		Use:   "webhooks",
-		Short: "Show and redeliver the events that webhooks did not take",
-		Long: `Show the events about outcomes that a webhook did not take, however often they were
-sent. They are kept for a while, and delivered again on request.`,
+		Short: "Show and redeliver events that webhooks did not accept",
+		Long: `Show the events that a webhook did not accept at any attempt. The daemon keeps them
+for a while, and delivers them again on request.`,
 		Example: `  drayage webhooks
   drayage webhooks redeliver --webhook ci
   drayage webhooks redeliver --event 17`,
@@ -34,14 +34,14 @@ sent. They are kept for a while, and delivered again on request.`,
 		})
 	}, writeDeadLetters)
 	v.addFlags(command)
-	command.Flags().StringVar(&webhook, "webhook", "", "only this webhook, by its name in the daemon's configuration")
+	command.Flags().StringVar(&webhook, "webhook", "", "only the webhook with this `NAME` in the daemon's configuration")
 	command.AddCommand(newRedeliverCommand())
 	return command
 }
 
 func writeDeadLetters(w io.Writer, letters []operator.DeadLetter) error {
 	if len(letters) == 0 {
-		_, err := fmt.Fprintln(w, "No event was given up.")
+		_, err := fmt.Fprintln(w, "No event is undelivered.")
 		return err
 	}
 	rows := [][]string{{"EVENT", "WEBHOOK", "ROW", "ATTEMPTS", "LAST", "ERROR"}}
@@ -59,12 +59,12 @@ func newRedeliverCommand() *cobra.Command {
 	var redelivery operator.Redelivery
 	command := &cobra.Command{
 		Use:     "redeliver",
-		Short:   "Deliver events again, from the first attempt on",
+		Short:   "Deliver events again, with all their attempts",
 		Example: "  drayage webhooks redeliver --all",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if redelivery.Empty() {
-				return errors.New("say which events: --event, --webhook, or --all")
+				return errors.New("select events with --event, --webhook or --all")
 			}
 			client, err := dial(daemon)
 			if err != nil {
@@ -81,8 +81,8 @@ func newRedeliverCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	addDaemonFlag(command, &daemon)
-	flags.Int64SliceVar(&redelivery.Events, "event", nil, "this event; may be given more than once")
-	flags.StringVar(&redelivery.Webhook, "webhook", "", "those of this webhook")
-	flags.BoolVar(&redelivery.All, "all", false, "all of them")
+	flags.Int64SliceVar(&redelivery.Events, "event", nil, "the event with this `ID`; may be given more than once")
+	flags.StringVar(&redelivery.Webhook, "webhook", "", "the events of the webhook with this `NAME`")
+	flags.BoolVar(&redelivery.All, "all", false, "all events")
 	return command
 }

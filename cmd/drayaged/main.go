@@ -40,28 +40,27 @@ func execute() int {
 
 const long = `drayaged stands between Bazel and its build event service.
 
-It forwards every build event unchanged, finds the push specs that image_push
-targets leave in the stream, and carries the image blobs that they name from the
-remote cache to the registries: asynchronously, durably, and with a ledger of
-every digest that it pushed.
+It forwards every build event unchanged. It finds the push specs that image_push
+targets leave in the stream, and copies the images that they name from the remote
+cache to the registries. Pushes survive a restart, and a ledger records every digest.
 
 Point Bazel at it with
 
   build --bes_backend=grpc://127.0.0.1:9090
   build --remote_cache=grpc://cache.example:9092
 
-Every setting can be given in a YAML file (--config); the flags below set the
-same things and win over the file. SIGTERM or Ctrl-C stops it: it takes no new
-streams, lets those under way finish within shutdown_grace, and goes on with
-unfinished pushes at the next start.`
+A YAML file (--config) can hold every setting. The flags below set some of them, and
+win over the file. SIGTERM or Ctrl-C stops drayaged: it accepts no new streams, gives
+open streams and running pushes shutdown_grace to finish, and continues unfinished
+pushes at the next start.`
 
 const example = `  # a cache, and no other build event service behind the daemon
   drayaged --cas grpc://127.0.0.1:9092
 
-  # in front of a real build event service, with the ledger in a place of its own
+  # in front of a real build event service, with the database in a file of your choice
   drayaged --cas grpc://cache:9092 --backend grpcs://bes.example.com --store /var/lib/drayage/drayage.db
 
-  # everything from a file; say what is wrong with it and go
+  # all settings from a file; only check them
   drayaged --config /etc/drayage/drayaged.yaml --check`
 
 func newCommand(stderr io.Writer) *cobra.Command {
@@ -87,7 +86,7 @@ func newCommand(stderr io.Writer) *cobra.Command {
 				return fmt.Errorf("configuration: %w", err)
 			}
 			if check {
-				fmt.Fprintln(command.OutOrStdout(), "The configuration is good.")
+				fmt.Fprintln(command.OutOrStdout(), "The configuration is valid.")
 				return nil
 			}
 			return run(command.Context(), config, stderr)
@@ -96,7 +95,7 @@ func newCommand(stderr io.Writer) *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&file, "config", "c", "", "YAML file with the settings (see docs/configuration.md)")
+	flags.StringVarP(&file, "config", "c", "", "YAML `FILE` with the settings (see docs/configuration.md)")
 	flags.AddFlagSet(newFlags(&config, &backends))
 	flags.BoolVar(&check, "check", false, "check the configuration and exit")
 	return command
@@ -107,16 +106,16 @@ func newCommand(stderr io.Writer) *cobra.Command {
 func newFlags(config *server.Config, backends *[]string) *pflag.FlagSet {
 	flags := pflag.NewFlagSet("drayaged", pflag.ContinueOnError)
 	flags.SortFlags = false
-	flags.StringVar(&config.Listen, "listen", config.Listen, "address of the gRPC server, for --bes_backend (listen)")
-	flags.StringVar(&config.HTTP, "http", config.HTTP, "address of the pages, the JSON API, health and metrics (http)")
-	flags.StringVar(&config.CAS.Address, "cas", config.CAS.Address, "the remote cache: grpc://HOST:PORT, grpcs://… or unix:PATH (cas.address)")
-	flags.StringArrayVar(backends, "backend", nil, "a BES backend to forward to, best effort; may be given more than once (backends)")
-	flags.StringVar(&config.Store, "store", config.Store, "jobs and ledger: an SQLite file or a postgres:// URL (store)")
-	flags.IntVar(&config.Workers, "workers", config.Workers, "images to haul at the same time (workers)")
-	flags.DurationVar(&config.ShutdownGrace, "shutdown-grace", config.ShutdownGrace, "how long a stop waits for what is under way (shutdown_grace)")
-	flags.BoolVar(&config.AllowPlaintext, "allow-plaintext", config.AllowPlaintext, "listen beyond loopback without TLS (allow_plaintext)")
-	flags.StringVar(&config.Log.Level, "log-level", config.Log.Level, "debug, info, warn or error (log.level)")
-	flags.StringVar(&config.Log.Format, "log-format", config.Log.Format, "json or console (log.format)")
+	flags.StringVar(&config.Listen, "listen", config.Listen, "`ADDRESS` of the gRPC server, for --bes_backend (listen)")
+	flags.StringVar(&config.HTTP, "http", config.HTTP, "`ADDRESS` of the pages, the JSON API, health and metrics (http)")
+	flags.StringVar(&config.CAS.Address, "cas", config.CAS.Address, "`ADDRESS` of the remote cache: grpc://HOST:PORT, grpcs://… or unix:PATH (cas.address)")
+	flags.StringArrayVar(backends, "backend", nil, "`ADDRESS` of a BES backend to forward to, best effort; may be given more than once (backends)")
+	flags.StringVar(&config.Store, "store", config.Store, "`DATABASE` for jobs and ledger: an SQLite file or a postgres:// URL (store)")
+	flags.IntVar(&config.Workers, "workers", config.Workers, "how many images to push at the same time (workers)")
+	flags.DurationVar(&config.ShutdownGrace, "shutdown-grace", config.ShutdownGrace, "how long a stop waits for open streams and running pushes (shutdown_grace)")
+	flags.BoolVar(&config.AllowPlaintext, "allow-plaintext", config.AllowPlaintext, "allow listening on other hosts than loopback without TLS (allow_plaintext)")
+	flags.StringVar(&config.Log.Level, "log-level", config.Log.Level, "log level: debug, info, warn or error (log.level)")
+	flags.StringVar(&config.Log.Format, "log-format", config.Log.Format, "log format: json or console (log.format)")
 	return flags
 }
 

@@ -7,6 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // ClaimBlobs implements [haul.Claims].
 func (r *run) ClaimBlobs(ctx context.Context, blobs []pushspec.Blob) (haul.Claim, error) {
-	claim := BlobClaim{Registry: r.destination.Registry}
+	claim := store.BlobClaim{Registry: r.destination.Registry}
 	var size int64
 	for _, blob := range blobs {
 		claim.Digests = append(claim.Digests, blob.Digest.String())
@@ -37,7 +38,7 @@ func (r *run) ClaimBlobs(ctx context.Context, blobs []pushspec.Blob) (haul.Claim
 // at afterwards.
 func (r *run) ClaimReferrers(ctx context.Context, subject v1.Hash) (haul.Claim, error) {
 	name := "referrers of " + r.destination.Repository + "@" + subject.String()
-	granted, err := r.claimBlobs(ctx, BlobClaim{Registry: r.destination.Registry, Digests: []string{name}}, claimPatience)
+	granted, err := r.claimBlobs(ctx, store.BlobClaim{Registry: r.destination.Registry, Digests: []string{name}}, claimPatience)
 	if release := granted.Release; release != nil {
 		granted.Release = func(bool) { release(false) } // it is nothing that can be mounted
 	}
@@ -46,8 +47,8 @@ func (r *run) ClaimReferrers(ctx context.Context, subject v1.Hash) (haul.Claim, 
 
 // claimBlobs waits until this daemon has a claim, or until the one that has it has taken
 // too long.
-func (r *run) claimBlobs(ctx context.Context, claim BlobClaim, patience time.Duration) (haul.Claim, error) {
-	grant, err := waitFor(ctx, patience, func(ctx context.Context) (BlobGrant, error) {
+func (r *run) claimBlobs(ctx context.Context, claim store.BlobClaim, patience time.Duration) (haul.Claim, error) {
+	grant, err := waitFor(ctx, patience, func(ctx context.Context) (store.BlobGrant, error) {
 		return r.worker.opts.Blobs.ClaimBlobs(ctx, r.attempt, claim)
 	})
 	if isBusy(err) {
@@ -61,7 +62,7 @@ func (r *run) claimBlobs(ctx context.Context, claim BlobClaim, patience time.Dur
 	return haul.Claim{Elsewhere: grant.Elsewhere, Release: func(written bool) { r.releaseBlobs(ctx, claim, written) }}, nil
 }
 
-func (r *run) releaseBlobs(ctx context.Context, claim BlobClaim, written bool) {
+func (r *run) releaseBlobs(ctx context.Context, claim store.BlobClaim, written bool) {
 	repository := ""
 	if written {
 		repository = r.destination.Repository

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/store"
 )
 
 func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
@@ -19,7 +19,7 @@ func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
 	if _, err := w.work(t, 1); err != nil {
 		t.Fatal(err)
 	}
-	if want := (dispatch.BlobClaim{Registry: "ghcr.io", Digests: []string{layer}}); !reflect.DeepEqual(w.claimed, want) || w.busy != 0 {
+	if want := (store.BlobClaim{Registry: "ghcr.io", Digests: []string{layer}}); !reflect.DeepEqual(w.claimed, want) || w.busy != 0 {
 		t.Errorf("claimed %q, with %d refusals left; want %q, until it is granted", w.claimed, w.busy, want)
 	}
 	if from := w.blobs.Elsewhere[layer]; from != "acme/base" {

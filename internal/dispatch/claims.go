@@ -22,23 +22,10 @@ type Tags interface {
 
 // Blobs keep daemons from uploading the same blob each.
 type Blobs interface {
-	ClaimBlobs(ctx context.Context, attempt store.Attempt, claim BlobClaim) (BlobGrant, error)
+	ClaimBlobs(ctx context.Context, attempt store.Attempt, claim store.BlobClaim) (store.BlobGrant, error)
 	// ReleaseBlobs ends a claim. Repository is the one that has the blobs now, or "" if
 	// none does.
-	ReleaseBlobs(ctx context.Context, attempt store.Attempt, claim BlobClaim, repository string) error
-}
-
-// BlobClaim asks to upload blobs to a registry.
-type BlobClaim struct {
-	Registry string
-	Digests  []string
-}
-
-// BlobGrant is the answer to a [BlobClaim].
-type BlobGrant struct {
-	// Elsewhere are the blobs that have been uploaded, by their digests: the repositories
-	// that have them.
-	Elsewhere map[string]string
+	ReleaseBlobs(ctx context.Context, attempt store.Attempt, claim store.BlobClaim, repository string) error
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,8 +61,9 @@ func TestARegistryThatIsStuckLeavesWorkersToOthers(t *testing.T) {
 func TestASilentRegistryGivesUpWorkersThatItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		heard := began
-		shares := newShares(8, func(string) time.Time { return heard })
+		var heard atomic.Pointer[time.Time] // when the registry last took bytes
+		heard.Store(&began)
+		shares := newShares(8, func(string) time.Time { return *heard.Load() })
 		var hauls []context.Context
 		for range 8 {
 			hauling, stay, ok := shares.enter(t.Context(), "silent.test")
@@ -83,10 +85,11 @@ func TestASilentRegistryGivesUpWorkersThatItHas(t *testing.T) {
 			return n
 		}
 		time.Sleep(20 * time.Second)
-		heard = time.Now() // a few bytes
+		bytesTaken := time.Now()
+		heard.Store(&bytesTaken)
 		time.Sleep(29 * time.Second)
 		if n := ended(); n != 0 {
-			t.Errorf("%d hauls ended after %s, %s after it took bytes", n, time.Since(began), time.Since(heard))
+			t.Errorf("%d hauls ended after %s, %s after it took bytes", n, time.Since(began), time.Since(bytesTaken))
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()

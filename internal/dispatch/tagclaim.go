@@ -13,7 +13,7 @@ import (
 // ClaimTags implements [haul.Claims]. A tag that another job writes is not waited for: the
 // job comes again.
 func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) {
-	registry, repository := r.destination.Place()
+	registry, repository := r.destination.Address()
 	claim := store.TagClaim{
 		Registry: registry, Repository: repository, Tags: tags, Digest: r.entry.Digest, Target: r.job.Target,
 		Invocation: r.job.Invocation, Started: r.invocation.Started,

@@ -44,7 +44,7 @@ type world struct {
 	// busy is how often another daemon is at the blobs, elsewhere where they went.
 	busy      int
 	elsewhere map[string]string
-	claimed   dispatch.BlobClaim
+	claimed   store.BlobClaim
 	released  *string
 	// blobs is the haul's claim of its blobs.
 	blobs   haul.Claim
@@ -56,16 +56,16 @@ type world struct {
 	terms  admission.Terms
 }
 
-func (w *world) ClaimBlobs(_ context.Context, _ store.Attempt, claim dispatch.BlobClaim) (dispatch.BlobGrant, error) {
+func (w *world) ClaimBlobs(_ context.Context, _ store.Attempt, claim store.BlobClaim) (store.BlobGrant, error) {
 	w.claimed = claim
 	if w.busy > 0 {
 		w.busy--
-		return dispatch.BlobGrant{}, &store.PostponeError{}
+		return store.BlobGrant{}, &store.PostponeError{}
 	}
-	return dispatch.BlobGrant{Elsewhere: w.elsewhere}, nil
+	return store.BlobGrant{Elsewhere: w.elsewhere}, nil
 }
 
-func (w *world) ReleaseBlobs(_ context.Context, _ store.Attempt, _ dispatch.BlobClaim, repository string) error {
+func (w *world) ReleaseBlobs(_ context.Context, _ store.Attempt, _ store.BlobClaim, repository string) error {
 	w.released = &repository
 	return nil
 }

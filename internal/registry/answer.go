@@ -45,7 +45,7 @@ func (h *host) read(ctx context.Context, by Caller, c call, limit int64) (*answe
 		resp.Body.Close()
 		if err == nil && int64(len(data)) > limit && resp.StatusCode < http.StatusMultipleChoices {
 			large := &tooLargeError{limit}
-			return nil, &Error{Op: c.op, Registry: h.name.RegistryStr(), Status: resp.StatusCode, Message: large.Error(), Err: large}
+			return nil, &Error{Op: c.op, registry: h.name.RegistryStr(), Status: resp.StatusCode, message: large.Error(), err: large}
 		}
 		if err == nil {
 			a := answerOf(resp)

@@ -11,7 +11,7 @@ const maxErrorBody = 64 << 10
 
 // answerError reads the error out of an answer, and closes it. registry is who gave it.
 func (h *host) answerError(op, registry string, used authorization, resp *http.Response) *Error {
-	e := &Error{Op: op, Registry: registry, Status: resp.StatusCode, RetryAfter: retryAfter(resp, h.client.opts.Now())}
+	e := &Error{Op: op, registry: registry, Status: resp.StatusCode, RetryAfter: retryAfter(resp, h.client.opts.Now())}
 	e.asked(used)
 	hurry(resp)
 	// Half a text is better than none.
@@ -26,7 +26,7 @@ func (h *host) answerError(op, registry string, used authorization, resp *http.R
 	}
 	codes, text := errorText(resp.Header.Get("Content-Type"), body)
 	for _, code := range codes {
-		e.Codes = append(e.Codes, shorten(h.client.tell(code, false), 64))
+		e.codes = append(e.codes, shorten(h.client.tell(code, false), 64))
 	}
 	// What we asked for may come back as well, with its signature.
 	if resp.Request != nil && resp.Request.URL != nil {
@@ -38,7 +38,7 @@ func (h *host) answerError(op, registry string, used authorization, resp *http.R
 			}
 		}
 	}
-	e.Message = h.client.tell(text, cut)
+	e.message = h.client.tell(text, cut)
 	return e
 }
 
@@ -49,6 +49,6 @@ func (e *Error) asked(used authorization) {
 		e.Credential += " (" + used.source + ")"
 	}
 	if e.Denied() && used.header == "" {
-		e.Looked = used.looked
+		e.looked = used.looked
 	}
 }

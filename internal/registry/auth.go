@@ -69,7 +69,7 @@ func newAuth(h *host) *auth {
 	return &auth{
 		client: h.client, host: h, registry: h.name.RegistryStr(),
 		finding:      flight.Group[credentials.Found]{Limit: credentialLimit},
-		fetching:     flight.Group[*token]{Limit: h.client.opts.MaxWait + tokenTimeout + time.Second},
+		fetching:     flight.Group[*token]{Limit: h.client.opts.maxWait + tokenTimeout + time.Second},
 		repositories: map[string]*repositoryAuth{}, challenges: map[authn.AuthConfig]challenge{}, tokens: map[string]*token{},
 		notBefore: map[string]time.Time{}, replaced: map[string]string{},
 	}

@@ -54,7 +54,7 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		next, err := resp.Location()
 		drain(resp)
 		if err != nil {
-			return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: errNoLocation.Error()}
+			return nil, &Error{Op: c.op, registry: r.Registry(), Status: resp.StatusCode, message: errNoLocation.Error()}
 		}
 		if resp, err = r.follow(ctx, c, next); err != nil { //nolint:bodyclose // as above
 			if resp, err = r.followOwn(ctx, c, next, err); err != nil { //nolint:bodyclose // as above
@@ -63,16 +63,16 @@ func (r *Repository) openBlob(ctx context.Context, digest v1.Hash, offset int64)
 		}
 	}
 	drain(resp)
-	return nil, &Error{Op: c.op, Registry: r.Registry(), Status: resp.StatusCode, Message: "it redirects the request too often"}
+	return nil, &Error{Op: c.op, registry: r.Registry(), Status: resp.StatusCode, message: "it redirects the request too often"}
 }
 
 // follow asks a registry's storage, without the registry's credentials.
 func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.Response, error) {
 	if next.Scheme != "https" && !r.host.endpoint.plain {
-		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
+		return nil, &ElsewhereError{registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
 	if !r.host.endpoint.plain && !loopback.Is(r.host.name.RegistryStr()) && loopback.Is(next.Hostname()) {
-		return nil, &ElsewhereError{Registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
+		return nil, &ElsewhereError{registry: r.Registry(), Host: r.host.client.tell(next.Host, false)}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil)
 	if err != nil {
@@ -82,14 +82,14 @@ func (r *Repository) follow(ctx context.Context, c call, next *url.URL) (*http.R
 	req.Header.Set("User-Agent", r.host.client.opts.UserAgent)
 	resp, err := r.host.fetch(req, 0)
 	if err != nil {
-		return nil, &Error{Op: c.op, Registry: r.host.client.tell(next.Host, false), Err: r.host.unreached(unwrapURL(err)), Credential: anonymously}
+		return nil, &Error{Op: c.op, registry: r.host.client.tell(next.Host, false), err: r.host.unreached(unwrapURL(err)), Credential: anonymously}
 	}
 	if resp.StatusCode >= 400 {
 		return nil, r.host.answerError(c.op, r.host.client.tell(next.Host, false), authorization{kind: anonymously}, resp)
 	}
 	if isPage(resp) {
 		resp.Body.Close()
-		return nil, &Error{Op: c.op, Registry: next.Host, Err: foreignAnswer("an HTML page came instead of the blob")}
+		return nil, &Error{Op: c.op, registry: next.Host, err: foreignAnswer("an HTML page came instead of the blob")}
 	}
 	return resp, nil
 }
@@ -118,8 +118,8 @@ func (h *host) fromOffset(op string, resp *http.Response, offset int64) (io.Read
 	}
 	if begins > offset {
 		resp.Body.Close()
-		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: resp.StatusCode,
-			Message: fmt.Sprintf("it sent the blob from byte %d on, and was asked for it from byte %d on", begins, offset)}
+		return nil, &Error{Op: op, registry: h.name.RegistryStr(), Status: resp.StatusCode,
+			message: fmt.Sprintf("it sent the blob from byte %d on, and was asked for it from byte %d on", begins, offset)}
 	}
 	if _, err := io.CopyN(io.Discard, resp.Body, offset-begins); err != nil {
 		resp.Body.Close()

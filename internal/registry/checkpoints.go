@@ -103,13 +103,13 @@ func (b *hashedBody) Read(p []byte) (int, error) {
 	}
 	if b.offset == b.of.size && n > 0 {
 		if got := hex.EncodeToString(b.hash.Sum(nil)); got != b.of.want.Hex {
-			return 0, &sourceError{&MismatchError{Want: b.of.want, Got: "sha256:" + got}}
+			return 0, &sourceError{&MismatchError{Want: b.of.want, got: "sha256:" + got}}
 		}
 		return n, nil
 	}
 	if errors.Is(err, io.EOF) {
 		if b.offset < b.end {
-			err = &MismatchError{Want: b.of.want, Got: fmt.Sprintf("%d bytes instead of %d", b.offset, b.of.size)}
+			err = &MismatchError{Want: b.of.want, got: fmt.Sprintf("%d bytes instead of %d", b.offset, b.of.size)}
 		} else {
 			return n, nil
 		}

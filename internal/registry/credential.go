@@ -92,7 +92,7 @@ func (a *auth) noCredential(ctx context.Context, target resource, err error) err
 	if !lasts(err) {
 		return failed
 	}
-	return &Error{Op: "find credentials for " + target.String(), Registry: a.registry, Err: &lastingCredentialError{failed}}
+	return &Error{Op: "find credentials for " + target.String(), registry: a.registry, err: &lastingCredentialError{failed}}
 }
 
 func basicHeader(cred authn.AuthConfig) (header, kind string) {

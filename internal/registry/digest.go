@@ -43,8 +43,8 @@ func differs(got, want v1.Hash) bool {
 
 // otherDigest is a failure for good: what was written is not what was sent.
 func (r *Repository) otherDigest(op string, status int, want, got v1.Hash) error {
-	return &Error{Op: op, Registry: r.Registry(), Status: status,
-		Message: fmt.Sprintf("it has %s and not %s: something in between changes what is sent, or the registry stores it in another form", got, want)}
+	return &Error{Op: op, registry: r.Registry(), Status: status,
+		message: fmt.Sprintf("it has %s and not %s: something in between changes what is sent, or the registry stores it in another form", got, want)}
 }
 
 // hashOf is the digest in a header, or the zero hash.
@@ -65,10 +65,10 @@ func hashOfBytes(data []byte) v1.Hash {
 // names. The upload was not finished.
 type MismatchError struct {
 	Want v1.Hash
-	// Got is the digest of the bytes, or says how many there were.
-	Got string
+	// got is the digest of the bytes, or says how many there were.
+	got string
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the bytes of %s are wrong: got %s", e.Want, e.Got)
+	return fmt.Sprintf("the bytes of %s are wrong: got %s", e.Want, e.got)
 }

@@ -13,25 +13,25 @@ import (
 type Error struct {
 	// Op is what was attempted: "upload layer".
 	Op string
-	// Registry is the host that was asked.
-	Registry string
-	// Service is the host of the registry's token service, where that is who did not
+	// registry is the host that was asked.
+	registry string
+	// service is the host of the registry's token service, where that is who did not
 	// carry it out.
-	Service string
+	service string
 	// Status is the HTTP status, or 0 where there was no answer; Err is the reason
 	// then.
 	Status int
-	Err    error
-	// Codes and Message are what the registry says of it. The message is short
+	err    error
+	// codes and Message are what the registry says of it. The message is short
 	// and printable.
-	Codes   []string
-	Message string
+	codes   []string
+	message string
 	// Credential is the kind of credential that was used, and where it comes from:
 	// "anonymously", "with a user name and password ("ghcr.io" in
 	// ~/.docker/config.json)".
 	Credential string
-	// Looked are the places where credentials were looked for in vain.
-	Looked []string
+	// looked are the places where credentials were looked for in vain.
+	looked []string
 	// RetryAfter is how long the registry asked to wait, or zero.
 	RetryAfter time.Duration
 
@@ -42,31 +42,31 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var s strings.Builder
-	who := "registry " + e.Registry
-	if e.Service != "" {
-		who = "token service " + e.Service + " of " + who
+	who := "registry " + e.registry
+	if e.service != "" {
+		who = "token service " + e.service + " of " + who
 	}
 	fmt.Fprintf(&s, "%s: %s", e.Op, who)
 	switch {
 	case e.Status == 0:
-		if _, told := errors.AsType[*trouble](e.Err); !told {
+		if _, told := errors.AsType[*trouble](e.err); !told {
 			s.WriteString(" did not answer:")
 		}
-		fmt.Fprintf(&s, " %v", e.Err)
+		fmt.Fprintf(&s, " %v", e.err)
 		return s.String()
 	case e.Denied():
 		fmt.Fprintf(&s, " refused access (%d) when asked %s", e.Status, e.Credential)
 	default:
 		fmt.Fprintf(&s, " answered %d %s", e.Status, http.StatusText(e.Status))
 	}
-	if e.Message != "" {
-		s.WriteString(": " + e.Message)
+	if e.message != "" {
+		s.WriteString(": " + e.message)
 	}
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&s, " (try again in %s)", e.RetryAfter.Round(time.Second))
 	}
-	if len(e.Looked) > 0 {
-		s.WriteString("; no credentials were found in " + shorten(strings.Join(e.Looked, ", "), maxLooked))
+	if len(e.looked) > 0 {
+		s.WriteString("; no credentials were found in " + shorten(strings.Join(e.looked, ", "), maxLooked))
 	}
 	return s.String()
 }
@@ -86,14 +86,14 @@ type trouble struct {
 // brokeOff is the error of an answer whose body ended too early.
 func (h *host) brokeOff(op string, err error) *Error {
 	err = unwrapURL(err)
-	return &Error{Op: op, Registry: h.name.RegistryStr(), Err: &trouble{text: "broke off its answer: " + h.client.tell(err.Error(), false), err: err}}
+	return &Error{Op: op, registry: h.name.RegistryStr(), err: &trouble{text: "broke off its answer: " + h.client.tell(err.Error(), false), err: err}}
 }
 
 func (t *trouble) Error() string { return t.text }
 func (t *trouble) Unwrap() error { return t.err }
 func (t *trouble) Lasting() bool { return t.lasts }
 
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.err }
 
 // Denied tells whether the credentials were missing or did not suffice.
 func (e *Error) Denied() bool {
@@ -112,7 +112,7 @@ func (e *Error) Passing() bool {
 	}
 	switch e.Status {
 	case 0:
-		return !lasts(e.Err)
+		return !lasts(e.err)
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
 		return true
 	}
@@ -122,7 +122,7 @@ func (e *Error) Passing() bool {
 // Has tells whether the registry gave an error code of the distribution spec:
 // "MANIFEST_BLOB_UNKNOWN".
 func (e *Error) Has(code string) bool {
-	return slices.Contains(e.Codes, code)
+	return slices.Contains(e.codes, code)
 }
 
 // asError is the registry error in err, or nil.

@@ -21,7 +21,7 @@ func (h *host) checkForeign(op string, resp *http.Response) error {
 	default:
 		return nil
 	}
-	return &Error{Op: op, Registry: h.name.RegistryStr(), Err: foreignAnswer(why)}
+	return &Error{Op: op, registry: h.name.RegistryStr(), err: foreignAnswer(why)}
 }
 
 // errForeignAnswer marks an answer that did not come from the registry.

@@ -46,7 +46,7 @@ func newHost(c *Client, registry name.Registry) *host {
 		client:   c,
 		name:     registry,
 		endpoint: c.endpointOf(registry.RegistryStr()),
-		pacer:    newPacer(c.opts, quirks.Rate),
+		pacer:    newPacer(c.opts, quirks.rate),
 		first:    make(chan struct{}, 1),
 	}
 	h.base = h.endpoint.scheme() + "://" + registry.RegistryStr()

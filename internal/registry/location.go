@@ -51,7 +51,7 @@ func (o origin) same(other origin) bool {
 func (h *host) own(reference string, asked *url.URL) (*url.URL, error) {
 	u, here, err := within(reference, asked)
 	if err == nil && !here {
-		return nil, &ElsewhereError{Registry: h.name.RegistryStr(), Host: h.client.tell(u.Host, false)}
+		return nil, &ElsewhereError{registry: h.name.RegistryStr(), Host: h.client.tell(u.Host, false)}
 	}
 	return u, err
 }
@@ -89,7 +89,7 @@ func withQuery(u *url.URL, more string) string {
 func (h *host) location(op string, a *answer) (*url.URL, error) {
 	u, err := h.own(a.header.Get("Location"), a.asked)
 	if err == errNoLocation { //nolint:errorlint // it is never wrapped
-		return nil, &Error{Op: op, Registry: h.name.RegistryStr(), Status: a.status, Message: errNoLocation.Error()}
+		return nil, &Error{Op: op, registry: h.name.RegistryStr(), Status: a.status, message: errNoLocation.Error()}
 	}
 	return u, err
 }
@@ -97,10 +97,10 @@ func (h *host) location(op string, a *answer) (*url.URL, error) {
 // ElsewhereError says that a registry sends an upload to another host, where
 // nothing was sent.
 type ElsewhereError struct {
-	Registry string
+	registry string
 	Host     string
 }
 
 func (e *ElsewhereError) Error() string {
-	return fmt.Sprintf("registry %s redirects to %s, and the redirect was not followed", e.Registry, e.Host)
+	return fmt.Sprintf("registry %s redirects to %s, and the redirect was not followed", e.registry, e.Host)
 }

@@ -6,7 +6,7 @@ import (
 )
 
 func (r *Repository) asksByGet() bool {
-	return r.host.quirks().NoHead || r.host.learned.noHead.holds(r.host.now())
+	return r.host.quirks().noHead || r.host.learned.noHead.holds(r.host.now())
 }
 
 // refusesLookup are answers to a lookup that say that there is nothing, or nothing at

@@ -16,7 +16,7 @@ func (e *Error) leavesOpen() bool {
 	if e == nil || !e.Passing() || e.Throttled() || e.Status == http.StatusTooEarly {
 		return false
 	}
-	return !errors.Is(e.Err, errForeignAnswer)
+	return !errors.Is(e.err, errForeignAnswer)
 }
 
 // timedOut tells whether a proxy gave up waiting for the registry behind it. 524 is

@@ -32,5 +32,5 @@ func (w *manifestWrite) isThere(ctx context.Context) (bool, error) {
 // they have answered.
 func (r *Repository) notThere(op string, status int) *Error {
 	text := fmt.Sprintf("answered %d %s, but does not have what was sent", status, http.StatusText(status))
-	return &Error{Op: op, Registry: r.Registry(), Err: &trouble{text: text}}
+	return &Error{Op: op, registry: r.Registry(), err: &trouble{text: text}}
 }

@@ -17,7 +17,7 @@ func (r *Repository) Manifest(ctx context.Context, reference string, limit int64
 		ok:     []int{http.StatusOK, http.StatusNotFound},
 		// What is read here is written back: what a registry refuses to show must not be
 		// taken for nothing, unless this one is known to say so.
-		fine: func(status int) bool { return status == http.StatusForbidden && r.host.quirks().DeniesUnknown },
+		fine: func(status int) bool { return status == http.StatusForbidden && r.host.quirks().deniesUnknown },
 	}, limit)
 	if err != nil || a.status != http.StatusOK {
 		return nil, "", false, err

@@ -35,5 +35,5 @@ func (r *Repository) learnTags(failed *Error, offered int) {
 // SetsManyTags tells whether the registry may set several tags in one request:
 // it is not known that it does not.
 func (r *Repository) SetsManyTags() bool {
-	return !r.host.quirks().NoManyTags && !r.host.learned.noManyTags.holds(r.host.now())
+	return !r.host.quirks().noManyTags && !r.host.learned.noManyTags.holds(r.host.now())
 }

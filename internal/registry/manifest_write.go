@@ -3,7 +3,6 @@ package registry
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -116,7 +115,7 @@ func (w *manifestWrite) put(ctx context.Context, tags []string) (Written, error)
 	}
 	r.noteWritten()
 	written := Written{Subject: a.header.Get("OCI-Subject") != ""}
-	if said := r.host.quirks().Referrers; said != nil {
+	if said := r.host.quirks().referrers; said != nil {
 		written.Subject = *said
 	}
 	for _, value := range a.header.Values("OCI-Tag") {
@@ -136,7 +135,7 @@ func (w *manifestWrite) hasSubject() bool {
 	var doc struct {
 		Subject *v1.Descriptor `json:"subject"`
 	}
-	return json.Unmarshal(w.data, &doc) != nil || doc.Subject != nil
+	return unmarshalLoosely(w.data, &doc) != nil || doc.Subject != nil
 }
 
 // bytesBody is a request's body in memory.

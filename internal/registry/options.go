@@ -44,9 +44,9 @@ type Options struct {
 	// Attempts bounds the tries of a request. Defaults to 5.
 	Attempts int
 
-	// MaxWait bounds the Retry-After that is waited for. Defaults to
+	// maxWait bounds the Retry-After that is waited for. Defaults to
 	// 20 seconds. A longer one is handed to the caller, who has better things to do.
-	MaxWait time.Duration
+	maxWait time.Duration
 
 	// IdleTimeout is how long a request may make no progress. Defaults to one minute.
 	IdleTimeout time.Duration
@@ -82,8 +82,8 @@ func (o Options) withDefaults() Options {
 	if o.Attempts <= 0 {
 		o.Attempts = defaultAttempts
 	}
-	if o.MaxWait <= 0 {
-		o.MaxWait = defaultMaxWait
+	if o.maxWait <= 0 {
+		o.maxWait = defaultMaxWait
 	}
 	if o.IdleTimeout <= 0 {
 		o.IdleTimeout = defaultIdleTimeout

@@ -32,6 +32,6 @@ func (p Pace) withDefaults() Pace {
 
 func newPacer(opts Options, rate float64) *pacer.Pacer {
 	return pacer.New(pacer.Options{
-		Small: opts.Pace.Small, Large: opts.Pace.Large, Rate: rate, MaxWait: opts.MaxWait, Now: opts.Now, Wait: opts.Wait,
+		Small: opts.Pace.Small, Large: opts.Pace.Large, Rate: rate, MaxWait: opts.maxWait, Now: opts.Now, Wait: opts.Wait,
 	})
 }

@@ -111,7 +111,7 @@ func (p *probe) authenticate(ctx context.Context) error {
 		scheme = "none asked for"
 	}
 	detail := fmt.Sprintf("authentication: %s; asked %s", scheme, used.kind)
-	if name := h.quirks().Name; name != "" {
+	if name := h.quirks().name; name != "" {
 		detail += "; it is known as " + name
 	}
 	p.note("auth", err == nil, err, detail, "")

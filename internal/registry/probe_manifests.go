@@ -22,7 +22,7 @@ func (p *probe) manifests(ctx context.Context) error {
 	first := p.manifest(config, nil)
 	a, err := p.putManifest(ctx, first.Digest.String(), first)
 	if err == nil && a.status >= http.StatusBadRequest {
-		err = &Error{Op: "write manifest", Registry: p.repo.Registry(), Status: a.status, Credential: "with what the registry was asked with"}
+		err = &Error{Op: "write manifest", registry: p.repo.Registry(), Status: a.status, Credential: "with what the registry was asked with"}
 	}
 	p.note("manifest", err == nil, err, "manifests are taken", "")
 	if err != nil {

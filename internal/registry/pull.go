@@ -45,7 +45,7 @@ func (r *Repository) PullManifest(ctx context.Context, reference string, limit i
 	}
 	for _, want := range []v1.Hash{hashOf(reference), hashOf(resp.Header.Get("Docker-Content-Digest"))} {
 		if want != (v1.Hash{}) && want != digest {
-			return v1.Descriptor{}, false, &MismatchError{Want: want, Got: digest.String()}
+			return v1.Descriptor{}, false, &MismatchError{Want: want, got: digest.String()}
 		}
 	}
 	return v1.Descriptor{MediaType: mediaTypeOf(resp.Header.Get("Content-Type")), Digest: digest, Size: size, Data: data}, true, nil

@@ -56,5 +56,5 @@ func (r *Repository) pullDigestByGet(ctx context.Context, reference string) (dig
 
 // deniesUnknown tells whether an answer is how this registry says that there is nothing.
 func (r *Repository) deniesUnknown(status int) bool {
-	return status == http.StatusForbidden && r.host.quirks().DeniesUnknown
+	return status == http.StatusForbidden && r.host.quirks().deniesUnknown
 }

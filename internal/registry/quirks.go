@@ -8,28 +8,28 @@ import (
 // Quirks are what a registry does otherwise than the distribution spec has it,
 // or than most others do.
 type Quirks struct {
-	// Name is what people call the registry.
-	Name string
-	// NoMount means that a mount is never granted; asking would be in vain.
-	NoMount bool
-	// NoSelfMount means that a mount from the repository itself is not to be
+	// name is what people call the registry.
+	name string
+	// noMount means that a mount is never granted; asking would be in vain.
+	noMount bool
+	// noSelfMount means that a mount from the repository itself is not to be
 	// tried.
-	NoSelfMount bool
+	noSelfMount bool
 	// Chunk is the size in bytes of the chunks that uploads have to come in, or 0
 	// for one monolithic PUT.
 	Chunk int64
-	// DeniesUnknown means that 403 is answered where 404 is meant.
-	DeniesUnknown bool
-	// NoManyTags means that several tags are not to be sent in one request.
-	NoManyTags bool
-	// NoHead means that manifests and blobs are looked up by GET.
-	NoHead bool
-	// Referrers says whether the registry keeps track of referrers itself. Nil means
+	// deniesUnknown means that 403 is answered where 404 is meant.
+	deniesUnknown bool
+	// noManyTags means that several tags are not to be sent in one request.
+	noManyTags bool
+	// noHead means that manifests and blobs are looked up by GET.
+	noHead bool
+	// referrers says whether the registry keeps track of referrers itself. Nil means
 	// that its answers tell (distribution spec, "OCI-Subject").
-	Referrers *bool
-	// Rate is the number of requests a second that the registry is known to bear,
+	referrers *bool
+	// rate is the number of requests a second that the registry is known to bear,
 	// or 0 where it is not known.
-	Rate float64
+	rate float64
 }
 
 // quirkRow says which hosts have the quirks: a host equals Host, or ends in it
@@ -40,8 +40,8 @@ type quirkRow struct {
 }
 
 var (
-	amazonECR       = Quirks{Name: "Amazon ECR", NoSelfMount: true, Rate: 10}
-	amazonECRPublic = Quirks{Name: "Amazon ECR Public", NoSelfMount: true, Rate: 10}
+	amazonECR       = Quirks{name: "Amazon ECR", noSelfMount: true, rate: 10}
+	amazonECRPublic = Quirks{name: "Amazon ECR Public", noSelfMount: true, rate: 10}
 )
 
 // quirkTable is all that is known of particular registries.
@@ -59,15 +59,15 @@ var quirkTable = []quirkRow{
 	{"public.ecr.aws", amazonECRPublic},
 	{"ecr-public.aws.com", amazonECRPublic},
 	{".jfrog.io", artifactory},
-	{"ghcr.io", Quirks{Name: "GitHub Container Registry"}},
-	{"index.docker.io", Quirks{Name: "Docker Hub"}},
-	{"quay.io", Quirks{Name: "Quay"}},
-	{".gcr.io", Quirks{Name: "Google Container Registry"}},
-	{".pkg.dev", Quirks{Name: "Google Artifact Registry"}},
-	{".azurecr.io", Quirks{Name: "Azure Container Registry"}},
+	{"ghcr.io", Quirks{name: "GitHub Container Registry"}},
+	{"index.docker.io", Quirks{name: "Docker Hub"}},
+	{"quay.io", Quirks{name: "Quay"}},
+	{".gcr.io", Quirks{name: "Google Container Registry"}},
+	{".pkg.dev", Quirks{name: "Google Artifact Registry"}},
+	{".azurecr.io", Quirks{name: "Azure Container Registry"}},
 }
 
-var artifactory = Quirks{Name: "Artifactory", NoMount: true, NoSelfMount: true, DeniesUnknown: true}
+var artifactory = Quirks{name: "Artifactory", noMount: true, noSelfMount: true, deniesUnknown: true}
 
 func (h *host) quirks() *Quirks { return h.traits.Load() }
 

@@ -19,7 +19,7 @@ func TestECRIsKnownByAllOfItsNames(t *testing.T) {
 		"on.aws.evil.example":  "",
 		"amazonaws.eu.example": "",
 	} {
-		if got := quirksOf(host); got.Name != want || got.NoSelfMount != (want != "") {
+		if got := quirksOf(host); got.name != want || got.noSelfMount != (want != "") {
 			t.Errorf("%s is %+v, want %q", host, got, want)
 		}
 	}

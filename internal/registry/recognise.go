@@ -21,7 +21,7 @@ var recognisable = []struct {
 // recognise takes a registry's quirks from one of its answers, where its host name
 // told nothing.
 func (h *host) recognise(header http.Header) {
-	if _, given := h.client.opts.Quirks[h.name.RegistryStr()]; given || h.quirks().Name != "" {
+	if _, given := h.client.opts.Quirks[h.name.RegistryStr()]; given || h.quirks().name != "" {
 		return
 	}
 	for _, row := range recognisable {
@@ -32,7 +32,7 @@ func (h *host) recognise(header http.Header) {
 		quirks := row.Quirks
 		h.client.opts.Hosts[h.name.RegistryStr()].Settings.apply(&quirks)
 		h.traits.Store(&quirks)
-		h.client.opts.Logger.Debug().Str("registry", h.name.RegistryStr()).Str("is", quirks.Name).Msg("registry was recognised")
+		h.client.opts.Logger.Debug().Str("registry", h.name.RegistryStr()).Str("is", quirks.name).Msg("registry was recognised")
 		return
 	}
 }

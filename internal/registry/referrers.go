@@ -23,7 +23,7 @@ const (
 // registry keeps no such list, or does not say: then the index under the manifest's
 // fallback tag is all there is (distribution spec, "Listing Referrers").
 func (r *Repository) Referrers(ctx context.Context, subject v1.Hash) (listed []v1.Hash, kept bool, err error) {
-	if said := r.host.quirks().Referrers; said != nil && !*said {
+	if said := r.host.quirks().referrers; said != nil && !*said {
 		return nil, false, nil
 	}
 	return r.referrers(ctx, subject, pushScopes(r.name))

@@ -25,17 +25,17 @@ func (s Settings) apply(q *Quirks) {
 			*no = !*said
 		}
 	}
-	unless(&q.NoMount, s.Mounts)
+	unless(&q.noMount, s.Mounts)
 	if s.Mounts != nil && !*s.Mounts {
-		q.NoSelfMount = true
+		q.noSelfMount = true
 	}
-	unless(&q.NoManyTags, s.TagsQuery)
-	unless(&q.NoHead, s.Head)
+	unless(&q.noManyTags, s.TagsQuery)
+	unless(&q.noHead, s.Head)
 	if s.DeniesUnknown != nil {
-		q.DeniesUnknown = *s.DeniesUnknown
+		q.deniesUnknown = *s.DeniesUnknown
 	}
 	if s.ReferrersAPI != nil {
-		q.Referrers = s.ReferrersAPI
+		q.referrers = s.ReferrersAPI
 	}
 	if s.Chunk != 0 {
 		q.Chunk = max(0, s.Chunk)

@@ -16,7 +16,7 @@ func (h *host) pace(ctx context.Context, t *try, next sender) (*http.Response, e
 	err := h.pacer.Acquire(ctx, t.requestSize, t.by.Invocation)
 	if long, ok := errors.AsType[*pacer.TooLongError](err); ok {
 		// As if the registry had been asked: that is what it would say.
-		return nil, &Error{Op: t.op, Registry: h.name.RegistryStr(), Status: http.StatusTooManyRequests, RetryAfter: long.Wait}
+		return nil, &Error{Op: t.op, registry: h.name.RegistryStr(), Status: http.StatusTooManyRequests, RetryAfter: long.Wait}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.op, err)

@@ -49,22 +49,22 @@ func (h *host) redirectOf(t *try, resp *http.Response) (address string, err erro
 		return "", err
 	}
 	if t.stored && !inAPI(u) {
-		return "", &ElsewhereError{Registry: h.name.RegistryStr(), Host: h.client.tell(u.Host, false)}
+		return "", &ElsewhereError{registry: h.name.RegistryStr(), Host: h.client.tell(u.Host, false)}
 	}
-	refused := &Error{Op: t.op, Registry: h.name.RegistryStr(), Status: resp.StatusCode}
+	refused := &Error{Op: t.op, registry: h.name.RegistryStr(), Status: resp.StatusCode}
 	reads := t.method == http.MethodGet || t.method == http.MethodHead
 	kept := resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect
 	switch {
 	case u.String() == t.url && strings.HasPrefix(t.url, "http:") && strings.HasPrefix(resp.Header.Get("Location"), "https:"):
-		refused.Message = "it requires HTTPS: remove plain HTTP from its settings"
+		refused.message = "it requires HTTPS: remove plain HTTP from its settings"
 	case u.String() == t.url:
-		refused.Message = "it redirects the request to the same address"
+		refused.message = "it redirects the request to the same address"
 	case t.redirected >= maxRedirects:
-		refused.Message = "it redirects the request too often"
+		refused.message = "it redirects the request too often"
 	// Only 307 and 308 say that a write stays a write (RFC 9110, section 15.4). What
 	// leads to another place of the API is meant so all the same.
 	case !reads && !kept && (resp.StatusCode == http.StatusSeeOther || !inAPI(u)):
-		refused.Message = "it redirects a write to a page: is there a proxy with a login in front of it?"
+		refused.message = "it redirects a write to a page: is there a proxy with a login in front of it?"
 	default:
 		return u.String(), nil
 	}

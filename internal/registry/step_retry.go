@@ -27,7 +27,7 @@ func (h *host) retry(ctx context.Context, t *try, next sender) (*http.Response, 
 		failed := asError(err)
 		tries := t.triesAfter(failed, h.client.opts.Attempts)
 		last := attempt >= tries && (t.carriedOut == nil || !failed.leavesOpen())
-		if t.once || failed == nil || !failed.Passing() || last || failed.RetryAfter > h.client.opts.MaxWait {
+		if t.once || failed == nil || !failed.Passing() || last || failed.RetryAfter > h.client.opts.maxWait {
 			return nil, err
 		}
 		h.client.opts.Logger.Debug().Err(err).Str("registry", h.name.RegistryStr()).Int("attempt", attempt).Msg("registry request is tried again")

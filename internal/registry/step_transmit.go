@@ -14,7 +14,7 @@ func (h *host) transmit(ctx context.Context, t *try) (*http.Response, error) {
 		if errors.Is(context.Cause(ctx), errNoProgress) {
 			err = errNoProgress
 		}
-		return nil, &Error{Op: t.op, Registry: h.name.RegistryStr(), Err: h.unreached(unwrapURL(err)), Credential: t.used.kind}
+		return nil, &Error{Op: t.op, registry: h.name.RegistryStr(), err: h.unreached(unwrapURL(err)), Credential: t.used.kind}
 	}
 	if e := h.client.opts.Logger.Debug(); e.Enabled() {
 		e.Str("registry", h.name.RegistryStr()).Str("method", t.method).Str("path", t.request.URL.Path).Int("status", resp.StatusCode).Msg(t.op)

@@ -75,7 +75,7 @@ func (r *Repository) tagPage(ctx context.Context, address string) (tags []string
 		next, err = nextPage(address, strings.Join(a.header.Values("Link"), ", "))
 	}
 	if err != nil {
-		return nil, "", &Error{Op: op, Registry: r.Registry(), Status: a.status, Message: clip(err.Error())}
+		return nil, "", &Error{Op: op, registry: r.Registry(), Status: a.status, message: clip(err.Error())}
 	}
 	return page.Tags, next, nil
 }

@@ -41,7 +41,7 @@ func (a *auth) bearer(ctx context.Context, used authorization, c challenge, cred
 	t, err := a.fetching.Do(ctx, used.key, func(ctx context.Context) (*token, error) { return a.fetch(ctx, used.key, c, asked, cred) })
 	if err != nil {
 		if _, ok := errors.AsType[*flight.LimitError](err); ok {
-			err = &Error{Op: "get a token", Registry: a.registry, Err: &trouble{text: "named a token service that gave " + err.Error(), err: err}}
+			err = &Error{Op: "get a token", registry: a.registry, err: &trouble{text: "named a token service that gave " + err.Error(), err: err}}
 		}
 		if ctx.Err() != nil {
 			err = fmt.Errorf("get a token for registry %s: %w", a.registry, context.Cause(ctx))

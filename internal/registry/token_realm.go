@@ -15,10 +15,10 @@ import (
 func (a *auth) realm(c challenge) (*url.URL, error) {
 	u, err := url.Parse(c.params["realm"])
 	if err != nil {
-		return nil, &RealmError{Registry: a.registry, Err: errors.New("its address cannot be read")}
+		return nil, &RealmError{registry: a.registry, err: errors.New("its address cannot be read")}
 	}
 	if err := a.mayAsk(u); err != nil {
-		return nil, &RealmError{Registry: a.registry, Err: err}
+		return nil, &RealmError{registry: a.registry, err: err}
 	}
 	return u, nil
 }
@@ -86,14 +86,14 @@ func isInternal(host string) bool {
 // RealmError says that a registry sends its clients for tokens to where credentials are
 // not taken: to an address of a private network, or from HTTPS to plain HTTP.
 type RealmError struct {
-	Registry string
-	Err      error
+	registry string
+	err      error
 }
 
 func (e *RealmError) Error() string {
 	return fmt.Sprintf("get a token: registry %s names a token service that must not be asked: %v; if that service is intended, set token_service in the settings of the registry",
-		e.Registry, e.Err)
+		e.registry, e.err)
 }
 
 // Unwrap returns what is wrong with the service.
-func (e *RealmError) Unwrap() error { return e.Err }
+func (e *RealmError) Unwrap() error { return e.err }

@@ -119,10 +119,10 @@ func (x *tokenRequest) send(ctx context.Context, method string, to *url.URL, hea
 			return nil, x.odd(fmt.Sprintf("answered %d without a usable Location", resp.StatusCode), false)
 		}
 		if next.Scheme != to.Scheme && next.Scheme != "https" || !strings.EqualFold(next.Hostname(), to.Hostname()) || next.Scheme == to.Scheme && !sameHost(next, to) {
-			return nil, &RealmError{Registry: x.auth.registry, Err: fmt.Errorf("%s redirects to %s", h.client.tell(to.Host, false), h.client.tell(next.Scheme+"://"+next.Host, false))}
+			return nil, &RealmError{registry: x.auth.registry, err: fmt.Errorf("%s redirects to %s", h.client.tell(to.Host, false), h.client.tell(next.Scheme+"://"+next.Host, false))}
 		}
 		if err := x.auth.mayAsk(next); err != nil {
-			return nil, &RealmError{Registry: x.auth.registry, Err: err}
+			return nil, &RealmError{registry: x.auth.registry, err: err}
 		}
 		if method != http.MethodGet && resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
 			return nil, x.odd(fmt.Sprintf("redirects a POST with %d, which is not followed", resp.StatusCode), false)
@@ -140,16 +140,16 @@ func (x *tokenRequest) failed(ctx context.Context, err error) error {
 	if limit, ok := errors.AsType[*flight.LimitError](err); ok {
 		return x.odd("did not answer within "+limit.Limit.String(), false)
 	}
-	return x.fail(&Error{Err: x.auth.host.unreached(unwrapURL(err))})
+	return x.fail(&Error{err: x.auth.host.unreached(unwrapURL(err))})
 }
 
 // odd is the error of an answer that is not what it should be.
 func (x *tokenRequest) odd(text string, lasts bool) error {
-	return x.fail(&Error{Err: &trouble{text: text, lasts: lasts}})
+	return x.fail(&Error{err: &trouble{text: text, lasts: lasts}})
 }
 
 func (x *tokenRequest) fail(e *Error) *Error {
-	e.Op, e.Registry, e.Service = "get a token", x.auth.registry, x.auth.host.client.tell(x.realm.Host, false)
+	e.Op, e.registry, e.service = "get a token", x.auth.registry, x.auth.host.client.tell(x.realm.Host, false)
 	kind := tokenKind(x.cred.AuthConfig)
 	e.asked(authorization{kind: kind, source: x.cred.Source, looked: x.cred.Looked, header: sentWith(kind)})
 	return e
@@ -172,9 +172,9 @@ func (x *tokenRequest) answer(ctx context.Context, resp *http.Response) (*tokenA
 		hurry(resp)
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 		e := &Error{Status: resp.StatusCode, RetryAfter: min(retryAfter(resp, now), maxTokenPause)}
-		e.Codes, _, _ = jsonError(body)
-		e.Codes = knownCodes(e.Codes, body)
-		e.Message = strings.Join(e.Codes, ", ")
+		e.codes, _, _ = jsonError(body)
+		e.codes = knownCodes(e.codes, body)
+		e.message = strings.Join(e.codes, ", ")
 		return nil, x.fail(e)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenBody+1))

@@ -13,7 +13,7 @@ func (a *auth) awaitService(ctx context.Context, x *tokenRequest) error {
 	if left <= 0 {
 		return nil
 	}
-	if left > a.client.opts.MaxWait {
+	if left > a.client.opts.maxWait {
 		return x.fail(&Error{Status: http.StatusTooManyRequests, RetryAfter: left})
 	}
 	return a.client.opts.Wait(ctx, left)

@@ -102,11 +102,11 @@ func (r *Repository) mayMount(from string) bool {
 
 // Mounts tells whether the registry may grant mounts from other repositories.
 func (r *Repository) Mounts() bool {
-	return !r.host.quirks().NoMount && !r.host.learned.mounts.off.holds(r.host.now())
+	return !r.host.quirks().noMount && !r.host.learned.mounts.off.holds(r.host.now())
 }
 
 // MountsItself tells whether a mount from the repository itself is the way to
 // ask whether a blob is there: it is known to work here, or worth a try.
 func (r *Repository) MountsItself(try bool) bool {
-	return !r.host.quirks().NoSelfMount && r.mayMount(r.name) && (try || r.host.learned.selfMounts.Load())
+	return !r.host.quirks().noSelfMount && r.mayMount(r.name) && (try || r.host.learned.selfMounts.Load())
 }

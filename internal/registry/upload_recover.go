@@ -26,7 +26,7 @@ func (s *sending) recover(ctx context.Context, err error) (there bool, _ error) 
 	}
 	restart := false
 	switch {
-	case failed == nil || failed.RetryAfter > h.client.opts.MaxWait:
+	case failed == nil || failed.RetryAfter > h.client.opts.maxWait:
 		return false, err
 	case s.changeMode(failed):
 		restart = true

@@ -37,7 +37,7 @@ func (a *adapter) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 
 // attempt does one run of a job and writes down how it ended.
 func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRow, job Job) {
-	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, Created: row.CreatedAt, job: row.ID, run: row.Attempt}
+	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, Created: row.CreatedAt, id: runID{row.ID, row.Attempt}}
 	if row.Attempt >= maxRuns {
 		attempt.Max = attempt.Number
 	}
@@ -65,7 +65,8 @@ func calledOff(row *rivertype.JobRow) bool {
 // judge says what the end of an attempt means for the job.
 func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.Time, entry ledger.Entry, err error) *settlement {
 	now := s.now()
-	end := &settlement{job: attempt.job, run: attempt.run}
+	id := attempt.id
+	end := &settlement{id: id}
 	postponed, isPostponed := errors.AsType[*PostponeError](err)
 	switch {
 	case err == nil:
@@ -74,22 +75,22 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 	case errors.Is(ctx.Err(), context.Canceled):
 		// The daemon stops. Whatever the worker made of that, it is nobody's failure;
 		// running out of [Options.JobTimeout] is.
-		end.state = laterState(attempt.job, attempt.run, now, now)
+		end.state = laterState(id, now, now)
 		return end
 	case isPostponed:
-		end.state = laterState(attempt.job, attempt.run, now, now.Add(postponed.After))
+		end.state = laterState(id, now, now.Add(postponed.After))
 		return end
 	case attempt.Number < attempt.Max:
 		wait := s.options.Backoff(attempt.Number)
 		if retry, ok := errors.AsType[*RetryError](err); ok {
 			wait = max(wait, retry.After)
 		}
-		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: attempt.run, Error: sqldb.CleanText(err.Error())})
+		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: id.run, Error: sqldb.CleanText(err.Error())})
 		if invalid != nil {
-			s.logger.Error().Err(invalid).Msg("a failed attempt cannot be written down; it is not counted")
+			s.logger.Error().Err(invalid).Msg("cannot write down a failed attempt; it is not counted")
 			data = nil
 		}
-		end.state = retryState(attempt.job, now, now.Add(wait), data)
+		end.state = retryState(id.job, now, now.Add(wait), data)
 		return end
 	default:
 		// The worker should have made the row. Nothing may vanish because it did not.
@@ -97,8 +98,8 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		entry.Outcome, entry.ErrorClass, entry.Error = ledger.Failed, "internal", err.Error()
 		entry.Attempts, entry.Duration = attempt.Number, now.Sub(began)
 	}
-	end.entry = completed(entry, job, attempt.job, now)
-	end.state = riverdriver.JobSetStateCompleted(attempt.job, now, nil)
+	end.entry = completed(entry, job, id.job, now)
+	end.state = riverdriver.JobSetStateCompleted(id.job, now, nil)
 	return end
 }
 
@@ -123,12 +124,12 @@ func (s *Store) writeDown(ctx context.Context, end *settlement, job Job) {
 		if err == nil {
 			break
 		}
-		log.Error().Err(err).Msg("how the push ended cannot be written down; trying again")
+		log.Error().Err(err).Msg("cannot write down how the push ended; trying again")
 		if clock.Wait(ctx, settleRetry) != nil {
 			return
 		}
 	}
 	if end.lost {
-		log.Warn().Int("run", end.run).Msg("the job was given to another worker meanwhile; what this run did is not recorded")
+		log.Warn().Int("run", end.id.run).Msg("the job was given to another worker meanwhile; what this run did is not recorded")
 	}
 }

@@ -18,7 +18,8 @@ const beatInterval = time.Second
 // longer is given up, and its locks with it.
 const beatLimit = 10 * time.Second
 
-// keep does what has to be done beside the jobs, until ctx ends.
+// keep beats until ctx ends and, while this daemon is the keeper, does what only
+// the keeper does.
 func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 	beat := time.NewTicker(beatInterval)
 	defer beat.Stop()
@@ -31,11 +32,11 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 			if now := s.now(); now.Sub(pruned) >= pruneInterval {
 				pruned = now
 				if err := s.prune(ctx); err != nil && ctx.Err() == nil {
-					s.logger.Warn().Err(err).Msg("what is too old cannot be removed")
+					s.logger.Warn().Err(err).Msg("cannot remove what is too old")
 				}
 			}
 			if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil {
-				s.logger.Warn().Err(err).Msg("the ledger's log cannot be continued")
+				s.logger.Warn().Err(err).Msg("cannot seal new rows of the ledger")
 			}
 		}
 		select {
@@ -47,7 +48,7 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 }
 
 // beat says that this daemon is alive and gives back the jobs of those that are
-// not. It returns whether this daemon keeps the ledger.
+// not. It returns whether this daemon is the keeper.
 func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 	limited, cancel := context.WithTimeout(ctx, beatLimit)
 	defer cancel()
@@ -56,7 +57,7 @@ func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 		err = s.reap(limited, session)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.logger.Warn().Err(err).Msg("this daemon cannot say that it is alive, or look after those that are not; others may take its jobs")
+		s.logger.Warn().Err(err).Msg("cannot tell other daemons that this one is alive, or cannot look after dead ones; others may take its jobs")
 	}
 	return keeper
 }
@@ -64,7 +65,7 @@ func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 func (s *Store) reap(ctx context.Context, session sqldb.Session) error {
 	jobs, err := session.Reap(ctx)
 	if jobs > 0 {
-		s.logger.Info().Int64("jobs", jobs).Msg("jobs that were interrupted are done again")
+		s.logger.Info().Int64("jobs", jobs).Msg("interrupted jobs are done again")
 	}
 	return err
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
+	"time"
 
 	"github.com/drayage/drayage/internal/sqldb"
 )
@@ -14,12 +14,26 @@ import (
 // costs a question to the registry.
 const blobClaimLife = day
 
-// BlobGrant is the answer to a claim on blobs.
+// blobWait is when to ask again for blobs that another daemon is uploading: it does
+// not say how long it will take.
+const blobWait = 500 * time.Millisecond
+
+// BlobClaim asks to upload blobs to a registry.
+type BlobClaim struct {
+	Registry string
+	Digests  []string
+}
+
+// sorted has each digest once, in one order, or the database sees a deadlock.
+func (c BlobClaim) sorted() BlobClaim {
+	c.Digests = slices.Compact(slices.Sorted(slices.Values(c.Digests)))
+	return c
+}
+
+// BlobGrant is the answer to a [BlobClaim]: the blobs may be uploaded until the
+// claim is released, but for those that have been.
 type BlobGrant struct {
-	// Busy says that another daemon is uploading one of the blobs, so that none was
-	// granted: ask again.
-	Busy bool
-	// Elsewhere are those that have been uploaded, by their digests: the
+	// Elsewhere are the blobs that have been uploaded, by their digests: the
 	// repositories that have them.
 	Elsewhere map[string]string
 }
@@ -32,34 +46,40 @@ var errBusy = errors.New("another daemon is uploading one of the blobs")
 // granted a claim calls [Store.ReleaseBlobs]. Where this daemon is alone all is
 // granted.
 //
-// It is all or nothing, so that two daemons never wait for one another.
-func (s *Store) ClaimBlobs(ctx context.Context, registry string, digests []string) (BlobGrant, error) {
-	if !s.db.Dialect().Shared || len(digests) == 0 {
+// It is all or nothing, so that two daemons never wait for one another. The error
+// is a [*PostponeError] while another daemon is uploading one of the blobs.
+func (s *Store) ClaimBlobs(ctx context.Context, attempt Attempt, claim BlobClaim) (BlobGrant, error) {
+	if !s.db.Dialect().Shared || len(claim.Digests) == 0 {
 		return BlobGrant{}, nil
 	}
-	digests = slices.Compact(slices.Sorted(slices.Values(digests))) // in one order, or the database sees a deadlock
-	s.blobs.hold(registry, digests)
-	grant := BlobGrant{Elsewhere: map[string]string{}}
-	err := s.writeLoosely(ctx, func(ctx context.Context, tx sqldb.Conn) error {
-		return s.claimBlobs(ctx, tx, registry, digests, grant.Elsewhere)
+	claim = claim.sorted()
+	s.blobs.hold(attempt, claim)
+	var grant BlobGrant
+	err := s.writeLoosely(ctx, func(ctx context.Context, tx sqldb.Conn) (err error) {
+		grant, err = s.claimBlobs(ctx, tx, claim)
+		return err
 	})
-	if err != nil {
-		s.blobs.letGo(registry, digests)
-		if errors.Is(err, errBusy) {
-			return BlobGrant{Busy: true}, nil
-		}
-		return BlobGrant{}, fmt.Errorf("claim blobs of %s: %w", registry, err)
+	switch {
+	case err == nil:
+		return grant, nil
+	case errors.Is(err, errBusy):
+		err = &PostponeError{After: blobWait}
+	default:
+		err = fmt.Errorf("claim blobs of %s: %w", claim.Registry, err)
 	}
-	return grant, nil
+	s.blobs.letGo(attempt, claim)
+	return BlobGrant{}, err
 }
 
-func (s *Store) claimBlobs(ctx context.Context, tx sqldb.Conn, registry string, digests []string, elsewhere map[string]string) error {
+// claimBlobs takes every blob that no live daemon is uploading, and finds out
+// about the others.
+func (s *Store) claimBlobs(ctx context.Context, tx sqldb.Conn, claim BlobClaim) (BlobGrant, error) {
 	var args, rest []any
-	for _, digest := range digests {
-		args = append(args, registry, digest, s.name, sqldb.Micros(s.now()))
+	for _, digest := range claim.Digests {
+		args = append(args, claim.Registry, digest, s.name, sqldb.Micros(s.now()))
 	}
 	granted := map[string]bool{}
-	err := tx.Query(ctx, `INSERT INTO blob_claim (registry, digest, daemon, time) VALUES `+sqldb.Values(len(digests), "(?,?,?,?)")+`
+	err := tx.Query(ctx, `INSERT INTO blob_claim (registry, digest, daemon, time) VALUES `+sqldb.Values(len(claim.Digests), "(?,?,?,?)")+`
 		ON CONFLICT (registry, digest) DO UPDATE SET daemon = excluded.daemon, time = excluded.time
 		WHERE blob_claim.repository = '' AND (blob_claim.daemon = excluded.daemon OR NOT `+s.db.Dialect().Alive("blob_claim.daemon")+`)
 		RETURNING digest`, args, func(scan sqldb.Scan) error {
@@ -69,52 +89,50 @@ func (s *Store) claimBlobs(ctx context.Context, tx sqldb.Conn, registry string, 
 		return err
 	})
 	if err != nil {
-		return err
+		return BlobGrant{}, err
 	}
-	for _, digest := range digests {
+	for _, digest := range claim.Digests {
 		if !granted[digest] {
 			rest = append(rest, digest)
 		}
 	}
 	if len(rest) == 0 {
-		return nil
+		return BlobGrant{}, nil
 	}
-	busy := false
+	grant, busy := BlobGrant{Elsewhere: map[string]string{}}, false
 	err = tx.Query(ctx, `SELECT digest, repository FROM blob_claim WHERE registry = ? AND digest IN (`+sqldb.Values(len(rest), "?")+`)`,
-		append([]any{registry}, rest...), func(scan sqldb.Scan) error {
+		append([]any{claim.Registry}, rest...), func(scan sqldb.Scan) error {
 			var digest, repository string
 			if err := scan(&digest, &repository); err != nil {
 				return err
 			}
-			if repository == "" {
-				busy = true
-			}
-			elsewhere[digest] = repository
+			busy = busy || repository == ""
+			grant.Elsewhere[digest] = repository
 			return nil
 		})
 	if err == nil && busy {
-		return errBusy
+		err = errBusy
 	}
-	return err
+	return grant, err
 }
 
-// ReleaseBlobs ends a claim. The repository is the one that has the blobs now, or
-// "" where they were not uploaded: then they are anybody's again, once no other
-// job of this daemon is at them.
-func (s *Store) ReleaseBlobs(ctx context.Context, registry, repository string, digests []string) error {
-	if !s.db.Dialect().Shared || len(digests) == 0 {
+// ReleaseBlobs ends a claim that was granted. The repository is the one that has
+// the blobs now, or "" where they were not uploaded: then they are anybody's again,
+// once no other job of this daemon is at them.
+func (s *Store) ReleaseBlobs(ctx context.Context, attempt Attempt, claim BlobClaim, repository string) error {
+	if !s.db.Dialect().Shared || len(claim.Digests) == 0 {
 		return nil
 	}
-	digests = slices.Compact(slices.Sorted(slices.Values(digests)))
-	free := s.blobs.letGo(registry, digests)
-	statement, args := `UPDATE blob_claim SET repository = ?, time = ?`, []any{repository, sqldb.Micros(s.now())}
+	claim = claim.sorted()
+	free := s.blobs.letGo(attempt, claim)
+	statement, args, digests := `UPDATE blob_claim SET repository = ?, time = ?`, []any{repository, sqldb.Micros(s.now())}, claim.Digests
 	if repository == "" {
 		statement, args, digests = `DELETE FROM blob_claim`, nil, free
 	}
 	if len(digests) == 0 {
 		return nil
 	}
-	args = append(args, s.name, registry)
+	args = append(args, s.name, claim.Registry)
 	for _, digest := range digests {
 		args = append(args, digest)
 	}
@@ -123,7 +141,7 @@ func (s *Store) ReleaseBlobs(ctx context.Context, registry, repository string, d
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("release blobs of %s: %w", registry, err)
+		return fmt.Errorf("release blobs of %s: %w", claim.Registry, err)
 	}
 	return nil
 }
@@ -134,35 +152,4 @@ func (s *Store) writeLoosely(ctx context.Context, fn func(context.Context, sqldb
 	ctx, cancel := context.WithTimeout(ctx, commitLimit)
 	defer cancel()
 	return s.db.WriteLoosely(ctx, fn)
-}
-
-// heldBlobs counts the jobs of this daemon that are at a blob.
-type heldBlobs struct {
-	mu   sync.Mutex
-	jobs map[[2]string]int // by registry and digest
-}
-
-func (h *heldBlobs) hold(registry string, digests []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.jobs == nil {
-		h.jobs = map[[2]string]int{}
-	}
-	for _, digest := range digests {
-		h.jobs[[2]string{registry, digest}]++
-	}
-}
-
-// letGo returns the digests that no job is at any more.
-func (h *heldBlobs) letGo(registry string, digests []string) (free []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, digest := range digests {
-		key := [2]string{registry, digest}
-		if h.jobs[key]--; h.jobs[key] <= 0 {
-			delete(h.jobs, key)
-			free = append(free, digest)
-		}
-	}
-	return free
 }

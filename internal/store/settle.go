@@ -14,8 +14,7 @@ import (
 // settlement is the end of one run of a job: the state that it leaves the job
 // in, and, if that is the end of the job, the row.
 type settlement struct {
-	job   int64
-	run   int
+	id    runID
 	state *riverdriver.JobSetStateIfRunningParams
 	entry *ledger.Entry // nil: the job is not at its end
 
@@ -30,12 +29,17 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 	var entries []ledger.Entry
 	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
 		entries = entries[:0]
-		if err := s.checkRuns(ctx, tx, batch); err != nil {
+		runs := make([]runID, len(batch))
+		for i, b := range batch {
+			runs[i] = b.id
+		}
+		current, err := s.checkRuns(ctx, tx, runs)
+		if err != nil {
 			return err
 		}
 		var states []*riverdriver.JobSetStateIfRunningParams
 		for _, b := range batch {
-			if b.lost {
+			if b.lost = !current[b.id]; b.lost {
 				continue
 			}
 			states = append(states, b.state)
@@ -71,33 +75,30 @@ func (s *Store) announce(entries []ledger.Entry) {
 	}
 }
 
-// checkRuns marks the settlements whose run is not the job's current one. What it
-// lets pass stays so until the transaction ends.
-func (s *Store) checkRuns(ctx context.Context, tx sqldb.Conn, batch []*settlement) error {
-	current := make(map[int64]int, len(batch)) // 0: not running
+// checkRuns tells which of the runs are the current ones of their jobs. They stay
+// so until the transaction ends.
+func (s *Store) checkRuns(ctx context.Context, tx sqldb.Conn, runs []runID) (current map[runID]bool, err error) {
+	jobs := make(map[int64]bool, len(runs))
 	var args []any
-	for _, b := range batch {
-		if _, known := current[b.job]; !known {
-			current[b.job] = 0
-			args = append(args, b.job)
+	for _, r := range runs {
+		if !jobs[r.job] {
+			jobs[r.job] = true
+			args = append(args, r.job)
 		}
 	}
+	current = make(map[runID]bool, len(runs))
 	// In one order everywhere, so that two daemons do not wait for one another.
-	err := tx.Query(ctx, `SELECT id, attempt FROM river_job WHERE id IN (`+sqldb.Values(len(args), "?")+`)
+	err = tx.Query(ctx, `SELECT id, attempt FROM river_job WHERE id IN (`+sqldb.Values(len(args), "?")+`)
 		AND state = '`+string(rivertype.JobStateRunning)+`' ORDER BY id`+s.db.Dialect().ForUpdate, args,
 		func(scan sqldb.Scan) error {
-			var job int64
-			var run int
-			if err := scan(&job, &run); err != nil {
+			var r runID
+			if err := scan(&r.job, &r.run); err != nil {
 				return err
 			}
-			current[job] = run
+			current[r] = true
 			return nil
 		})
-	for _, b := range batch {
-		b.lost = current[b.job] != b.run
-	}
-	return err
+	return current, err
 }
 
 // retryState is the state of a job that failed and is tried again at the time
@@ -112,12 +113,12 @@ func retryState(job int64, now, at time.Time, errData []byte) *riverdriver.JobSe
 }
 
 // laterState is the state of a job that was not begun and comes again.
-func laterState(job int64, run int, now, at time.Time) *riverdriver.JobSetStateIfRunningParams {
+func laterState(id runID, now, at time.Time) *riverdriver.JobSetStateIfRunningParams {
 	// River would count the run back; ours only go up, since checkRuns goes by them.
 	if at.Sub(now) < schedulerInterval {
-		return riverdriver.JobSetStateSnoozedAvailable(job, at, run, nil)
+		return riverdriver.JobSetStateSnoozedAvailable(id.job, at, id.run, nil)
 	}
-	return riverdriver.JobSetStateSnoozed(job, at, run, nil)
+	return riverdriver.JobSetStateSnoozed(id.job, at, id.run, nil)
 }
 
 // schedulerInterval is how often River makes jobs available whose time has come.

@@ -140,7 +140,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	}
 	writers := db.Dialect().Writers
 	s.intakes = newBatcher(min(writers, maxIntakes), intakeSize, s.takeIn)
-	s.claims = newBatcher(min(writers, maxSettles), settleSize, s.claim)
+	s.claims = newBatcher(min(writers, maxSettles), settleSize, s.claimTags)
 	s.settlements = newBatcher(min(writers, maxSettles), settleSize, s.settle)
 	return s, nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,10 +15,6 @@ import (
 // tagLease is how long a job may write a tag that it has claimed. It bounds how
 // long a worker that dies keeps others from the tag.
 const tagLease = 30 * time.Second
-
-// ErrLost says that a job was given to another worker in the meantime, or has
-// ended. Whoever gets it has nothing more to do or to say.
-var ErrLost = errors.New("the job was given to another worker")
 
 // TagClaim asks to write tags of one repository.
 type TagClaim struct {
@@ -83,7 +78,7 @@ func (s *Store) ClaimTags(ctx context.Context, attempt Attempt, claim TagClaim) 
 		return TagGrant{}, nil
 	}
 	claim.Tags = slices.Compact(slices.Sorted(slices.Values(claim.Tags))) // one order, so that nobody waits in a circle
-	c := &tagClaim{TagClaim: claim, job: attempt.job, run: attempt.run}
+	c := &tagClaim{TagClaim: claim, id: attempt.id}
 	if c.Started.IsZero() {
 		c.Started = s.now()
 	}
@@ -102,25 +97,26 @@ func (s *Store) ClaimTags(ctx context.Context, attempt Attempt, claim TagClaim) 
 // tagClaim is a claim on its way, and its answer.
 type tagClaim struct {
 	TagClaim
-	job int64
-	run int
+	id runID
 
 	lost  bool
 	busy  time.Duration
 	grant TagGrant
 }
 
-func (s *Store) claim(ctx context.Context, batch []*tagClaim) error {
+// claimTags answers claims, of runs that are their jobs' current ones.
+func (s *Store) claimTags(ctx context.Context, batch []*tagClaim) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
-		runs := make([]*settlement, len(batch))
+		runs := make([]runID, len(batch))
 		for i, c := range batch {
-			runs[i] = &settlement{job: c.job, run: c.run}
+			runs[i] = c.id
 		}
-		if err := s.checkRuns(ctx, tx, runs); err != nil {
+		current, err := s.checkRuns(ctx, tx, runs)
+		if err != nil {
 			return err
 		}
-		for i, c := range batch {
-			c.lost, c.busy, c.grant = runs[i].lost, 0, TagGrant{}
+		for _, c := range batch {
+			c.lost, c.busy, c.grant = !current[c.id], 0, TagGrant{}
 			if c.lost {
 				continue
 			}
@@ -129,7 +125,7 @@ func (s *Store) claim(ctx context.Context, batch []*tagClaim) error {
 			}
 			if slices.ContainsFunc(c.grant.Conflicts, isOthers) {
 				c.grant.Tags = nil
-				if _, err := tx.Exec(ctx, `UPDATE tag_fence SET lease_job = NULL WHERE lease_job = ?`, c.job); err != nil {
+				if _, err := tx.Exec(ctx, `UPDATE tag_fence SET lease_job = NULL WHERE lease_job = ?`, c.id.job); err != nil {
 					return err
 				}
 			}
@@ -145,7 +141,7 @@ func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error 
 	until := now.Add(tagLease)
 	var args []any
 	for _, tag := range c.Tags {
-		args = append(args, c.Registry, c.Repository, tag, c.job, sqldb.Micros(until), sqldb.Micros(c.Started), c.Invocation, c.Digest, c.Target)
+		args = append(args, c.Registry, c.Repository, tag, c.id.job, sqldb.Micros(until), sqldb.Micros(c.Started), c.Invocation, c.Digest, c.Target)
 	}
 	granted := map[string]bool{}
 	err := tx.Query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_invocation, lease_digest, lease_target)
@@ -218,9 +214,9 @@ func (s *Store) releaseTags(ctx context.Context, tx sqldb.Conn, batch []*settlem
 		switch {
 		case b.lost:
 		case b.entry != nil && (b.entry.Outcome.Good() || b.entry.Outcome == ledger.Superseded || b.entry.ErrorClass == ledger.ClassConflict):
-			wrote = append(wrote, b.job)
+			wrote = append(wrote, b.id.job)
 		default:
-			others = append(others, b.job)
+			others = append(others, b.id.job)
 		}
 	}
 	for _, update := range []struct {

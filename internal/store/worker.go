@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,12 +20,17 @@ type Attempt struct {
 	// Created is when the job was enqueued.
 	Created time.Time
 
+	id runID
+}
+
+// runID names one run of a job.
+type runID struct {
 	job int64 // river_job.id
-	run int   // river_job.attempt, the number of this run of the job
+	run int   // river_job.attempt, which only goes up
 }
 
 // Job is the number that the job has in the store.
-func (a Attempt) Job() int64 { return a.job }
+func (a Attempt) Job() int64 { return a.id.job }
 
 // Worker does jobs.
 type Worker interface {
@@ -46,6 +52,10 @@ type RetryError struct {
 
 func (e *RetryError) Error() string { return e.Err.Error() }
 func (e *RetryError) Unwrap() error { return e.Err }
+
+// ErrLost says that a job was given to another worker meanwhile, or has ended.
+// Whoever gets it has nothing more to do or to say.
+var ErrLost = errors.New("the job was given to another worker")
 
 // PostponeError says that a job could not be begun yet (its registry is busy,
 // say), which is nobody's failure.

@@ -75,7 +75,7 @@ func TestACopyIsAskedForOverTheAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, c.err = shut.Admit(admission.Push{Client: "token:ci"})
-	if _, err := client.Copy(t.Context(), good); err == nil || !strings.Contains(err.Error(), "does not let token:ci push this") {
+	if _, err := client.Copy(t.Context(), good); err == nil || !strings.Contains(err.Error(), "does not allow token:ci to push this") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -11,7 +11,7 @@ def _image_artifact_impl(ctx):
     for i, (target, media_type) in enumerate(ctx.attr.files.items()):
         files = target[DefaultInfo].files.to_list()
         if len(files) != 1 or files[0].is_directory:
-            fail("{}: {} is not one file: a blob of an artifact is".format(ctx.label, target.label))
+            fail("{}: {} must be one file, which becomes a blob of the artifact".format(ctx.label, target.label))
         blob = ctx.actions.declare_file("{}.{}.blob".format(ctx.label.name, i))
         described = ctx.actions.declare_file("{}.{}.blob.json".format(ctx.label.name, i))
         args = ctx.actions.args()

@@ -25,7 +25,7 @@ def _root_tags(mctx):
             continue
         files = [tag.file for tag in module.tags.prebuilt]
         if len(files) > 1:
-            fail("drayage.prebuilt is there twice, for {} and {}: one file is enough".format(files[0], files[1]))
+            fail("drayage.prebuilt must be used only once, not for both {} and {}".format(files[0], files[1]))
         return (files or [None])[0], bool(module.tags.from_source)
     return None, False
 

@@ -27,7 +27,7 @@ def _images_impl(mctx):
                 wanted[tag.name] = attributes
                 modules[tag.name] = module
             elif wanted[tag.name] != attributes and (modules[tag.name] == module or not modules[tag.name].is_root):
-                fail("images.pull: {} is one image in module {} and another in module {}. The root module can decide: give it a pull of that name".format(
+                fail("images.pull: {} is one image in module {} and another in module {}. Add a pull of that name to the root module, which decides".format(
                     repr(tag.name),
                     modules[tag.name].name,
                     module.name,

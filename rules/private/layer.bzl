@@ -134,7 +134,7 @@ def _add_structure(ctx, list, path, files, attributes):
 
 def _plain(ctx, text, what):
     if "\t" in text or "\n" in text:
-        fail("{}: {} {} holds a tab or a line break".format(ctx.label, what, repr(text)))
+        fail("{}: {} {} must not contain a tab or a line break".format(ctx.label, what, repr(text)))
     return text
 
 def _attributes(ctx, path):
@@ -161,7 +161,7 @@ def _check_paths(ctx):
         for path in getattr(ctx.attr, name):
             if path in known or (name == "modes" and _is_pattern(path)):
                 continue
-            fail("{}: {} names {}, which is not in srcs, symlinks or directories{}".format(
+            fail("{}: {} names {}, which must be in srcs, symlinks or directories{}".format(
                 ctx.label,
                 name,
                 repr(path),
@@ -169,7 +169,7 @@ def _check_paths(ctx):
             ))
     for path in ctx.attr.strip_prefix:
         if path not in ctx.attr.srcs:
-            fail("{}: strip_prefix names {}, which is not in srcs".format(ctx.label, repr(path)))
+            fail("{}: strip_prefix names {}, which must be in srcs".format(ctx.label, repr(path)))
 
 def _image_layer_impl(ctx):
     _check_paths(ctx)

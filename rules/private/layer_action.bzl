@@ -46,7 +46,7 @@ def write_layer(ctx, args, inputs, compress = None):
     # The setting is for all layers that can be eStargz; an attribute is for this one, and has to be possible.
     estargz = ctx.attr.estargz or (ctx.attr._estargz[BuildSettingInfo].value if compress == "gzip" else "disabled")
     if estargz == "enabled" and compress not in ["", "gzip"]:
-        fail("{}: eStargz is a form of gzip, and compress is {}".format(ctx.label, compress))
+        fail("{}: estargz needs gzip, but compress is {}".format(ctx.label, compress))
 
     blob = ctx.actions.declare_file(ctx.label.name + _EXTENSIONS.get(compress, ".blob"))
     metadata = ctx.actions.declare_file(ctx.label.name + ".layer.json")

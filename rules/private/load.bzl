@@ -32,7 +32,7 @@ def _parse_name(ctx, name):
 def _image_load_impl(ctx):
     names = ([ctx.attr.tag] if ctx.attr.tag else []) + ctx.attr.tag_list
     if not names:
-        fail("{}: the image has no name: give it one with tag".format(ctx.label))
+        fail("{}: the image must have a name: set tag".format(ctx.label))
     repositories = {}
     for name in names:
         registry, repository, tag = _parse_name(ctx, name)

@@ -98,7 +98,7 @@ def load_tests(name):
     refused(
         image_load,
         name = "load_nameless",
-        says = "//rules/tests:load_nameless: the image has no name: give it one with tag",
+        says = "//rules/tests:load_nameless: the image must have a name: set tag",
         image = ":image",
     )
     refused(

@@ -1,24 +1,31 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 	"github.com/drayage/drayage/internal/store"
 )
 
-func claimBlobs(t *testing.T, s *store.Store, digests ...string) store.BlobGrant {
-	t.Helper()
-	grant, err := s.ClaimBlobs(t.Context(), "r.test", digests)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return grant
+// blobs are a claim of blobs of one registry.
+func blobs(digests ...string) store.BlobClaim {
+	return store.BlobClaim{Registry: "r.test", Digests: digests}
 }
 
-func releaseBlobs(t *testing.T, s *store.Store, repository string, digests ...string) {
+// busy claims blobs and tells whether another daemon has one of them.
+func busy(t *testing.T, s *store.Store, attempt store.Attempt, digests ...string) bool {
 	t.Helper()
-	if err := s.ReleaseBlobs(t.Context(), "r.test", repository, digests); err != nil {
+	_, err := s.ClaimBlobs(t.Context(), attempt, blobs(digests...))
+	if _, postponed := errors.AsType[*store.PostponeError](err); err != nil && !postponed {
+		t.Fatal(err)
+	}
+	return err != nil
+}
+
+func release(t *testing.T, s *store.Store, attempt store.Attempt, repository string, digests ...string) {
+	t.Helper()
+	if err := s.ReleaseBlobs(t.Context(), attempt, blobs(digests...), repository); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -30,32 +37,35 @@ func aBlobIsOneDaemonsToUpload(t *testing.T, driver sqldbtest.Driver) {
 	url := driver.Migrated(t)
 	first, second := OpenAt(t, url, store.Options{}), OpenAt(t, url, store.Options{})
 	hands := NewHands(t, first)
-	hands.Begin(t, "alive") // the first daemon's session has begun
-	if claimBlobs(t, first, "a", "b").Busy || claimBlobs(t, first, "b", "c").Busy {
+	one, two, other := hands.Begin(t, "one"), hands.Begin(t, "two"), store.Attempt{}
+	if busy(t, first, one, "a", "b") || busy(t, first, two, "b", "c") {
 		t.Fatal("a daemon's jobs keep each other from their blobs")
 	}
-	if !claimBlobs(t, second, "b", "d").Busy {
+	if !busy(t, second, other, "b", "d") {
 		t.Error("a blob is two daemons'")
 	}
-	releaseBlobs(t, first, "", "a", "b")
-	if claimBlobs(t, second, "a").Busy {
+	for range 2 { // the second time changes nothing
+		release(t, first, one, "", "a", "b")
+	}
+	if busy(t, second, other, "a") {
 		t.Error("a blob that did not arrive stays the first daemon's")
 	}
-	if !claimBlobs(t, second, "b").Busy {
+	if !busy(t, second, other, "b") {
 		t.Error("a blob that another job of the first daemon is at became the second's")
 	}
-	releaseBlobs(t, first, "acme/app", "b", "c")
-	if grant := claimBlobs(t, second, "b", "d"); grant.Busy || grant.Elsewhere["b"] != "acme/app" || grant.Elsewhere["d"] != "" {
-		t.Errorf("the second daemon is granted %+v, want to hear where the blob is", grant)
+	release(t, first, two, "acme/app", "b", "c")
+	grant, err := second.ClaimBlobs(t.Context(), other, blobs("b", "d"))
+	if err != nil || grant.Elsewhere["b"] != "acme/app" || grant.Elsewhere["d"] != "" {
+		t.Errorf("the second daemon is granted %+v, error %v; want to hear where the blob is", grant, err)
 	}
-	if claimBlobs(t, first, "x").Busy {
+	if busy(t, first, one, "x") {
 		t.Fatal("an unknown blob is busy")
 	}
-	if !claimBlobs(t, second, "x").Busy {
+	if !busy(t, second, other, "x") {
 		t.Error("a live daemon's blob is another's")
 	}
 	hands.Stop()
-	if claimBlobs(t, second, "x").Busy {
+	if busy(t, second, other, "x") {
 		t.Error("a daemon that has left keeps its blobs")
 	}
 }
@@ -66,9 +76,9 @@ func aDaemonThatIsAloneIsGrantedEverything(t *testing.T, driver sqldbtest.Driver
 	}
 	s := Open(t, driver, store.Options{})
 	for range 2 {
-		if claimBlobs(t, s, "a").Busy {
+		if busy(t, s, store.Attempt{}, "a") {
 			t.Error("a blob is busy where there is nobody else")
 		}
 	}
-	releaseBlobs(t, s, "acme/app", "a")
+	release(t, s, store.Attempt{}, "acme/app", "a")
 }

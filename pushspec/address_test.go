@@ -16,7 +16,7 @@ func TestAPlaceHasOneName(t *testing.T) {
 		{"localhost:5000", "app", "localhost:5000/app"},
 		{"not a host", "{TEAM}/app", "not a host/{TEAM}/app"},
 	} {
-		registry, repository := pushspec.Destination{Registry: row.registry, Repository: row.repository}.Place()
+		registry, repository := pushspec.Destination{Registry: row.registry, Repository: row.repository}.Address()
 		if got := registry + "/" + repository; got != row.want {
 			t.Errorf("%s, %s: the place is %s, want %s", row.registry, row.repository, got, row.want)
 		}
