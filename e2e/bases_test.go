@@ -337,7 +337,7 @@ image_load(
 		}
 	}
 	loading := w.TryBazel(t, "run", "//app:load", "--", "--address="+rig.StartContainerd(t).Address)
-	for _, want := range []string{layer.String(), fmt.Sprintf("is nondistributable, so the build does not have it: its publisher has it at %q. Fetch it, and pass the file as --blob", publisher.URL+"/layer")} {
+	for _, want := range []string{layer.String(), fmt.Sprintf("is nondistributable, so it was not pulled: its publisher offers it at %q; fetch it, and give the file with --blob", publisher.URL+"/layer")} {
 		if loading.ExitCode == 0 || !strings.Contains(loading.Stderr, want) {
 			t.Errorf("exit code %d, without %q:\n%s", loading.ExitCode, want, loading.Stderr)
 		}

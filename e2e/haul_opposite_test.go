@@ -119,7 +119,7 @@ func TestASpecOfTenThousandBlobsIsRefused(t *testing.T) {
 	}
 	data, err := json.Marshal(spec)
 	check(t, err)
-	if _, err := pushspec.Decode(data); err == nil || !strings.Contains(err.Error(), "blobs: 10002 entries are over the limit of 4096") {
+	if _, err := pushspec.Decode(data); err == nil || !strings.Contains(err.Error(), "blobs: has 10002 entries; the limit is 4096") {
 		t.Errorf("the spec is decoded with error %v", err)
 	}
 	wantNothing(t, target.Host, spec)

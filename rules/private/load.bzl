@@ -21,7 +21,7 @@ def _parse_name(ctx, name):
     last, _, tag = last.partition(":")
     repository = head + slash + last
     if not last or "@" in name:
-        fail("{}: {} must be the name of an image, such as app:dev or ghcr.io/acme/app:dev".format(ctx.label, repr(name)))
+        fail("{}: {} must be the name of an image, as app:dev and ghcr.io/acme/app:dev are".format(ctx.label, repr(name)))
     first, _, rest = repository.partition("/")
     if rest and ("." in first or ":" in first or first == "localhost"):
         return first, rest, tag or "latest"
