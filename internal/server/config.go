@@ -53,7 +53,8 @@ type Config struct {
 	// once. Defaults to 30s.
 	StallLimit time.Duration `yaml:"stall_limit"`
 
-	Retention Retention `yaml:"retention"`
+	// Retention says how long what surrounds the ledger is kept.
+	Retention store.Retention `yaml:"retention"`
 
 	// Webhooks are told of every outcome.
 	Webhooks []Webhook `yaml:"webhooks"`
@@ -180,21 +181,6 @@ type Ledger struct {
 	KeyFile string `yaml:"key_file"`
 }
 
-// Retention says how long what surrounds the ledger is kept; its rows and its log
-// always are. Below zero is for ever.
-type Retention struct {
-	// Jobs that have ended can be requeued for so long. Defaults to 72h.
-	Jobs time.Duration `yaml:"jobs"`
-	// Invocations, and what each expected, are kept for so long. Defaults to 9600h,
-	// which is 400 days.
-	Invocations time.Duration `yaml:"invocations"`
-	// Checkpoints other than each day's last are kept for so long. Defaults to 720h.
-	Checkpoints time.Duration `yaml:"checkpoints"`
-	// DeadLetters, events that webhooks did not take, are kept for so long. Defaults
-	// to 720h.
-	DeadLetters time.Duration `yaml:"dead_letters"`
-}
-
 // Webhook is told of outcomes, as signed CloudEvents.
 type Webhook struct {
 	// Name tells it from the others; events wait in the database under it.
@@ -259,7 +245,7 @@ func Defaults() Config {
 		HTTP:          "127.0.0.1:9091",
 		Store:         "drayage.db",
 		StallLimit:    store.DefaultStallLimit,
-		Retention:     Retention(store.DefaultRetention()),
+		Retention:     store.DefaultRetention(),
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
 		CAS:           CAS{Grace: haul.DefaultGrace},

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drayage/drayage/internal/hostsettings"
+	"github.com/drayage/drayage/internal/store"
 )
 
 // usable is the smallest configuration that passes the check.
@@ -96,7 +97,7 @@ log: {level: debug, format: console}
 		Store:                    "postgres://db/drayage",
 		Ledger:                   Ledger{KeyFile: "log.key"},
 		StallLimit:               4 * time.Second,
-		Retention:                Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
+		Retention:                store.Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
 		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main"},

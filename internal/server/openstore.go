@@ -15,7 +15,7 @@ import (
 func (d *Daemon) openStore(ctx context.Context) error {
 	options := store.Options{
 		Logger: d.logger, DrainTimeout: d.config.ShutdownGrace,
-		StallLimit: d.config.StallLimit, Retention: store.Retention(d.config.Retention),
+		StallLimit: d.config.StallLimit, Retention: d.config.Retention,
 	}
 	if name := d.config.Ledger.KeyFile; name != "" {
 		key, err := os.ReadFile(name)
