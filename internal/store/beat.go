@@ -27,12 +27,18 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 	for {
 		keeper := s.beat(ctx, session)
 		s.keeping.Store(keeper)
+		if now := s.now(); keeper && now.Sub(pruned) >= pruneInterval {
+			pruned = now
+			if err := s.prune(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn().Err(err).Msg("what is too old cannot be removed")
+			}
+		}
+		if err := s.tellStreams(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn().Err(err).Msg("this daemon cannot say which streams it has; others may take them for broken off")
+		}
 		if keeper {
-			if now := s.now(); now.Sub(pruned) >= pruneInterval {
-				pruned = now
-				if err := s.prune(ctx); err != nil && ctx.Err() == nil {
-					s.logger.Warn().Err(err).Msg("what is too old cannot be removed")
-				}
+			if err := s.breakOff(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn().Err(err).Msg("streams that broke off cannot be looked for")
 			}
 			if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil {
 				s.logger.Warn().Err(err).Msg("the ledger's log cannot be continued")

@@ -30,6 +30,7 @@ type source struct {
 	entries []ledger.Entry
 	query   ledger.Query
 	pending int
+	missing int
 	err     error
 }
 
@@ -43,6 +44,8 @@ func (s *source) Invocation(_ context.Context, id string) (store.Invocation, boo
 }
 
 func (s *source) Pending(context.Context, string) (int, error) { return s.pending, s.err }
+
+func (s *source) Missing(context.Context, string) (int, error) { return s.missing, s.err }
 
 func (s *source) Outcomes(context.Context, string) (map[ledger.Outcome]int, error) {
 	return map[ledger.Outcome]int{ledger.Pushed: 2, ledger.Failed: 1}, s.err
