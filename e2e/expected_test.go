@@ -212,7 +212,7 @@ func record(t *testing.T, name string, messages []rig.BuildMessage, s *scene) {
 		case *bepb.BuildEvent_Started:
 			event.Payload = &bepb.BuildEvent_Started{Started: &bepb.BuildStarted{Uuid: name, Command: payload.Started.GetCommand()}}
 		case *bepb.BuildEvent_Finished:
-			payload.Finished.FinishTime, payload.Finished.FinishTimeMillis = nil, 0 //nolint:staticcheck // Bazel sends it
+			payload.Finished.FinishTime, payload.Finished.FinishTimeMillis = nil, 0
 		case *bepb.BuildEvent_Expanded, *bepb.BuildEvent_Configured, *bepb.BuildEvent_Completed, *bepb.BuildEvent_NamedSetOfFiles, *bepb.BuildEvent_Aborted:
 		default:
 			continue

@@ -134,7 +134,7 @@ func writeWaitGitHub(w io.Writer, report waitReport) error {
 	if name == "" {
 		return nil
 	}
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600) //nolint:gosec // the runner names the file
 	if err != nil {
 		return fmt.Errorf("write the outputs of the step: %w", err)
 	}

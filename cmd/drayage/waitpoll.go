@@ -77,13 +77,13 @@ var errTimeUp = errors.New("time is up")
 // look asks once for everything that is not settled, and says whether all of it is.
 func (w *waiter) look(ctx context.Context, list []waited) (settled bool, err error) {
 	settled = true
-	status := ""
+	var status []string
 	for i := range list {
 		it := &list[i]
 		known, err := w.client.Invocation(ctx, it.ID)
 		if _, unknown := errors.AsType[*operator.NotFoundError](err); unknown {
 			settled = false
-			status += w.label(list, it) + "the daemon has not heard of this invocation yet\n"
+			status = append(status, w.label(list, it)+"the daemon has not heard of this invocation yet")
 			continue
 		}
 		if err != nil {
@@ -95,9 +95,9 @@ func (w *waiter) look(ctx context.Context, list []waited) (settled bool, err err
 			continue
 		}
 		settled = false
-		status += w.label(list, it) + it.Summary + "\n"
+		status = append(status, w.label(list, it)+it.Summary)
 	}
-	w.say(status)
+	w.say(strings.Join(status, "\n"))
 	return settled, nil
 }
 
@@ -111,7 +111,6 @@ func (w *waiter) label(list []waited, it *waited) string {
 
 // say tells how far it is, if that has changed. Who reads a log is spared most of it.
 func (w *waiter) say(status string) {
-	status = strings.TrimSpace(status)
 	if status == w.said || !w.terminal && w.said != "" && status != "" && time.Since(w.saidAt) < reportEvery {
 		return
 	}

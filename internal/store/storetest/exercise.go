@@ -37,6 +37,7 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"a target is awaited until it is known what came of it", aTargetIsAwaitedUntilItIsKnownWhatCameOfIt},
 		{"a target of unknown kind is missing if it has pushed before", aTargetOfUnknownKindIsMissingIfItHasPushedBefore},
 		{"a stream that no daemon has is broken off until it comes back", aStreamThatNoDaemonHasIsBrokenOffUntilItComesBack},
+		{"a stream that another daemon has goes on", aStreamThatAnotherDaemonHasGoesOn},
 		{"a stream of a daemon that died is broken off", aStreamOfADaemonThatDiedIsBrokenOff},
 		{"two invocations are compared", twoInvocationsAreCompared},
 
