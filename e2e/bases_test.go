@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -337,7 +337,7 @@ image_load(
 		}
 	}
 	loading := w.TryBazel(t, "run", "//app:load", "--", "--address="+rig.StartContainerd(t).Address)
-	for _, want := range []string{layer.String(), fmt.Sprintf("is not to be distributed, and was left where it is: its publisher has it at %q. Fetch it, and name the file with --blob", publisher.URL+"/layer")} {
+	for _, want := range []string{layer.String(), fmt.Sprintf("is nondistributable, so it was not pulled: its publisher offers it at %q; fetch it, and give the file with --blob", publisher.URL+"/layer")} {
 		if loading.ExitCode == 0 || !strings.Contains(loading.Stderr, want) {
 			t.Errorf("exit code %d, without %q:\n%s", loading.ExitCode, want, loading.Stderr)
 		}

@@ -93,7 +93,7 @@ func TestAStalledDaemonThatComesBackWritesNoRowAndMovesNoTag(t *testing.T) {
 	signal(t, stalled, syscall.SIGCONT)
 	rig.WaitFor(t, pushLimit, "the stalled daemon to end its jobs", func() error {
 		// It had begun one upload at least.
-		if !strings.Contains(stalled.Output(), "the job was given to another worker in the meantime") {
+		if !strings.Contains(stalled.Output(), "the job was given to another worker meanwhile") {
 			return errors.New("it has not noticed that it has lost them")
 		}
 		return nil

@@ -35,7 +35,7 @@ func TestThePolicyDecidesWhatIsPushed(t *testing.T) {
 	if row := wantPushed(t, rows, "//:push_staging"); row.Client != "token:ci" {
 		t.Errorf("the ledger says that %q ran the build", row.Client)
 	}
-	want := "the daemon's policy does not let token:ci push this: rule staging is for the repositories */acme/*-staging, and not for " + s.registry.Host + "/acme/server"
+	want := "the daemon's policy does not allow token:ci to push this: rule staging allows the repositories */acme/*-staging, but not " + s.registry.Host + "/acme/server"
 	if row := rows["//:push_prod"]; row.Outcome != ledger.Denied || row.ErrorClass != "policy" || row.Attempts != 1 || !strings.HasSuffix(row.Error, want) {
 		t.Errorf("what no rule allows: %s (%s) after %d attempts: %s", row.Outcome, row.ErrorClass, row.Attempts, row.Error)
 	}

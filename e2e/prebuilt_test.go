@@ -62,7 +62,7 @@ register_toolchains("//tools:drayage_toolchain")
 		t.Errorf("the action is %s", result.Stdout)
 	}
 	failed := w.TryBazel(t, "build", "//:push_prod")
-	if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, "there is no `go` on PATH") {
+	if failed.ExitCode == 0 || !strings.Contains(failed.Stderr, "`go` is not on PATH") {
 		t.Errorf("exit code %d\n%s", failed.ExitCode, failed.Stderr)
 	}
 }

@@ -32,7 +32,7 @@ func TestWhatAnInvocationExpectedIsShown(t *testing.T) {
 	if err != nil || json.Unmarshal([]byte(out), &set) != nil || len(set.Expected) != 4 {
 		t.Errorf("as JSON it is %v\n%s", err, out)
 	}
-	if out, err := tool(t, "ledger", "expected", "nobody"); err == nil || !strings.Contains(out, `no stream of "nobody" has come here`) {
+	if out, err := tool(t, "ledger", "expected", "nobody"); err == nil || !strings.Contains(out, `no stream of invocation "nobody"`) {
 		t.Errorf("what is expected of nobody: %v\n%s", err, out)
 	}
 }

@@ -51,7 +51,7 @@ Choose the invocation id yourself to know it: bazel build --invocation_id=$(uuid
 		RunE: func(command *cobra.Command, args []string) error {
 			write, known := waitFormats[format]
 			if !known {
-				return notBegun(fmt.Errorf("--format: %q is not table, json, env or github", format))
+				return notBegun(fmt.Errorf("--format: %q must be table, json, env or github", format))
 			}
 			client, err := dial(daemon)
 			if err != nil {

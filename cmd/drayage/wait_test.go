@@ -92,9 +92,9 @@ func TestTheExitCodeOfWaitTellsHowItWent(t *testing.T) {
 		{[]string{"done", "failed", "unbuilt"}, 1, "unbuilt: incomplete: 1 pushed"},
 		{[]string{"done", "denied", "unbuilt"}, 3, "done: done: 1 pushed"},
 		{[]string{}, 2, "requires at least 1 arg"},
-		{[]string{"done", "--format", "xml"}, 2, "is not table, json, env or github"},
+		{[]string{"done", "--format", "xml"}, 2, "must be table, json, env or github"},
 		{[]string{"done", "--nonsense"}, 2, "unknown flag"},
-		{[]string{"done", "--daemon", "nonsense"}, 2, "is not the HTTP address of a daemon"},
+		{[]string{"done", "--daemon", "nonsense"}, 2, "must be the HTTP address of a daemon"},
 	} {
 		out, code := waitTool(t, row.args...)
 		if code != row.code || !strings.Contains(out, row.word) {

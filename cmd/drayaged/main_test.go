@@ -56,7 +56,7 @@ func TestCheckSaysWhatIsWrongAndServesNothing(t *testing.T) {
 	if out, err := run("--cas=grpc://127.0.0.1:1"); err != nil || out != "The configuration is valid.\n" {
 		t.Errorf("output is %q, error %v", out, err)
 	}
-	if _, err := run(); err == nil || !strings.Contains(err.Error(), "cas.address: is missing") {
+	if _, err := run(); err == nil || !strings.Contains(err.Error(), "cas.address: must be set") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -70,20 +70,20 @@ func New(policy Policy) (*Admission, error) {
 	a := &Admission{policy: policy, tokens: map[[sha256.Size]byte]string{}}
 	for i, t := range policy.Tokens {
 		if t.Name == "" {
-			return nil, fmt.Errorf("tokens[%d].name: is empty", i)
+			return nil, fmt.Errorf("tokens[%d].name: must be set", i)
 		}
 		if len(t.Secret) < minSecret {
-			return nil, fmt.Errorf("tokens[%d]: the token of %s has %d bytes, and %d are the least", i, t.Name, len(t.Secret), minSecret)
+			return nil, fmt.Errorf("tokens[%d]: the token of %s has %d bytes, but must have at least %d", i, t.Name, len(t.Secret), minSecret)
 		}
 		hash := sha256.Sum256([]byte(t.Secret))
 		if other, there := a.tokens[hash]; there {
-			return nil, fmt.Errorf("tokens[%d]: %s and %s have one token", i, other, t.Name)
+			return nil, fmt.Errorf("tokens[%d]: %s and %s must not have the same token", i, other, t.Name)
 		}
 		a.tokens[hash] = t.Name
 	}
 	for i, rule := range policy.Rules {
 		if rule.Name == "" {
-			return nil, fmt.Errorf("rules[%d].name: is empty", i)
+			return nil, fmt.Errorf("rules[%d].name: must be set", i)
 		}
 		for _, field := range []struct {
 			name     string
@@ -171,7 +171,7 @@ func (a *Admission) Admit(push Push) (Terms, error) {
 		return Terms{}, nil
 	}
 	var best *Terms
-	nearest, distance := "there is no rule", -1
+	nearest, distance := "the policy has no rules", -1
 	for _, rule := range a.policy.Rules {
 		passed, reason := rule.admit(push)
 		if reason == "" {
@@ -185,7 +185,7 @@ func (a *Admission) Admit(push Push) (Terms, error) {
 	if best != nil {
 		return *best, nil
 	}
-	return Terms{}, &DeniedError{text: fmt.Sprintf("the daemon's policy does not let %s push this: %s", push.Client, nearest)}
+	return Terms{}, &DeniedError{text: fmt.Sprintf("the daemon's policy does not allow %s to push this: %s", push.Client, nearest)}
 }
 
 func (r Rule) terms(push Push) Terms {
@@ -215,7 +215,7 @@ func (r Rule) admit(push Push) (passed int, reason string) {
 	} {
 		for _, value := range field.values {
 			if len(field.patterns) > 0 && !matchesAny(field.patterns, value, field.match) {
-				return passed, fmt.Sprintf("is for the %s %s, and not for %s", field.what, strings.Join(field.patterns, ", "), value)
+				return passed, fmt.Sprintf("allows the %s %s, but not %s", field.what, strings.Join(field.patterns, ", "), value)
 			}
 		}
 		passed++
@@ -238,7 +238,7 @@ func checkAll(patterns []string, check func(string) error) error {
 
 func checkGlob(pattern string) error {
 	if pattern == "" || !doublestar.ValidatePattern(pattern) {
-		return fmt.Errorf("%q is not a pattern: * stands for all but a slash, ** for all", pattern)
+		return fmt.Errorf("%q is not a valid pattern: * matches anything but a slash, ** matches anything", pattern)
 	}
 	return nil
 }
@@ -250,12 +250,12 @@ func matchGlob(pattern, text string) bool {
 func checkClient(pattern string) error {
 	if network, found := strings.CutPrefix(pattern, addressPrefix); found {
 		if _, err := parseNetwork(network); err != nil {
-			return fmt.Errorf("%q is not an address, nor a network such as address:10.0.0.0/8", pattern)
+			return fmt.Errorf("%q must be an address or a network such as address:10.0.0.0/8", pattern)
 		}
 		return nil
 	}
 	if !strings.HasPrefix(pattern, tokenPrefix) && !strings.HasPrefix(pattern, certificatePrefix) {
-		return fmt.Errorf("%q is none of token:…, certificate:… and address:…", pattern)
+		return fmt.Errorf("%q must begin with token:, certificate: or address:", pattern)
 	}
 	return checkGlob(pattern)
 }
@@ -297,7 +297,7 @@ func checkTarget(pattern string) error {
 		label, found = pattern[at+2:], true
 	}
 	if !found || strings.Count(label, ":") > 1 || (!strings.Contains(label, ":") && !strings.HasSuffix(label, "...")) {
-		return fmt.Errorf("%q is not a target: //app:push, //app:all and //services/... are", pattern)
+		return fmt.Errorf("%q must be a target such as //app:push, //app:all or //services/...", pattern)
 	}
 	return nil
 }

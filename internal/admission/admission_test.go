@@ -70,17 +70,17 @@ func TestARuleAllowsWhatAllItsFieldsAllow(t *testing.T) {
 		"an address": {func(p *admission.Push) { *p = admission.Push{Client: "address:::1", Repository: "ghcr.io/acme/dev-x"} }, ""},
 		"another network": {func(p *admission.Push) {
 			*p = admission.Push{Client: "address:11.9.8.7", Repository: "ghcr.io/acme/dev-x"}
-		}, "not for address:11.9.8.7"},
+		}, "but not address:11.9.8.7"},
 		"named like an address": {func(p *admission.Push) {
 			*p = admission.Push{Client: "token:10.9.8.7", Repository: "ghcr.io/acme/dev-x"}
-		}, "not for token:10.9.8.7"},
-		"another client":         {func(p *admission.Push) { p.Client = "token:releaser" }, "does not let token:releaser push this: rule release is for the clients token:release, "},
-		"a package beside":       {func(p *admission.Push) { p.Target = "//released:push" }, "rule release is for the targets //release/..., //app:push, and not for //released:push"},
-		"another repository's":   {func(p *admission.Push) { p.Target = "@@evil//release:push" }, "not for @@evil//release:push"},
-		"another registry":       {func(p *admission.Push) { p.Repository = "evil.io/ghcr.io/acme/app" }, "rule release is for the repositories ghcr.io/acme/**, and not for evil.io/ghcr.io/acme/app"},
-		"one tag too many":       {func(p *admission.Push) { p.Tags = []string{"v1", "dev"} }, "rule release is for the tags v*, latest, and not for dev"},
-		"a source":               {func(p *admission.Push) { p.Sources = []string{"ghcr.io/secret/base"} }, "sources of layers index.docker.io/library/*, and not for ghcr.io/secret/base"},
-		"of two rules the other": {func(p *admission.Push) { p.Client = "token:ci" }, "rule branches is for the repositories ghcr.io/acme/dev-*"},
+		}, "but not token:10.9.8.7"},
+		"another client":         {func(p *admission.Push) { p.Client = "token:releaser" }, "does not allow token:releaser to push this: rule release allows the clients token:release, "},
+		"a package beside":       {func(p *admission.Push) { p.Target = "//released:push" }, "rule release allows the targets //release/..., //app:push, but not //released:push"},
+		"another repository's":   {func(p *admission.Push) { p.Target = "@@evil//release:push" }, "but not @@evil//release:push"},
+		"another registry":       {func(p *admission.Push) { p.Repository = "evil.io/ghcr.io/acme/app" }, "rule release allows the repositories ghcr.io/acme/**, but not evil.io/ghcr.io/acme/app"},
+		"one tag too many":       {func(p *admission.Push) { p.Tags = []string{"v1", "dev"} }, "rule release allows the tags v*, latest, but not dev"},
+		"a source":               {func(p *admission.Push) { p.Sources = []string{"ghcr.io/secret/base"} }, "sources of layers index.docker.io/library/*, but not ghcr.io/secret/base"},
+		"of two rules the other": {func(p *admission.Push) { p.Client = "token:ci" }, "rule branches allows the repositories ghcr.io/acme/dev-*"},
 	} {
 		push := release
 		c.change(&push)
@@ -113,19 +113,19 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 		return admission.Policy{Rules: []admission.Rule{r}}
 	}
 	for want, p := range map[string]admission.Policy{
-		"tokens[0].name: is empty":                  {Tokens: []admission.Token{{Secret: secret}}},
-		"tokens[0]: the token of ci has 5 bytes":    {Tokens: []admission.Token{{Name: "ci", Secret: "short"}}},
-		"tokens[1]: ci and cd have one token":       {Tokens: []admission.Token{{Name: "ci", Secret: secret}, {Name: "cd", Secret: secret}}},
-		"rules[0].name: is empty":                   {Rules: []admission.Rule{{}}},
-		`rules[0].clients: "ci" is none of`:         rule(func(r *admission.Rule) { r.Clients = []string{"ci"} }),
-		`rules[0].clients: "address:10.0/8" is not`: rule(func(r *admission.Rule) { r.Clients = []string{"address:10.0/8"} }),
-		`rules[0].targets: "app" is not a target`:   rule(func(r *admission.Rule) { r.Targets = []string{"app"} }),
-		`rules[0].targets: "//app" is not`:          rule(func(r *admission.Rule) { r.Targets = []string{"//app"} }),
-		`rules[0].repositories: "[" is not a`:       rule(func(r *admission.Rule) { r.Repositories = []string{"["} }),
-		`rules[0].tags: "" is not a pattern`:        rule(func(r *admission.Rule) { r.Tags = []string{""} }),
-		`rules[0].sources: "{" is not a pattern`:    rule(func(r *admission.Rule) { r.Sources = []string{"{"} }),
-		`read: "everybody" is none of`:              {Read: []string{"everybody"}},
-		`operate: "me" is none of`:                  {Operate: []string{"me"}},
+		"tokens[0].name: must be set":                       {Tokens: []admission.Token{{Secret: secret}}},
+		"tokens[0]: the token of ci has 5 bytes":            {Tokens: []admission.Token{{Name: "ci", Secret: "short"}}},
+		"tokens[1]: ci and cd must not have the same token": {Tokens: []admission.Token{{Name: "ci", Secret: secret}, {Name: "cd", Secret: secret}}},
+		"rules[0].name: must be set":                        {Rules: []admission.Rule{{}}},
+		`rules[0].clients: "ci" must begin with`:            rule(func(r *admission.Rule) { r.Clients = []string{"ci"} }),
+		`rules[0].clients: "address:10.0/8" must be`:        rule(func(r *admission.Rule) { r.Clients = []string{"address:10.0/8"} }),
+		`rules[0].targets: "app" must be a target`:          rule(func(r *admission.Rule) { r.Targets = []string{"app"} }),
+		`rules[0].targets: "//app" must be`:                 rule(func(r *admission.Rule) { r.Targets = []string{"//app"} }),
+		`rules[0].repositories: "[" is not a`:               rule(func(r *admission.Rule) { r.Repositories = []string{"["} }),
+		`rules[0].tags: "" is not a valid pattern`:          rule(func(r *admission.Rule) { r.Tags = []string{""} }),
+		`rules[0].sources: "{" is not a valid pattern`:      rule(func(r *admission.Rule) { r.Sources = []string{"{"} }),
+		`read: "everybody" must begin with`:                 {Read: []string{"everybody"}},
+		`operate: "me" must begin with`:                     {Operate: []string{"me"}},
 	} {
 		if _, err := admission.New(p); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

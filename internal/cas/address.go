@@ -11,18 +11,18 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// parseAddress turns an address, in the forms that Bazel's --remote_cache takes
+// parseAddress turns an address, in the forms that Bazel's --remote_cache accepts
 // for gRPC, into a gRPC target and the transport's credentials.
 func parseAddress(address string) (string, credentials.TransportCredentials, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if path == "" || path == "//" {
-			return "", nil, fmt.Errorf("remote cache address %q names no socket: write unix:/path", address)
+			return "", nil, fmt.Errorf("remote cache address %q must have the path of a socket: unix:/path", address)
 		}
 		return "unix:" + path, insecure.NewCredentials(), nil
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return "", nil, fmt.Errorf("remote cache address %q is not grpc://host:port, grpcs://host:port or unix:/path", address)
+		return "", nil, fmt.Errorf("remote cache address %q must be grpc://host:port, grpcs://host:port or unix:/path", address)
 	}
 	port := u.Port()
 	var transport credentials.TransportCredentials
@@ -38,7 +38,7 @@ func parseAddress(address string) (string, credentials.TransportCredentials, err
 			port = "443"
 		}
 	default:
-		return "", nil, fmt.Errorf("remote cache address %q: %s is not a scheme that is spoken here: use grpc, grpcs or unix", address, u.Scheme)
+		return "", nil, fmt.Errorf("remote cache address %q: the scheme %s must be grpc, grpcs or unix", address, u.Scheme)
 	}
 	return "dns:///" + net.JoinHostPort(u.Hostname(), port), transport, nil
 }

@@ -73,13 +73,13 @@ func (r *Registry) serveLayer(w http.ResponseWriter, req *http.Request, digest v
 	defer func() { _ = layer.Close() }()
 	w.WriteHeader(status)
 	if _, err := io.Copy(w, layer); err != nil {
-		r.opts.Logger.Warn().Err(err).Stringer("digest", digest).Msg("layer was cut off")
+		r.opts.Logger.Warn().Err(err).Stringer("digest", digest).Msg("the response with a layer was cut off")
 		panic(http.ErrAbortHandler) // so that the client does not take it for the whole
 	}
 	return nil
 }
 
-// hasLayer tells whether the cache has a layer that some manifest names, and keeps
+// hasLayer tells whether the cache has a layer that a manifest names, and keeps
 // it there for a while longer.
 func (r *Registry) hasLayer(ctx context.Context, digest v1.Hash) (size int64, there bool, err error) {
 	size, there, err = r.folder.layer(digest)
@@ -88,7 +88,7 @@ func (r *Registry) hasLayer(ctx context.Context, digest v1.Hash) (size int64, th
 	}
 	missing, err := r.opts.CAS.FindMissing(ctx, r.opts.Instance, []cas.Digest{r.blob(digest, size).Digest})
 	if err != nil {
-		return 0, false, fmt.Errorf("look layer %s up: %w", digest, err)
+		return 0, false, fmt.Errorf("look up layer %s: %w", digest, err)
 	}
 	return size, len(missing) == 0, nil
 }
@@ -97,8 +97,8 @@ func (r *Registry) blob(digest v1.Hash, size int64) cas.Blob {
 	return cas.Blob{Instance: r.opts.Instance, Digest: cas.Digest{Function: cas.SHA256, Hash: digest.Hex, Size: size}}
 }
 
-// rangeOf reads a range that goes to the end, which is what clients ask for that
-// resume. Any other is answered with the whole.
+// rangeOf reads a range that goes to the end: clients that resume ask for such a range.
+// For any other range the answer is the whole blob.
 func rangeOf(header string, size int64) (offset int64, partial bool) {
 	from, found := strings.CutPrefix(header, "bytes=")
 	if !found {

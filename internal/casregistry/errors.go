@@ -19,17 +19,17 @@ type refusal struct {
 func (r *refusal) Error() string { return r.message }
 
 func notAllowed() error {
-	return &refusal{status: http.StatusMethodNotAllowed, code: "UNSUPPORTED", message: "the registry does not do this"}
+	return &refusal{status: http.StatusMethodNotAllowed, code: "UNSUPPORTED", message: "the registry does not support this method"}
 }
 
 func blobUnknown(digest string) error {
 	return &refusal{
 		status: http.StatusNotFound, code: "BLOB_UNKNOWN",
-		message: "neither the registry nor the cache that it reads has the blob", details: []string{digest},
+		message: "neither the registry nor its cache has the blob; push it, or build the image again", details: []string{digest},
 	}
 }
 
-// answer writes an error. What is not a refusal is the registry's own trouble: the
+// answer writes an error. An error that is not a refusal is a fault of the registry: the
 // client may try again, and the log has the cause.
 func answer(w http.ResponseWriter, req *http.Request, err error, logger zerolog.Logger) {
 	if req.Context().Err() != nil {
@@ -37,8 +37,8 @@ func answer(w http.ResponseWriter, req *http.Request, err error, logger zerolog.
 	}
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
-		logger.Error().Err(err).Str("method", req.Method).Str("path", req.URL.Path).Msg("registry could not answer")
-		refused = &refusal{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the registry or its cache is in trouble; its log says why"}
+		logger.Error().Err(err).Str("method", req.Method).Str("path", req.URL.Path).Msg("registry request failed")
+		refused = &refusal{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the registry or its cache failed; the daemon's log says why; try again later"}
 	}
 	type entry struct {
 		Code    string `json:"code"`

@@ -13,13 +13,13 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// folder is where the registry keeps things, as files:
+// folder is where the registry keeps its files:
 //
 //	blobs/HEX                               manifests and small blobs
 //	layers/HEX                              the size of a layer that the cache has
 //	repositories/NAME/_manifests/HEX        a manifest's media type
 //	repositories/NAME/_tags/TAG             the digest that a tag points to
-//	uploads/ID                              what was sent of a blob so far
+//	uploads/ID                              the part of a blob that has arrived
 //
 // No part of a repository's name begins with an underscore.
 type folder struct {
@@ -70,7 +70,7 @@ func (f folder) has(name string) (bool, error) {
 	return err == nil, err
 }
 
-// write writes a file that is there as a whole or not at all, whatever dies.
+// write writes a file atomically: after a crash it is there in full, or not at all.
 func (f folder) write(name string, data []byte) (err error) {
 	unfinished := uploadPath("write-" + rand.Text())
 	file, err := f.root.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -122,7 +122,7 @@ func (f folder) layer(digest v1.Hash) (size int64, found bool, err error) {
 		return 0, false, err
 	}
 	if size, err = strconv.ParseInt(text, 10, 64); err != nil {
-		return 0, false, fmt.Errorf("size of layer %s: %w", digest, err)
+		return 0, false, fmt.Errorf("read the size of layer %s: %w", digest, err)
 	}
 	return size, true, nil
 }
@@ -148,7 +148,7 @@ func (f folder) tags(repository string) (tags []string, found bool, err error) {
 func sha256Digest(text string) (v1.Hash, error) {
 	digest, err := v1.NewHash(text)
 	if err != nil || digest.Algorithm != "sha256" || strings.ToLower(digest.Hex) != digest.Hex {
-		return v1.Hash{}, &refusal{status: 400, code: "DIGEST_INVALID", message: "a digest is sha256: and 64 lower case hexadecimal digits"}
+		return v1.Hash{}, &refusal{status: 400, code: "DIGEST_INVALID", message: "a digest must be sha256: and 64 lower case hexadecimal digits"}
 	}
 	return digest, nil
 }

@@ -21,7 +21,7 @@ import (
 // maxManifest bounds a manifest, in bytes, as the distribution spec advises.
 const maxManifest = 4 << 20
 
-// serveManifest answers what is about a manifest, by tag or by digest.
+// serveManifest answers requests for a manifest, by tag or by digest.
 func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, repository, reference string) error {
 	switch req.Method {
 	case http.MethodGet, http.MethodHead:
@@ -49,7 +49,7 @@ func (r *Registry) resolve(repository, reference string) (v1.Hash, bool, error) 
 }
 
 func manifestUnknown(reference string) error {
-	return &refusal{status: http.StatusNotFound, code: "MANIFEST_UNKNOWN", message: "the repository has no " + reference}
+	return &refusal{status: http.StatusNotFound, code: "MANIFEST_UNKNOWN", message: "the repository has no manifest " + reference}
 }
 
 func (r *Registry) getManifest(w http.ResponseWriter, req *http.Request, repository, reference string) error {
@@ -81,7 +81,7 @@ func (r *Registry) getManifest(w http.ResponseWriter, req *http.Request, reposit
 	return nil
 }
 
-// references is what is read of a manifest or an index.
+// references has the fields of a manifest or an index that are needed here.
 type references struct {
 	Config    *v1.Descriptor  `json:"config"`
 	Layers    []v1.Descriptor `json:"layers"`
@@ -91,10 +91,10 @@ type references struct {
 func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, repository, reference string) error {
 	data, err := io.ReadAll(io.LimitReader(req.Body, maxManifest+1))
 	if err != nil {
-		return fmt.Errorf("take manifest: %w", err)
+		return fmt.Errorf("receive manifest: %w", err)
 	}
 	if len(data) > maxManifest {
-		return &refusal{status: http.StatusRequestEntityTooLarge, code: "SIZE_INVALID", message: "a manifest is at most 4 MiB"}
+		return &refusal{status: http.StatusRequestEntityTooLarge, code: "SIZE_INVALID", message: "a manifest must not be larger than 4 MiB"}
 	}
 	digest, _, err := v1.SHA256(bytes.NewReader(data))
 	if err != nil {
@@ -106,7 +106,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, reposit
 	} else if given, err := sha256Digest(reference); err != nil {
 		return err
 	} else if given != digest {
-		return &refusal{status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "what was sent has the digest " + digest.String()}
+		return &refusal{status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "the manifest has another digest: " + digest.String()}
 	}
 	for _, tag := range tags {
 		if err := pushspec.CheckTag(tag); err != nil {
@@ -115,14 +115,14 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, reposit
 	}
 	var refers references
 	if err := json.Unmarshal(data, &refers); err != nil {
-		return &refusal{status: http.StatusBadRequest, code: "MANIFEST_INVALID", message: "it is not a manifest: " + err.Error()}
+		return &refusal{status: http.StatusBadRequest, code: "MANIFEST_INVALID", message: "the body must be a manifest: " + err.Error()}
 	}
 	if err := r.checkReferences(req.Context(), repository, refers); err != nil {
 		return err
 	}
 	mediaType := req.Header.Get("Content-Type")
 	if err := r.keepManifest(repository, digest, mediaType, data, tags); err != nil {
-		return fmt.Errorf("keep manifest %s: %w", digest, err)
+		return fmt.Errorf("store manifest %s: %w", digest, err)
 	}
 	for _, tag := range req.URL.Query()["tag"] {
 		w.Header().Add("OCI-Tag", tag)
@@ -131,7 +131,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, reposit
 	return nil
 }
 
-// keepManifest writes a manifest, and then what leads to it.
+// keepManifest writes a manifest, and then the files that point to it.
 func (r *Registry) keepManifest(repository string, digest v1.Hash, mediaType string, data []byte, tags []string) error {
 	if err := r.folder.write(blobPath(digest), data); err != nil {
 		return err
@@ -147,8 +147,8 @@ func (r *Registry) keepManifest(repository string, digest v1.Hash, mediaType str
 	return nil
 }
 
-// checkReferences refuses a manifest that names what is nowhere to be had, and
-// notes the layers that the cache has.
+// checkReferences refuses a manifest that names a missing blob or manifest, and
+// stores the sizes of the layers that the cache has.
 func (r *Registry) checkReferences(ctx context.Context, repository string, refers references) error {
 	for _, d := range refers.Manifests {
 		if _, err := sha256Digest(d.Digest.String()); err != nil {
@@ -161,7 +161,7 @@ func (r *Registry) checkReferences(ctx context.Context, repository string, refer
 		if !there {
 			return &refusal{
 				status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
-				message: "the index lists a manifest that the repository does not have", details: []string{d.Digest.String()},
+				message: "the index lists a manifest that the repository does not have; push that manifest first", details: []string{d.Digest.String()},
 			}
 		}
 	}
@@ -188,12 +188,12 @@ func (r *Registry) checkReferences(ctx context.Context, repository string, refer
 	}
 	missing, err := r.opts.CAS.FindMissing(ctx, r.opts.Instance, cached)
 	if err != nil {
-		return fmt.Errorf("look the layers up: %w", err)
+		return fmt.Errorf("look up the layers: %w", err)
 	}
 	if len(missing) > 0 {
 		refused := &refusal{
 			status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
-			message: "neither the registry nor the cache that it reads has the blob, in the size that the manifest says",
+			message: "neither the registry nor its cache has the blob in the size that the manifest says; push it, or build the image again",
 		}
 		for _, d := range missing {
 			refused.details = append(refused.details, "sha256:"+d.Hash)
@@ -202,13 +202,13 @@ func (r *Registry) checkReferences(ctx context.Context, repository string, refer
 	}
 	for _, d := range cached {
 		if err := r.folder.addLayer(v1.Hash{Algorithm: "sha256", Hex: d.Hash}, d.Size); err != nil {
-			return fmt.Errorf("note layer sha256:%s: %w", d.Hash, err)
+			return fmt.Errorf("store the size of layer sha256:%s: %w", d.Hash, err)
 		}
 	}
 	return nil
 }
 
-// deleteManifest takes a tag away, or a manifest with all tags that point to it.
+// deleteManifest deletes a tag, or a manifest with all tags that point to it.
 func (r *Registry) deleteManifest(w http.ResponseWriter, repository, reference string) error {
 	var paths []string
 	if pushspec.CheckTag(reference) == nil {
@@ -250,7 +250,7 @@ func (r *Registry) serveTags(w http.ResponseWriter, req *http.Request, repositor
 		return err
 	}
 	if !found {
-		return &refusal{status: http.StatusNotFound, code: "NAME_UNKNOWN", message: "there is no repository of that name"}
+		return &refusal{status: http.StatusNotFound, code: "NAME_UNKNOWN", message: "the registry has no repository of this name"}
 	}
 	if last := req.URL.Query().Get("last"); last != "" {
 		tags = slices.DeleteFunc(tags, func(tag string) bool { return tag <= last })

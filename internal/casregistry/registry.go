@@ -1,11 +1,11 @@
-// Package casregistry is an OCI registry in front of a remote cache. It keeps
-// manifests, configs and tags in a folder, and no layer: a layer that a manifest
-// names is in the registry if the cache has it, and is read from there when
-// somebody pulls it. So an image is pushed in a few requests of a few kilobytes
-// each, and lives as long as the cache keeps its layers.
+// Package casregistry is an OCI registry in front of a remote cache. It stores
+// manifests, configs and tags in a folder, but no layers: a layer that a manifest
+// names is in the registry as long as the cache has it, and a pull reads it from the
+// cache. So a push takes a few requests of a few kilobytes each, and the image lives
+// as long as the cache keeps its layers.
 //
 // It serves the pull and push parts of the OCI distribution spec 1.1. Blobs belong
-// to the registry as a whole: who can read one repository can read all.
+// to the whole registry: a client that can read one repository can read all blobs.
 package casregistry
 
 import (
@@ -21,33 +21,33 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// CAS is where the layers are. [cas.Client] is one. Its digests are SHA-256, as
-// those of the registry are.
+// CAS is the remote cache that has the layers. [cas.Client] is one. Its digests must
+// be SHA-256, like those of the registry.
 type CAS interface {
 	// Stream reads a blob from offset on, without verifying it.
 	Stream(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error)
-	// FindMissing tells which digests the instance lacks, and renews the others.
+	// FindMissing returns the digests that the instance lacks, and renews the others.
 	FindMissing(ctx context.Context, instance string, digests []cas.Digest) ([]cas.Digest, error)
 }
 
-// Options are a [Registry]'s. All but Instance are required.
+// Options are the options of a [Registry]. All but Instance are required.
 type Options struct {
-	// Folder holds what is not in the cache. It is made if it is not there.
+	// Folder holds what is not in the cache. It is created if it is missing.
 	Folder string
 	CAS    CAS
-	// Instance is the builds' --remote_instance_name.
+	// Instance is the --remote_instance_name of the builds.
 	Instance string
 	Logger   zerolog.Logger
 }
 
-// Registry is the registry, an [http.Handler].
+// Registry is an OCI registry. It is an [http.Handler].
 type Registry struct {
 	opts    Options
 	folder  folder
 	uploads uploads
 }
 
-// New opens the registry of a folder.
+// New opens the registry in a folder.
 func New(opts Options) (*Registry, error) {
 	folder, err := openFolder(opts.Folder)
 	if err != nil {
@@ -56,7 +56,7 @@ func New(opts Options) (*Registry, error) {
 	return &Registry{opts: opts, folder: folder, uploads: uploads{folder: folder}}, nil
 }
 
-// Close lets go of the folder.
+// Close closes the folder.
 func (r *Registry) Close() error { return r.folder.root.Close() }
 
 // ServeHTTP implements [http.Handler]. Paths are those of the distribution spec,
@@ -71,7 +71,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *Registry) serve(w http.ResponseWriter, req *http.Request) error {
 	path, found := strings.CutPrefix(req.URL.Path, "/v2/")
 	if !found && req.URL.Path != "/v2" {
-		return &refusal{status: http.StatusNotFound, code: "UNSUPPORTED", message: "this is a registry: its paths begin with /v2/"}
+		return &refusal{status: http.StatusNotFound, code: "UNSUPPORTED", message: "this is a registry: every path must begin with /v2/"}
 	}
 	if path == "" {
 		w.WriteHeader(http.StatusOK)

@@ -17,14 +17,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// maxUploadAge is how long an upload may lie about unfinished.
+// maxUploadAge is how long an unfinished upload is kept.
 const maxUploadAge = 24 * time.Hour
 
-// uploads are the blobs on their way: configs, artifacts, and layers of those who
-// do not build with the cache.
+// uploads are unfinished blobs: configs, artifacts, and layers from clients that do
+// not build with the cache.
 type uploads struct {
 	folder folder
-	// locks keep two requests from one upload.
+	// locks keep two requests from working on one upload.
 	locks [64]sync.Mutex
 }
 
@@ -36,7 +36,7 @@ func (u *uploads) lock(id string) (unlock func()) {
 	return mu.Unlock
 }
 
-// begin makes room for an upload, and clears away what nobody finished.
+// begin creates an upload, and deletes old unfinished ones.
 func (u *uploads) begin() (id string, err error) {
 	entries, err := fs.ReadDir(u.folder.root.FS(), "uploads")
 	if err != nil {
@@ -55,11 +55,11 @@ func (u *uploads) begin() (id string, err error) {
 	return id, file.Close()
 }
 
-// add appends to an upload, of which it tells the size and gives the open file.
+// add appends to an upload. It returns the open file and its size.
 func (u *uploads) add(id string, body io.Reader) (*os.File, int64, error) {
 	file, err := u.folder.root.OpenFile(uploadPath(id), os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "there is no such upload, or no longer"}
+		return nil, 0, &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "the upload does not exist, or no longer; begin a new one"}
 	}
 	if err != nil {
 		return nil, 0, err
@@ -67,12 +67,12 @@ func (u *uploads) add(id string, body io.Reader) (*os.File, int64, error) {
 	_, copied := io.Copy(file, body)
 	info, err := file.Stat()
 	if err := errors.Join(copied, err); err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("take blob: %w", err), file.Close())
+		return nil, 0, errors.Join(fmt.Errorf("receive blob: %w", err), file.Close())
 	}
 	return file, info.Size(), nil
 }
 
-// finish verifies what was sent, and makes it a blob.
+// finish verifies an upload, and makes it a blob.
 func (u *uploads) finish(id string, file *os.File, digest v1.Hash) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return errors.Join(err, file.Close())
@@ -83,13 +83,13 @@ func (u *uploads) finish(id string, file *os.File, digest v1.Hash) error {
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest.Hex {
 		return errors.Join(&refusal{
-			status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "what was sent has the digest sha256:" + got, details: []string{digest.String()},
+			status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "the blob has another digest: sha256:" + got, details: []string{digest.String()},
 		}, file.Close(), u.folder.root.Remove(uploadPath(id)))
 	}
 	return u.folder.keep(file, uploadPath(id), blobPath(digest))
 }
 
-// serveUpload answers what is about an upload (distribution spec, "Pushing Blobs").
+// serveUpload answers requests for an upload (distribution spec, "Pushing Blobs").
 func (r *Registry) serveUpload(w http.ResponseWriter, req *http.Request, repository, id string) error {
 	if id == "" {
 		if req.Method != http.MethodPost {
@@ -98,7 +98,7 @@ func (r *Registry) serveUpload(w http.ResponseWriter, req *http.Request, reposit
 		return r.beginUpload(w, req, repository)
 	}
 	if len(id) != len(rand.Text()) || !fs.ValidPath(id) {
-		return &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "there is no such upload"}
+		return &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "the upload does not exist; begin a new one"}
 	}
 	defer r.uploads.lock(id)()
 	switch req.Method {
@@ -118,7 +118,7 @@ func (r *Registry) serveUpload(w http.ResponseWriter, req *http.Request, reposit
 	return notAllowed()
 }
 
-// beginUpload begins an upload, unless the blob is there.
+// beginUpload begins an upload, unless the registry has the blob.
 func (r *Registry) beginUpload(w http.ResponseWriter, req *http.Request, repository string) error {
 	if mount := req.URL.Query().Get("mount"); mount != "" {
 		digest, err := sha256Digest(mount)
@@ -147,7 +147,7 @@ func (r *Registry) beginUpload(w http.ResponseWriter, req *http.Request, reposit
 	return r.tellProgress(w, repository, id, nil, http.StatusAccepted)
 }
 
-// tellProgress answers how much of an upload is there, with what a request adds.
+// tellProgress adds the body of a request to an upload, and answers with its size.
 func (r *Registry) tellProgress(w http.ResponseWriter, repository, id string, more *http.Request, status int) error {
 	body := io.Reader(http.NoBody)
 	if more != nil {
@@ -179,7 +179,7 @@ func (r *Registry) checkChunk(id, contentRange string) error {
 	if _, err := fmt.Sscanf(contentRange, "%d-%d", &from, &to); err != nil || from != info.Size() || to < from {
 		return &refusal{
 			status: http.StatusRequestedRangeNotSatisfiable, code: "BLOB_UPLOAD_INVALID",
-			message: fmt.Sprintf("the chunk is %s, and the upload has %d bytes", contentRange, info.Size()),
+			message: fmt.Sprintf("the chunk %s does not begin at the end of the upload, which has %d bytes", contentRange, info.Size()),
 		}
 	}
 	return nil

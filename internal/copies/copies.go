@@ -16,39 +16,39 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// reads is how often a manifest is read whose bytes are not those of its digest: what is
-// between us and the registry may have answered in its place.
+// reads is how often a manifest is read if its bytes do not match its digest: a proxy
+// may have answered instead of the registry.
 const reads = 3
 
 // Options say how an image is read.
 type Options struct {
-	// Registries speaks to the registry. It is required.
+	// Registries sends the requests. It is required.
 	Registries *registry.Client
-	// Referrers has what refers to the image, and to what that consists of, come along:
-	// signatures, bills of materials.
+	// Referrers adds what refers to the image or to its parts: signatures, bills of
+	// materials.
 	Referrers bool
-	// Invocation is on whose behalf it is read.
+	// Invocation is the invocation that the requests belong to.
 	Invocation string
 }
 
 // Image is an image in a registry.
 type Image struct {
-	// Digest is that of its manifest or index.
+	// Digest of its manifest or index.
 	Digest v1.Hash
-	// Manifests are those of the image and of its referrers, in the order in which a
-	// registry takes them.
+	// Manifests of the image and of its referrers, in the order in which a registry
+	// accepts them.
 	Manifests []v1.Descriptor
-	// Blobs are their configs and layers.
+	// Blobs are the configs and layers of the manifests.
 	Blobs []pushspec.Blob
-	// Referrers counts the manifests that are not of the image itself.
+	// Referrers counts the manifests of referrers.
 	Referrers int
-	// Gone are referrers that are listed, and that the registry does not have.
+	// Gone are referrers that the registry lists but does not have.
 	Gone []v1.Hash
 
 	from Reference
 }
 
-// Spec is the push spec of a copy of the image.
+// Spec returns the push spec of a copy of the image.
 func (i *Image) Spec(to pushspec.Destination) (*pushspec.Spec, error) {
 	spec := &pushspec.Spec{
 		Target:      "copy of " + i.from.name() + "@" + i.Digest.String(),
@@ -61,10 +61,10 @@ func (i *Image) Spec(to pushspec.Destination) (*pushspec.Spec, error) {
 	return spec, spec.Validate()
 }
 
-// Read reads what an image consists of.
+// Read reads the manifests of an image, and lists its blobs.
 func Read(ctx context.Context, from Reference, options Options) (*Image, error) {
 	if from.manifest() == "" {
-		return nil, fmt.Errorf("read %s: it has neither a tag nor a digest", from)
+		return nil, fmt.Errorf("read %s: the source must have a tag or a digest", from)
 	}
 	repository, err := options.Registries.Repository(from.Registry, from.Repository, registry.Caller{Invocation: options.Invocation})
 	if err != nil {
@@ -76,7 +76,7 @@ func Read(ctx context.Context, from Reference, options Options) (*Image, error) 
 	}
 	root, found, err := r.manifest(ctx, from.manifest())
 	if err == nil && !found {
-		err = errors.New("the registry does not have it")
+		err = errors.New("the registry does not have this image")
 	}
 	if err == nil {
 		r.image.Digest = root.Digest
@@ -101,7 +101,7 @@ type reader struct {
 	size int64
 }
 
-// document is what is read of a manifest or an index.
+// document has the fields of a manifest or an index that are needed here.
 type document struct {
 	Config    *v1.Descriptor  `json:"config"`
 	Layers    []v1.Descriptor `json:"layers"`
@@ -110,7 +110,7 @@ type document struct {
 	FSLayers  []struct{}      `json:"fsLayers"`
 }
 
-// manifest reads a manifest, and again if it is not what it should be.
+// manifest reads a manifest, and reads it again if it does not match its digest.
 func (r *reader) manifest(ctx context.Context, reference string) (d v1.Descriptor, found bool, err error) {
 	for read := 1; ; read++ {
 		d, found, err = r.repository.PullManifest(ctx, reference, pushspec.MaxDataSize)
@@ -134,10 +134,10 @@ func (r *reader) add(ctx context.Context, d v1.Descriptor) error {
 	}
 	r.there[d.Digest] = true
 	if len(r.there) > pushspec.MaxManifests {
-		return fmt.Errorf("it has more than %d manifests", pushspec.MaxManifests)
+		return fmt.Errorf("it has more than %d manifests, the limit of one copy", pushspec.MaxManifests)
 	}
 	if r.size += d.Size; r.size > pushspec.MaxSize {
-		return fmt.Errorf("its manifests have more than %d bytes", pushspec.MaxSize)
+		return fmt.Errorf("its manifests have more than %d bytes, the limit of one copy", pushspec.MaxSize)
 	}
 	for _, child := range doc.Manifests {
 		if r.there[child.Digest] {
@@ -168,9 +168,9 @@ func (r *reader) child(ctx context.Context, of v1.Hash, child v1.Descriptor) (v1
 		return d, err
 	}
 	if !found {
-		return d, fmt.Errorf("index %s lists the manifest %s, which the registry does not have", of, child.Digest)
+		return d, fmt.Errorf("the index %s lists the manifest %s, which the registry does not have; push that manifest, or copy the images of the index one by one", of, child.Digest)
 	}
-	// What the index says of its platform tells people which one it is.
+	// The platform in the index tells people which image it is.
 	d.Platform = child.Platform
 	if child.MediaType != "" {
 		d.MediaType = child.MediaType
@@ -189,23 +189,23 @@ func (r *reader) addBlob(blob v1.Descriptor) {
 	})
 }
 
-// read reads a manifest, and makes sure of its media type.
+// read parses a manifest, and checks its media type.
 func read(d *v1.Descriptor) (document, error) {
 	var doc struct {
 		MediaType string `json:"mediaType"`
 		document
 	}
 	if err := json.Unmarshal(d.Data, &doc); err != nil {
-		return document{}, fmt.Errorf("manifest %s cannot be read: %w", d.Digest, err)
+		return document{}, fmt.Errorf("the manifest %s is not valid: %w", d.Digest, err)
 	}
 	if doc.MediaType != "" {
 		d.MediaType = mediaType(doc.MediaType)
 	}
 	if len(doc.FSLayers) > 0 || strings.Contains(string(d.MediaType), "docker.distribution.manifest.v1+") {
-		return document{}, fmt.Errorf("manifest %s is of docker's first schema, which registries no longer take", d.Digest)
+		return document{}, fmt.Errorf("the manifest %s has docker's first schema, which registries no longer accept; build or push the image again", d.Digest)
 	}
 	if !d.MediaType.IsImage() && !d.MediaType.IsIndex() {
-		return document{}, fmt.Errorf("manifest %s is a %q, which is neither an image nor an index", d.Digest, d.MediaType)
+		return document{}, fmt.Errorf("the manifest %s has the media type %q, which is neither an image nor an index", d.Digest, d.MediaType)
 	}
 	return doc.document, nil
 }

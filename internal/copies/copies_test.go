@@ -237,11 +237,11 @@ func TestWhatCannotBeCopiedIsTold(t *testing.T) {
 	fake.PutManifest("staging/app", "schema1", string(types.DockerManifestSchema1), []byte(`{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:00"}]}`))
 	fake.PutManifest("staging/app", "text", "text/plain", []byte(`hello`))
 	for reference, want := range map[string]string{
-		":none":    "the registry does not have it",
+		":none":    "the registry does not have this image",
 		":sparse":  "lists the manifest " + lost.Digest.String() + ", which the registry does not have",
 		":schema1": "first schema",
-		":text":    "cannot be read",
-		"":         "neither a tag nor a digest",
+		":text":    "is not valid",
+		"":         "the source must have a tag or a digest",
 	} {
 		_, err := copies.Read(t.Context(), parsed(t, fake.Host+"/staging/app"+reference), copies.Options{Registries: newClient(t)})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fake.Host+"/staging/app"+reference) {
@@ -290,13 +290,13 @@ func TestAReferenceMayHaveATagADigestOrBoth(t *testing.T) {
 	for text, want := range map[string]string{
 		"app":                                       "no slash",
 		"acme/app:v1":                               "neither a dot nor a port",
-		"ghcr.io/Acme/app":                          "not a repository name",
-		"ghcr.io/acme/app:":                         "not a tag",
-		"ghcr.io/acme/app:a/b":                      "not a tag",
-		"ghcr.io/acme/app@latest":                   "no SHA-256 digest",
-		"ghcr.io/acme/app@sha1:00":                  "no SHA-256 digest",
+		"ghcr.io/Acme/app":                          "must be a repository name",
+		"ghcr.io/acme/app:":                         "must be a tag",
+		"ghcr.io/acme/app:a/b":                      "must be a tag",
+		"ghcr.io/acme/app@latest":                   "not a SHA-256 digest",
+		"ghcr.io/acme/app@sha1:00":                  "not a SHA-256 digest",
 		"https://ghcr.io/acme/app":                  "",
-		"ghcr.io/acme/app@" + digest + "@" + digest: "no SHA-256 digest",
+		"ghcr.io/acme/app@" + digest + "@" + digest: "not a SHA-256 digest",
 	} {
 		if _, err := copies.ParseReference(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error is %v, want it to contain %q", text, err, want)

@@ -1,4 +1,4 @@
-// Package copies makes push specs of images that are in a registry, so that they can be
-// hauled to another repository: by digest, with all that refers to them. It reads
-// manifests; layers stay where they are until the haul mounts or streams them.
+// Package copies makes push specs for images that are in a registry, so that a haul can
+// copy them to another repository: by digest, and with their referrers. It reads only
+// manifests. Layers stay in the registry until the haul mounts or streams them.
 package copies

@@ -9,10 +9,10 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Reference is an image's name: HOST/REPOSITORY, with a tag, a digest or both.
+// Reference names an image: HOST/REPOSITORY, with a tag, a digest, both or neither.
 type Reference struct {
 	Registry, Repository string
-	// Tag is "" for none, and Digest is zero.
+	// Tag and digest are zero if the reference has none.
 	Tag    string
 	digest v1.Hash
 }
@@ -27,7 +27,7 @@ func ParseReference(text string) (Reference, error) {
 	if found {
 		var err error
 		if p.digest, err = v1.NewHash(digest); err != nil || p.digest.Algorithm != "sha256" {
-			return fail(fmt.Sprintf("%q is no SHA-256 digest", digest))
+			return fail(fmt.Sprintf("%q is not a SHA-256 digest", digest))
 		}
 	}
 	registry, repository, found := strings.Cut(rest, "/")
@@ -49,7 +49,7 @@ func ParseReference(text string) (Reference, error) {
 	return p, nil
 }
 
-// String is the reference as it was given.
+// String returns the reference as it was given.
 func (p Reference) String() string {
 	text := p.name()
 	if p.Tag != "" {
@@ -64,7 +64,7 @@ func (p Reference) String() string {
 // name is HOST/REPOSITORY.
 func (p Reference) name() string { return p.Registry + "/" + p.Repository }
 
-// manifest is what to ask the registry for: of a tag and a digest the digest.
+// manifest is what to ask the registry for: the digest, or else the tag.
 func (p Reference) manifest() string {
 	if p.digest != (v1.Hash{}) {
 		return p.digest.String()

@@ -14,8 +14,8 @@ import (
 
 func mediaType(text string) types.MediaType { return types.MediaType(text) }
 
-// addReferrers adds what refers to the manifests that are there, and what refers to
-// that.
+// addReferrers adds the referrers of the manifests so far, and the referrers of those
+// referrers.
 func (r *reader) addReferrers(ctx context.Context) error {
 	own := len(r.image.Manifests)
 	for i := 0; i < len(r.image.Manifests); i++ { //nolint:intrange // what refers to a referrer is appended while this goes on
@@ -51,7 +51,7 @@ func (r *reader) addReferrer(ctx context.Context, subject, digest v1.Hash) error
 		return fmt.Errorf("referrer of %s: %w", subject, err)
 	}
 	if doc.Subject == nil || doc.Subject.Digest != subject {
-		return nil // it is listed, and about something else
+		return nil // it is listed, but refers to something else
 	}
 	return r.add(ctx, d)
 }
@@ -83,7 +83,7 @@ func digests(index v1.Descriptor) ([]v1.Hash, error) {
 		} `json:"manifests"`
 	}
 	if err := json.Unmarshal(index.Data, &doc); err != nil {
-		return nil, fmt.Errorf("index of referrers %s cannot be read: %w", index.Digest, err)
+		return nil, fmt.Errorf("the index of referrers %s is not valid: %w", index.Digest, err)
 	}
 	var listed []v1.Hash
 	for _, m := range doc.Manifests {

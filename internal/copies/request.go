@@ -10,7 +10,7 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Command is the command of an invocation that copies, as Bazel's have build or run.
+// Command is the command of an invocation that copies. Bazel's have build or run.
 const Command = "copy"
 
 // maxDestinations bounds the repositories that one request copies to.
@@ -18,31 +18,32 @@ const maxDestinations = 32
 
 // Request asks for copies of one image.
 type Request struct {
-	// Client is who asks.
+	// Client is the client that sent the request.
 	Client       string
 	From         Reference
 	Destinations []pushspec.Destination
-	// Referrers has what refers to the image come along.
+	// Referrers copies the image's referrers too.
 	Referrers bool
 }
 
-// Queued is what a daemon has taken upon itself.
+// Queued says what the daemon will copy.
 type Queued struct {
-	// Invocation is what the copies are known by, as a build's pushes are.
+	// Invocation is the id of the copies, like that of a build's pushes.
 	Invocation string
 	Digest     v1.Hash
-	// Referrers counts the manifests that come along, and Jobs the copies.
+	// Referrers counts the manifests of referrers, and Jobs the copies.
 	Referrers, Jobs int
 }
 
-// Destinations reads references of the form HOST/REPOSITORY[:TAG], which all get the
-// tags given. A repository that is named twice is one destination, with the tags of both.
+// Destinations parses references of the form HOST/REPOSITORY[:TAG]. Each destination
+// also gets the given tags. A repository that is named twice is one destination, with
+// the tags of both.
 func Destinations(references, tags []string, overwrite pushspec.Overwrite) ([]pushspec.Destination, error) {
 	if len(references) == 0 {
-		return nil, errors.New("no destination is named")
+		return nil, errors.New("at least one destination is needed")
 	}
 	if len(references) > maxDestinations {
-		return nil, fmt.Errorf("%d destinations are over the limit of %d", len(references), maxDestinations)
+		return nil, fmt.Errorf("%d destinations are over the limit of %d; send several requests", len(references), maxDestinations)
 	}
 	for _, tag := range tags {
 		if err := pushspec.CheckTag(tag); err != nil {
@@ -51,7 +52,7 @@ func Destinations(references, tags []string, overwrite pushspec.Overwrite) ([]pu
 	}
 	switch overwrite {
 	case pushspec.OverwriteAlways:
-		overwrite = "" // which goes without saying
+		overwrite = "" // the default
 	case "", pushspec.OverwriteNever:
 	default:
 		return nil, fmt.Errorf("overwrite must be always or never, not %q", overwrite)
@@ -60,10 +61,10 @@ func Destinations(references, tags []string, overwrite pushspec.Overwrite) ([]pu
 	for _, text := range references {
 		to, err := ParseReference(text)
 		if err == nil && to.digest != (v1.Hash{}) {
-			err = fmt.Errorf("%q has a digest, which is the source's to say", text)
+			err = fmt.Errorf("%q must not have a digest: only the source has one", text)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the destination: %w", err)
+			return nil, fmt.Errorf("destination: %w", err)
 		}
 		i := slices.IndexFunc(all, func(d pushspec.Destination) bool {
 			return d.Registry == to.Registry && d.Repository == to.Repository

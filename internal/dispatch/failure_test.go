@@ -43,7 +43,7 @@ func TestFinalFailureIsARowAndSaysWhatToDo(t *testing.T) {
 				}
 				_, w.denied = shut.Admit(admission.Push{Client: "token:ci"})
 			},
-			ledger.Denied, "policy", "push //app:push to ghcr.io/acme/app: the daemon's policy does not let token:ci push this: there is no rule",
+			ledger.Denied, "policy", "push //app:push to ghcr.io/acme/app: the daemon's policy does not allow token:ci to push this: the policy has no rules",
 		},
 		{
 			"a spec that is none",

@@ -42,7 +42,7 @@ func (q Query) Check() error {
 		return fmt.Errorf("outcome %q is none of %v", q.Outcome, Outcomes())
 	}
 	if q.Limit < 0 || q.Limit > MaxLimit {
-		return fmt.Errorf("limit %d is not between 1 and %d", q.Limit, MaxLimit)
+		return fmt.Errorf("limit: %d must be between 1 and %d", q.Limit, MaxLimit)
 	}
 	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
 		return fmt.Errorf("since %s is not before until %s", q.Since.Format(time.RFC3339), q.Until.Format(time.RFC3339))

@@ -7,10 +7,9 @@
 // hashes are those of golang.org/x/mod/sumdb/tlog (RFC 6962), in its order. A
 // signed checkpoint is a note with origin, size and root.
 //
-// Rows are appended by whoever ends a job, in the transaction that ends it.
-// Which row has which place in the log is decided later, by the one who seals:
-// PostgreSQL gives out numbers before it commits, so that a row can turn up below
-// one that is sealed.
+// The store appends a row in the transaction that ends its job. The row's position
+// in the log is decided later, when it is sealed: PostgreSQL gives out IDs before
+// it commits, so a row can appear whose ID is lower than that of a sealed one.
 //
 // See docs/decisions/0012-the-ledger-is-a-merkle-log.md.
 package ledgerlog

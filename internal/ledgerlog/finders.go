@@ -38,7 +38,7 @@ func (v *verification) checkFinders(ctx context.Context, rows map[int64]sealedRo
 				if err := scan(&id); err != nil {
 					return err
 				}
-				v.problemf(id, index[id], "it is not found by all its %s any more", check.what)
+				v.problemf(id, index[id], "some of its %s no longer find it", check.what)
 				return nil
 			})
 			if err != nil {
@@ -49,7 +49,7 @@ func (v *verification) checkFinders(ctx context.Context, rows map[int64]sealedRo
 	return nil
 }
 
-// checkStrays looks for rows that the log has never heard of.
+// checkStrays looks for rows that are neither in the log nor waiting for it.
 func (v *verification) checkStrays(ctx context.Context) error {
 	if _, err := sqldb.QueryRow(ctx, v.conn, `SELECT COUNT(*) FROM ledger_unsealed`, nil, &v.report.Waiting); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (v *verification) checkStrays(ctx context.Context) error {
 			if err := scan(&id); err != nil {
 				return err
 			}
-			v.problemf(id, -1, "it is not in the log, and does not wait to be: it was put there by hand")
+			v.problemf(id, -1, "it is not in the log and does not wait to be sealed: somebody inserted it by hand")
 			return nil
 		})
 }

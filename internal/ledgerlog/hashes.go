@@ -48,7 +48,7 @@ func (h *hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	for n, i := range indexes {
 		hash, known := h.fresh[i]
 		if !known {
-			return nil, fmt.Errorf("the log's hash %d is not there", i)
+			return nil, fmt.Errorf("the log's hash %d is missing: run drayage ledger verify", i)
 		}
 		list[n] = hash
 	}

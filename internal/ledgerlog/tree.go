@@ -57,7 +57,7 @@ func (v *verification) checkRoots(size int64) {
 		v.agreed, v.broken = size, false
 	case !v.broken:
 		// Once is enough: every later checkpoint is wrong for the same reason.
-		v.problemf(-1, -1, "the checkpoint at %d rows does not fit: rows %d to %d of the log were changed together with the log's hashes of them",
+		v.problemf(-1, -1, "the checkpoint at %d rows does not match: rows %d to %d of the log were changed, and so were the log's hashes of them",
 			size, v.agreed, size-1)
 		v.broken = true
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
+// verification is one reading of the whole ledger.
 type verification struct {
 	conn   sqldb.Conn
 	keys   []string
@@ -66,7 +67,7 @@ func (v *verification) readCheckpoints(ctx context.Context) error {
 		case err != nil:
 			v.problemf(-1, -1, "the checkpoint at %d rows: %v", size, err)
 		case c.Size != size:
-			v.problemf(-1, -1, "the checkpoint at %d rows is one of %d rows", size, c.Size)
+			v.problemf(-1, -1, "the checkpoint stored for %d rows was signed for %d rows", size, c.Size)
 		default:
 			signed = signed || size == v.size
 			v.expect(c)
@@ -74,7 +75,7 @@ func (v *verification) readCheckpoints(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && !signed {
-		v.problemf(-1, -1, "the log has %d rows and no good checkpoint of that size", v.size)
+		v.problemf(-1, -1, "the log has %d rows, and no valid checkpoint of that size", v.size)
 	}
 	return err
 }
@@ -84,9 +85,9 @@ func (v *verification) addCheckpoints(given [][]byte) error {
 		c, err := ledger.OpenCheckpoint(text, v.keys)
 		switch {
 		case err != nil:
-			return fmt.Errorf("checkpoint %d of those given: %w", i+1, err)
+			return fmt.Errorf("given checkpoint %d: %w", i+1, err)
 		case c.Size > v.size:
-			v.problemf(-1, -1, "a checkpoint that was kept elsewhere has %d rows, and the log has %d: rows are gone from its end", c.Size, v.size)
+			v.problemf(-1, -1, "a checkpoint that was kept elsewhere covers %d rows, and the log has only %d: rows were removed from its end", c.Size, v.size)
 		default:
 			v.expect(c)
 		}
@@ -177,7 +178,7 @@ func (v *verification) checkRow(index int64, row sealedRow, stored map[int64]tlo
 	leaf := kept
 	switch {
 	case !row.there:
-		v.problemf(-1, index, "the log does not say any more which row it is")
+		v.problemf(-1, index, "the log no longer says which row it is")
 		v.broken = true
 	case row.body == nil:
 		v.problemf(row.id, index, "it was deleted")
@@ -188,7 +189,7 @@ func (v *verification) checkRow(index int64, row sealedRow, stored map[int64]tlo
 	default:
 		leaf = tlog.RecordHash(row.body)
 		if !haveKept {
-			v.problemf(row.id, index, "the log's hash of it is gone")
+			v.problemf(row.id, index, "the log's hash of it is missing")
 		}
 		v.checkColumns(index, row)
 	}
@@ -212,7 +213,7 @@ func (v *verification) checkColumns(index int64, row sealedRow) {
 		{"invocation", row.invocation, e.InvocationID}, {"commit", row.commit, e.Commit},
 	} {
 		if c.found != c.said {
-			v.problemf(row.id, index, "its %s is %v, and it is searched for as %v: the search columns were changed", c.name, c.said, c.found)
+			v.problemf(row.id, index, "its %s is %v, but a search finds it as %v: the search columns were changed", c.name, c.said, c.found)
 		}
 	}
 }

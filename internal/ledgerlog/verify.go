@@ -37,7 +37,7 @@ type Report struct {
 
 // Problem is something in the ledger that is not as it was written.
 type Problem struct {
-	// Entry is the row's ID, Index its place in the log; -1 where there is none.
+	// Entry is the row's ID, Index its position in the log; -1 where there is none.
 	Entry, Index int64
 	// text says what is wrong with it.
 	text string
@@ -57,7 +57,7 @@ func (p Problem) String() string {
 
 // Verify reads the whole ledger and checks each row against the log, the log
 // against itself, and each checkpoint against both. What it finds wrong is in
-// the report; the error says that it could not read.
+// the report; an error means that it could not be read.
 func (l *Log) Verify(ctx context.Context, options VerifyOptions) (Report, error) {
 	v := &verification{conn: l.db.Read(), keys: options.Keys}
 	for _, step := range []func(context.Context) error{

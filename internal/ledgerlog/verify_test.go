@@ -133,12 +133,12 @@ func TestVerifyNamesWhatWasTouched(t *testing.T) {
 	}{
 		"edited row":        {`UPDATE ledger_entry SET body = (SELECT body FROM ledger_entry WHERE target = '//t9') WHERE target = '//t4'`, "row %d (number 4 of the log): it was changed after it was sealed"},
 		"deleted row":       {`DELETE FROM ledger_entry WHERE target = '//t4'`, "row %d (number 4 of the log): it was deleted"},
-		"moved row":         {`UPDATE ledger_entry SET repository = 'other' WHERE target = '//t4'`, "row %d (number 4 of the log): its repository is app, and it is searched for as other: the search columns were changed"},
-		"hidden digest":     {`DELETE FROM ledger_digest WHERE digest = 'sha256:4'`, "row %d (number 4 of the log): it is not found by all its digests any more"},
-		"hidden tag":        {`DELETE FROM ledger_tag WHERE tag = 'v4'`, "row %d (number 4 of the log): it is not found by all its tags any more"},
+		"moved row":         {`UPDATE ledger_entry SET repository = 'other' WHERE target = '//t4'`, "row %d (number 4 of the log): its repository is app, but a search finds it as other: the search columns were changed"},
+		"hidden digest":     {`DELETE FROM ledger_digest WHERE digest = 'sha256:4'`, "row %d (number 4 of the log): some of its digests no longer find it"},
+		"hidden tag":        {`DELETE FROM ledger_tag WHERE tag = 'v4'`, "row %d (number 4 of the log): some of its tags no longer find it"},
 		"changed hash":      {`UPDATE log_hash SET hash = (SELECT hash FROM log_hash WHERE idx = 0) WHERE idx = 2`, "number 1 of the log: the log's hash over the 2 rows up to here was changed"},
-		"forgotten leaf":    {`DELETE FROM log_leaf WHERE idx = 4`, "number 4 of the log: the log does not say any more which row it is"},
-		"shortened log":     {`UPDATE log_state SET size = 19`, "the log has 19 rows and no good checkpoint of that size"},
+		"forgotten leaf":    {`DELETE FROM log_leaf WHERE idx = 4`, "number 4 of the log: the log no longer says which row it is"},
+		"shortened log":     {`UPDATE log_state SET size = 19`, "the log has 19 rows, and no valid checkpoint of that size"},
 		"changed signature": {`UPDATE log_checkpoint SET signed = (SELECT body FROM ledger_entry LIMIT 1)`, "the checkpoint at 20 rows: open checkpoint: malformed note"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestARowThatWasPutInByHandIsNamed(t *testing.T) {
 		id := b.write(t, someRows(3)...)[1].ID
 		b.vandalize(t, driver, `DELETE FROM ledger_unsealed WHERE entry_id = (SELECT id FROM ledger_entry WHERE target = '//t1')`)
 		b.seal(t)
-		want := fmt.Sprintf("row %d: it is not in the log, and does not wait to be: it was put there by hand", id)
+		want := fmt.Sprintf("row %d: it is not in the log and does not wait to be sealed: somebody inserted it by hand", id)
 		if report := b.verify(t, VerifyOptions{}); len(report.Problems) != 1 || report.Problems[0].String() != want {
 			t.Errorf("problems = %v, want %s", report.Problems, want)
 		}
@@ -194,11 +194,11 @@ func TestACheckpointKeptElsewhereTellsOfAnotherHistory(t *testing.T) {
 		rewritten[3].Digest = "sha256:other"
 		options := VerifyOptions{Keys: []string{verifier}, Checkpoints: [][]byte{kept}}
 		if report := history(rewritten).verify(t, options); len(report.Problems) != 1 ||
-			report.Problems[0].String() != "the checkpoint at 10 rows does not fit: rows 0 to 9 of the log were changed together with the log's hashes of them" {
+			report.Problems[0].String() != "the checkpoint at 10 rows does not match: rows 0 to 9 of the log were changed, and so were the log's hashes of them" {
 			t.Errorf("a rewritten ledger: %v", report.Problems)
 		}
 		if report := history(someRows(9)).verify(t, options); len(report.Problems) != 1 ||
-			report.Problems[0].String() != "a checkpoint that was kept elsewhere has 10 rows, and the log has 9: rows are gone from its end" {
+			report.Problems[0].String() != "a checkpoint that was kept elsewhere covers 10 rows, and the log has only 9: rows were removed from its end" {
 			t.Errorf("a shortened ledger: %v", report.Problems)
 		}
 	})

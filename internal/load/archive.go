@@ -24,13 +24,12 @@ const (
 )
 
 // writeArchive writes an image as a tar archive that docker and podman load, and
-// returns what it is called in there. It is an OCI image layout (image spec,
-// "OCI Image Layout"); of one platform it is an archive of docker's older form
-// too, which names the same files. Nothing is kept of a layer but the bytes on
-// their way.
+// returns the digest of its root. The archive is an OCI image layout (image spec,
+// "OCI Image Layout"). An image for one platform is also in docker's older form,
+// which names the same files. Layers are streamed: no layer is kept in memory.
 //
-// What makes the archive an image comes last, so that one that broke off, or
-// whose bytes were wrong, is none.
+// The files that make the archive an image come last, so that an archive that breaks
+// off, or has a wrong blob, is not an image.
 func writeArchive(ctx context.Context, w io.Writer, i *Image, names []string, from Sources) (v1.Hash, error) {
 	a := archive{tar.NewWriter(w)}
 	root := i.Root
@@ -87,7 +86,7 @@ func (a archive) file(path string, data []byte) error {
 	return nil
 }
 
-// blob writes a blob, and checks that it is the one.
+// blob writes a blob, and checks its size and digest.
 func (a archive) blob(d v1.Descriptor, r io.ReadCloser) error {
 	defer func() { _ = r.Close() }()
 	if err := a.header(blobPath(d.Digest), d.Size); err != nil {
@@ -104,7 +103,7 @@ func (a archive) blob(d v1.Descriptor, r io.ReadCloser) error {
 	return nil
 }
 
-// describe writes what makes an image of the files.
+// describe writes the files that make the archive an image.
 func (a archive) describe(root v1.Descriptor, platforms []Runnable, names []string) error {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for _, full := range names {
@@ -128,7 +127,7 @@ func (a archive) describe(root v1.Descriptor, platforms []Runnable, names []stri
 	if err := a.file("index.json", data); err != nil || len(platforms) != 1 {
 		return err
 	}
-	// Docker's older form has one platform, and tags alone.
+	// Docker's older form has one platform, and tags only.
 	image := dockerImage{Config: blobPath(platforms[0].Config.Digest), RepoTags: []string{}}
 	for _, layer := range platforms[0].Layers {
 		image.Layers = append(image.Layers, blobPath(layer.Digest))
@@ -152,5 +151,5 @@ type dockerImage struct {
 }
 
 func wrongBytes(d v1.Descriptor, got string) error {
-	return fmt.Errorf("%s: its source has other bytes: %s; nothing was kept: rebuild the target, and check the cache's storage", describe(d), got)
+	return fmt.Errorf("%s: its source delivered other content: %s; nothing was loaded; rebuild the target, and check the storage of the cache", describe(d), got)
 }

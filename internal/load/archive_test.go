@@ -103,7 +103,7 @@ func TestAnArchiveWithWrongBytesIsNoImage(t *testing.T) {
 		i, err := load.Select(s.spec, "")
 		check(t, err)
 		last := i.Blobs[len(i.Blobs)-1].Digest.String()
-		want := "its source has other bytes"
+		want := "its source delivered other content"
 		switch damage {
 		case "bytes":
 			s.cas[last][1000] ^= 1
@@ -136,7 +136,7 @@ func TestALayerThatIsNotToBeDistributedIsAskedForByName(t *testing.T) {
 		_, err := load.WriteArchive(t.Context(), io.Discard, i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
 		return err
 	}
-	want := last.Digest.String() + ` (100 KiB) is not to be distributed, and was left where it is: its publisher has it at "https://layers.example/1". Fetch it, and name the file with --blob`
+	want := last.Digest.String() + ` (100 KiB) is nondistributable, so it was not pulled: its publisher offers it at "https://layers.example/1"; fetch it, and give the file with --blob`
 	if err := write(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want it to contain %s", err, want)
 	}

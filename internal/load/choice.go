@@ -34,7 +34,7 @@ const (
 	dockersNamespace = "moby"
 )
 
-// Wish is what was asked for. The zero value asks for nothing in particular.
+// Wish is the place that the user asked for. The zero value leaves the choice open.
 type Wish struct {
 	// To is one of the constants above; empty is ToAuto.
 	To string
@@ -48,24 +48,24 @@ type Choice struct {
 	Address, Namespace string
 	// Program is the path of docker or podman, where containerd is not used.
 	Program string
-	// GivenUp says, where a program is used, what that costs, and what to do
-	// about it.
+	// GivenUp says what the use of a program costs, and how to avoid that cost. It is
+	// empty for containerd.
 	GivenUp string
 }
 
-// Machine is what there is to choose from.
+// Machine is where [Machine.Choose] looks for a container runtime.
 type Machine struct {
 	// LookPath finds a program.
 	LookPath func(name string) (string, error)
 	// Output runs a program, and returns what it prints.
 	Output func(ctx context.Context, program string, args ...string) ([]byte, error)
-	// Reach tells whether somebody listens on a Unix socket.
+	// Reach returns an error unless a process listens on a Unix socket.
 	Reach func(ctx context.Context, address string) error
 	// Hostname is the machine's name.
 	Hostname func() (string, error)
 }
 
-// ThisMachine is the one that the process runs on.
+// ThisMachine is the machine that the process runs on.
 func ThisMachine() Machine {
 	return Machine{
 		LookPath: exec.LookPath,
@@ -91,9 +91,8 @@ const askTimeout = 10 * time.Second
 
 func socketPath(address string) string { return strings.TrimPrefix(address, "unix://") }
 
-// Choose decides where images are loaded to. By default that is where whoever
-// types the command finds them: an address that was given; docker's store, where
-// docker runs; containerd, where it listens; podman.
+// Choose decides where images are loaded to. The default is the first of: the address
+// that was given; docker, if it runs; containerd, if it listens; podman.
 func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
 	switch wish.To {
 	case toContainerd:
@@ -102,7 +101,7 @@ func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
 		return m.program(wish.To)
 	case ToAuto, "":
 	default:
-		return Choice{}, fmt.Errorf("there is no %q to load to: %s, %s, %s and %s are known", wish.To, toContainerd, toDocker, toPodman, ToAuto)
+		return Choice{}, fmt.Errorf("--to is %q; it must be %s, %s, %s or %s", wish.To, toContainerd, toDocker, toPodman, ToAuto)
 	}
 	if wish.Address != "" {
 		return wish.containerd(), nil
@@ -118,10 +117,10 @@ func (m Machine) Choose(ctx context.Context, wish Wish) (Choice, error) {
 		return choice, nil
 	}
 	if errors.Is(reached, os.ErrPermission) {
-		return Choice{}, fmt.Errorf("containerd's socket %s is not for this user: run the command as root, or as who may use it; and no docker answers, and there is no podman", DefaultAddress)
+		return Choice{}, fmt.Errorf("this user may not use containerd's socket %s, docker does not answer, and podman is not installed; run the command as root, or as a user who may use the socket", DefaultAddress)
 	}
-	return Choice{}, fmt.Errorf("there is nothing to load to: no docker answers, containerd does not listen on %s, and there is no podman; "+
-		"start one of them, or name containerd's socket with --address", DefaultAddress)
+	return Choice{}, fmt.Errorf("no container runtime was found: docker does not answer, containerd does not listen on %s, and podman is not installed; "+
+		"start one of them, or give containerd's socket with --address", DefaultAddress)
 }
 
 func (w Wish) containerd() Choice {
@@ -138,11 +137,11 @@ func (w Wish) containerd() Choice {
 func (m Machine) program(name string) (Choice, error) {
 	path, err := m.LookPath(name)
 	if err != nil {
-		return Choice{}, fmt.Errorf("there is no %s on PATH: install it, or load to another with --to", name)
+		return Choice{}, fmt.Errorf("%s is not on PATH: install it, or choose another runtime with --to", name)
 	}
-	given := "every layer moves, also those that " + name + " has"
+	given := "every layer is sent, even those that " + name + " has"
 	if name == toPodman {
-		given += ": its store cannot be asked"
+		given += ": it cannot tell which layers it has"
 	}
 	return Choice{Program: path, GivenUp: given}, nil
 }
@@ -187,7 +186,7 @@ func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) 
 		return Choice{}, err
 	}
 	if !info.usesContainerd() {
-		choice.GivenUp += `: turn its containerd image store on to move what is missing alone ("features": {"containerd-snapshotter": true} in daemon.json)`
+		choice.GivenUp += `: to send only what is missing, turn on its containerd image store ("features": {"containerd-snapshotter": true} in daemon.json)`
 		return choice, nil
 	}
 	in := Choice{Address: info.Containerd.Address, Namespace: info.Containerd.Namespaces.Containers}
@@ -204,7 +203,7 @@ func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) 
 	// one of that name here.
 	here, err := m.Hostname()
 	if err != nil {
-		return Choice{}, fmt.Errorf("find out whether docker's daemon is on this machine: %w", err)
+		return Choice{}, fmt.Errorf("check whether docker's daemon is on this machine: %w", err)
 	}
 	if here != info.Name {
 		choice.GivenUp += ": its containerd is on another machine, " + info.Name
@@ -214,9 +213,9 @@ func (m Machine) throughDocker(ctx context.Context, info dockerInfo, wish Wish) 
 	case err == nil:
 		return in, nil
 	case errors.Is(err, os.ErrPermission):
-		choice.GivenUp += ": its containerd at " + in.Address + " is not for this user; run the command as root to move what is missing alone"
+		choice.GivenUp += ": this user may not use its containerd at " + in.Address + "; to send only what is missing, run the command as root"
 	default:
-		choice.GivenUp += fmt.Sprintf(": its containerd is not at %s (%v); name its socket with --address, and --namespace=%s, to move what is missing alone", in.Address, err, in.Namespace)
+		choice.GivenUp += fmt.Sprintf(": its containerd is not at %s (%v); to send only what is missing, give its socket with --address, and --namespace=%s", in.Address, err, in.Namespace)
 	}
 	return choice, nil
 }

@@ -72,7 +72,7 @@ func TestWhereImagesAreLoadedTo(t *testing.T) {
 		},
 		{
 			name: "docker with a store of its own", machine: machine("docker", classic, load.DefaultAddress),
-			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer moves, also those that docker has: turn its containerd image store on",
+			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer is sent, even those that docker has: to send only what is missing, turn on its containerd image store",
 		},
 		{
 			name: "docker that keeps images in containerd", machine: machine("docker", stored, "/run/docker/containerd.sock"),
@@ -88,11 +88,11 @@ func TestWhereImagesAreLoadedTo(t *testing.T) {
 		},
 		{
 			name: "docker whose containerd is for root", machine: machine("docker", stored),
-			want: load.Choice{Program: "/usr/bin/docker"}, says: "its containerd at /run/docker/containerd.sock is not for this user; run the command as root",
+			want: load.Choice{Program: "/usr/bin/docker"}, says: "this user may not use its containerd at /run/docker/containerd.sock; to send only what is missing, run the command as root",
 		},
 		{
 			name: "docker whose containerd is somewhere else", machine: absent(machine("docker", storedOld)),
-			want: load.Choice{Program: "/usr/bin/docker"}, says: "its containerd is not at /run/containerd/containerd.sock (file does not exist); name its socket with --address, and --namespace=moby",
+			want: load.Choice{Program: "/usr/bin/docker"}, says: "its containerd is not at /run/containerd/containerd.sock (file does not exist); to send only what is missing, give its socket with --address, and --namespace=moby",
 		},
 		{
 			name: "docker in a virtual machine", machine: machine("docker", elsewhere, load.DefaultAddress),
@@ -100,20 +100,20 @@ func TestWhereImagesAreLoadedTo(t *testing.T) {
 		},
 		{
 			name: "podman in docker's clothes", machine: machine("docker", `{"host":{}}`),
-			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer moves",
+			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer is sent",
 		},
 		{
 			name: "podman alone", machine: machine("podman", ""),
-			want: load.Choice{Program: "/usr/bin/podman"}, says: "every layer moves, also those that podman has: its store cannot be asked",
+			want: load.Choice{Program: "/usr/bin/podman"}, says: "every layer is sent, even those that podman has: it cannot tell which layers it has",
 		},
 		{
 			name: "docker where containerd is too", machine: machine("docker", stored, "/run/docker/containerd.sock"), wish: load.Wish{To: "docker"},
-			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer moves, also those that docker has",
+			want: load.Choice{Program: "/usr/bin/docker"}, says: "every layer is sent, even those that docker has",
 		},
-		{name: "podman that is not there", machine: machine("docker", stored), wish: load.Wish{To: "podman"}, err: "there is no podman on PATH"},
-		{name: "nothing at all", machine: absent(machine("", "")), err: "there is nothing to load to: no docker answers, containerd does not listen on /run/containerd/containerd.sock, and there is no podman"},
-		{name: "containerd for root alone", machine: machine("", ""), err: "containerd's socket /run/containerd/containerd.sock is not for this user"},
-		{name: "another word", machine: machine("", ""), wish: load.Wish{To: "cri-o"}, err: `there is no "cri-o" to load to: containerd, docker, podman and auto are known`},
+		{name: "podman that is not there", machine: machine("docker", stored), wish: load.Wish{To: "podman"}, err: "podman is not on PATH"},
+		{name: "nothing at all", machine: absent(machine("", "")), err: "no container runtime was found: docker does not answer, containerd does not listen on /run/containerd/containerd.sock, and podman is not installed"},
+		{name: "containerd for root alone", machine: machine("", ""), err: "this user may not use containerd's socket /run/containerd/containerd.sock"},
+		{name: "another word", machine: machine("", ""), wish: load.Wish{To: "cri-o"}, err: `--to is "cri-o"; it must be containerd, docker, podman or auto`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := test.machine.Choose(t.Context(), test.wish)

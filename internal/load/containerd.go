@@ -26,11 +26,11 @@ import (
 )
 
 const (
-	// DefaultSnapshotter is what containerd's tools unpack for.
+	// DefaultSnapshotter is the snapshotter of containerd's own tools.
 	DefaultSnapshotter = "overlayfs"
 
-	// leaseLife is how long containerd keeps what a load brought that did not get
-	// to its end: the next try goes on there.
+	// leaseLife is how long containerd keeps the blobs of a load that failed. The next
+	// try continues from them.
 	leaseLife = 24 * time.Hour
 
 	// blobsAtOnce is how many blobs of one image are moved at once.
@@ -41,13 +41,13 @@ const (
 	chunk = 1 << 20
 )
 
-// Options are a [Containerd]'s.
+// Options are the options of a [Containerd].
 type Options struct {
 	// Address is the path of containerd's socket. Defaults to DefaultAddress.
 	Address string
-	// Namespace is where the image goes. Defaults to DefaultNamespace.
+	// Namespace of the image in containerd. Defaults to DefaultNamespace.
 	Namespace string
-	// Snapshotter is for which layers are unpacked. Defaults to DefaultSnapshotter.
+	// Snapshotter is the one that layers are unpacked for. Defaults to DefaultSnapshotter.
 	Snapshotter string
 	// Wait waits between tries. Defaults to the real clock.
 	Wait func(ctx context.Context, d time.Duration) error
@@ -66,7 +66,7 @@ type Containerd struct {
 	diff      diffpb.DiffClient
 }
 
-// DialContainerd makes a client. It connects when it is first used.
+// DialContainerd makes a client. The client connects at its first call.
 func DialContainerd(opts Options) (*Containerd, error) {
 	if opts.Address == "" {
 		opts.Address = DefaultAddress
@@ -100,9 +100,9 @@ func DialContainerd(opts Options) (*Containerd, error) {
 // Close ends the connection.
 func (c *Containerd) Close() error { return c.conn.Close() }
 
-// Load brings an image into the content store: the blobs that it lacks, and the
-// manifests. The layers are unpacked then, if containerd can, and the names come
-// last. A name that was another image's is moved.
+// Load writes an image to the content store: first the blobs that the store lacks,
+// then the manifests. Then it unpacks the layers, if containerd can. It sets the
+// names last; a name of another image is moved to this one.
 func (c *Containerd) Load(ctx context.Context, i *Image, names []string, from Sources) (Result, error) {
 	ctx = metadata.AppendToOutgoingContext(ctx, "containerd-namespace", c.opts.Namespace)
 	leased, release, err := c.lease(ctx)
@@ -166,9 +166,9 @@ func (r *Result) count(moved bool, bytes int64) {
 	}
 }
 
-// lease makes containerd keep what the context's calls bring or find, until
-// release. Without that its collector could take a layer before there is a
-// manifest that refers to it.
+// lease makes containerd keep what the context's calls write or find, until
+// release. Without the lease, containerd's garbage collector could delete a layer
+// before a manifest refers to it.
 func (c *Containerd) lease(ctx context.Context) (leased context.Context, release func() error, err error) {
 	lease, err := c.leases.Create(ctx, &leasespb.CreateRequest{
 		ID:     "drayage-" + rand.Text(),
@@ -199,7 +199,7 @@ func (c *Containerd) name(ctx context.Context, name string, root v1.Descriptor) 
 	return nil
 }
 
-// refusal is containerd's answer to a call that it did not carry out.
+// refusal is an error that containerd answered with.
 type refusal struct {
 	// text is for people; empty until it is known what was attempted.
 	text string
@@ -215,7 +215,7 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.err }
 
-// refused is the code of containerd's answer, or OK where an error is not its.
+// refused is the code of containerd's answer, or OK if the error is not containerd's.
 func refused(err error) codes.Code {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return status.Code(r.err)
@@ -223,18 +223,18 @@ func refused(err error) codes.Code {
 	return codes.OK
 }
 
-// failure says what containerd did not do, and why.
+// failure says what containerd did not do, why, and what to do.
 func (c *Containerd) failure(verb string, err error) error {
 	advice := ""
 	switch status.Code(err) {
 	case codes.Unavailable:
 		if isLocked(err) {
-			advice = ": somebody else does not get it written; look for a pull that hangs"
+			advice = ": another client has been writing it all the time; look for a pull that hangs"
 			break
 		}
-		advice = ": see that containerd runs, that --address is its socket, and that this user may use it, as root may; or load with --to=docker"
+		advice = ": check that containerd runs, that --address is its socket, and that this user may use it (root may); or load with --to=docker"
 	case codes.Unimplemented:
-		advice = ": containerd 1.6 or newer is wanted"
+		advice = ": containerd must be 1.6 or newer"
 	}
 	return &refusal{
 		text: fmt.Sprintf("%s in containerd at %s: %s%s", verb, c.opts.Address, status.Convert(err).Message(), advice),

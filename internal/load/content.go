@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// lockTries bounds the tries to write a blob that somebody else is writing,
+	// lockTries bounds the tries to write a blob that another client is writing,
 	// and lockWait is the time between them: ten minutes in all.
 	lockTries = 1200
 	lockWait  = 500 * time.Millisecond
 )
 
-// put sees to it that the store has a blob, and tells whether it had to be moved.
+// put writes a blob to the store unless the store has it, and tells whether it wrote.
 func (c *Containerd) put(ctx context.Context, blob pushspec.Blob, labels map[string]string, from Sources) (moved bool, err error) {
 	for try := 1; ; try++ {
 		moved, err = c.putOnce(ctx, blob, labels, from)
@@ -33,7 +33,7 @@ func (c *Containerd) put(ctx context.Context, blob pushspec.Blob, labels map[str
 		if refused(err) == codes.OK || !isLocked(err) || try >= lockTries {
 			break
 		}
-		c.opts.Logger.Debug().Str("digest", blob.Digest.String()).Msg("somebody else is writing the blob; waiting")
+		c.opts.Logger.Debug().Str("digest", blob.Digest.String()).Msg("another client is writing the blob; waiting")
 		if err := c.opts.Wait(ctx, lockWait); err != nil {
 			return false, err
 		}
@@ -44,13 +44,13 @@ func (c *Containerd) put(ctx context.Context, blob pushspec.Blob, labels map[str
 	return moved, err
 }
 
-// isLocked tells whether a write was refused since there is another of the same
-// blob: containerd has no code of its own for that.
+// isLocked tells whether a write was refused because another client writes the same
+// blob. containerd has no code for that.
 func isLocked(err error) bool {
 	return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "locked")
 }
 
-// putOnce asks containerd for the blob, and writes what it does not have.
+// putOnce asks containerd for the blob, and writes the part that is missing.
 func (c *Containerd) putOnce(parent context.Context, blob pushspec.Blob, labels map[string]string, from Sources) (bool, error) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel() // ends the stream, and with it the lock
@@ -90,8 +90,8 @@ func (c *Containerd) putOnce(parent context.Context, blob pushspec.Blob, labels 
 	return moved, err
 }
 
-// ref is what containerd's own clients call the writing of a blob, so that two
-// that pull and load the same one know of each other.
+// ref is the name that containerd's own clients give to the write of a blob, so that
+// a pull and a load of the same blob wait for each other.
 func ref(blob pushspec.Blob) string {
 	role := "layer"
 	switch {
@@ -109,7 +109,7 @@ func (c *Containerd) abort(ctx context.Context, ref string) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if _, err := c.content.Abort(ctx, &contentpb.AbortRequest{Ref: ref}); err != nil {
-		c.opts.Logger.Debug().Err(err).Str("ref", ref).Msg("could not abort the writing of a blob")
+		c.opts.Logger.Debug().Err(err).Str("ref", ref).Msg("could not abort the write of a blob")
 	}
 }
 
@@ -150,7 +150,7 @@ func (w *ingest) copy(ctx context.Context, at int64, from Sources) error {
 			at += int64(n)
 		}
 		if err != nil && at < w.blob.Size {
-			return fmt.Errorf("%s: read %d of its bytes: %w", describe(w.blob.Descriptor), at, err)
+			return fmt.Errorf("%s: its source failed after %d bytes: %w", describe(w.blob.Descriptor), at, err)
 		}
 	}
 	return nil

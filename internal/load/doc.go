@@ -1,8 +1,7 @@
-// Package load brings the image of a push spec to where containers are run from.
+// Package load loads the image of a push spec into a container runtime.
 //
-// [Containerd] is the way that costs least: containerd is asked for each blob
-// whether it has it, and what it lacks is streamed to it from where the spec says
-// that the bytes are. [Program] is for docker and podman where their stores cannot
-// be asked: they are given the whole image as an archive, written while it is read.
-// Neither keeps a layer in memory or on disk.
+// [Containerd] costs least: it asks containerd for each blob, and streams only the
+// missing ones, from the sources in the spec. [Program] is for docker and podman,
+// which cannot be asked: it streams the whole image to them as an archive. Neither
+// keeps a layer in memory or on disk.
 package load

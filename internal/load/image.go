@@ -11,17 +11,17 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Image is what of a push spec is loaded.
+// Image is the part of a push spec that is loaded.
 type Image struct {
-	// Root is what names point to: an image's manifest, or an index of which
-	// Platforms are a part.
+	// Root is the target of the names: the manifest of an image, or an index that
+	// lists Platforms and possibly more.
 	Root v1.Descriptor
-	// Manifests are those to write, with their bytes, each after what it refers to.
-	// Root is the last.
+	// Manifests are the manifests to write, with their bytes. Each comes after those
+	// that it refers to, and Root is the last.
 	Manifests []v1.Descriptor
 	// Blobs are the configs and layers of Manifests, each once.
 	Blobs []pushspec.Blob
-	// Platforms are the images of Manifests that can be run.
+	// Platforms are the images in Manifests that containers can run from.
 	Platforms []Runnable
 }
 
@@ -36,14 +36,14 @@ type Runnable struct {
 	diffIDs []v1.Hash
 }
 
-// document is what is read of a manifest or an index.
+// document has the fields of a manifest or an index that are needed here.
 type document struct {
 	Config    v1.Descriptor   `json:"config"`
 	Layers    []v1.Descriptor `json:"layers"`
 	Manifests []v1.Descriptor `json:"manifests"`
 }
 
-// config is what is read of an image's config.
+// config has the fields of an image's config that are needed here.
 type config struct {
 	OS           string `json:"os"`
 	Architecture string `json:"architecture"`
@@ -60,7 +60,7 @@ type spec struct {
 	manifests map[v1.Hash]v1.Descriptor
 	blobs     map[v1.Hash]pushspec.Blob
 	documents map[v1.Hash]document
-	// listed are what indexes say of the platforms of images.
+	// listed are the platforms of images in the indexes that list them.
 	listed map[v1.Hash]v1.Platform
 }
 
@@ -87,8 +87,8 @@ func open(from *pushspec.Spec) (*spec, error) {
 	return s, nil
 }
 
-// leaves are the image manifests at or below the root, each once. Nothing is
-// looked at twice: indexes may share what they list.
+// leaves are the image manifests at or below the root, each once, even if several
+// indexes list it.
 func (s *spec) leaves() []v1.Hash {
 	var found []v1.Hash
 	seen := map[v1.Hash]bool{}
@@ -111,8 +111,8 @@ func (s *spec) leaves() []v1.Hash {
 	return found
 }
 
-// runnable is the image of a manifest, or false where it is something else: an
-// attestation, say.
+// runnable is the image of a manifest. It returns false for other manifests, such as
+// attestations.
 func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 	doc := s.documents[digest]
 	blob := s.blobs[doc.Config.Digest]
@@ -120,7 +120,7 @@ func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 		return Runnable{}, false, nil
 	}
 	if blob.Data == nil {
-		return Runnable{}, false, fmt.Errorf("the push spec does not hold the config of %s: build it again with rules that embed configs", digest)
+		return Runnable{}, false, fmt.Errorf("the push spec does not contain the config of the manifest %s: build it again with rules that embed configs", digest)
 	}
 	var c config
 	if err := json.Unmarshal(blob.Data, &c); err != nil {
@@ -131,7 +131,7 @@ func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 		return Runnable{}, false, nil
 	}
 	if len(c.RootFS.DiffIDs) != len(doc.Layers) {
-		return Runnable{}, false, fmt.Errorf("the manifest %s has %d layers, and its config %d", digest, len(doc.Layers), len(c.RootFS.DiffIDs))
+		return Runnable{}, false, fmt.Errorf("the manifest %s has %d layers, but its config has %d diff ids: build the image again", digest, len(doc.Layers), len(c.RootFS.DiffIDs))
 	}
 	return Runnable{
 		Platform: is,
@@ -142,8 +142,8 @@ func (s *spec) runnable(digest v1.Hash) (Runnable, bool, error) {
 	}, true, nil
 }
 
-// image is what of the spec is loaded for these manifests: they, the indexes on
-// the way to them, and their blobs.
+// image is the part of the spec to load for these manifests: the manifests, the
+// indexes that lead to them, and their blobs.
 func (s *spec) image(leaves []v1.Hash, platforms []Runnable) *Image {
 	wanted := map[v1.Hash]bool{}
 	var mark func(at v1.Hash) bool

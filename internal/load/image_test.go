@@ -182,12 +182,12 @@ func TestAnImageIsForWhatOnlyItsIndexSays(t *testing.T) {
 func TestAPlatformThatIsNotThereIsRefusedWithThoseThatAre(t *testing.T) {
 	index := indexScene(t, v1.Platform{OS: "linux", Architecture: "s390x"}, v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"})
 	for asked, want := range map[string]string{
-		"":               "there is no image for " + load.HostPlatform() + " in it: choose another with --platform, of linux/s390x, linux/arm/v7, or --platform=all",
-		"linux/arm/v6":   "there is no image for linux/arm/v6 in it",
-		"windows/s390x":  "there is no image for windows/s390x in it",
-		"linux":          `the platform "linux" is not os/architecture`,
-		"linux/a/b/c":    `the platform "linux/a/b/c" is not os/architecture`,
-		"linux/arm64/v8": "of linux/s390x, linux/arm/v7",
+		"":               "the push spec has no image for " + load.HostPlatform() + ": choose one with --platform (linux/s390x, linux/arm/v7), or load all with --platform=all",
+		"linux/arm/v6":   "the push spec has no image for linux/arm/v6",
+		"windows/s390x":  "the push spec has no image for windows/s390x",
+		"linux":          `the platform "linux" must be os/architecture`,
+		"linux/a/b/c":    `the platform "linux/a/b/c" must be os/architecture`,
+		"linux/arm64/v8": "(linux/s390x, linux/arm/v7)",
 	} {
 		if _, err := load.Select(index.spec, asked); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", asked, err, want)
@@ -239,7 +239,7 @@ func TestNamesAreWhatRuntimesKeep(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
 		}
 	}
-	if _, err := load.Name("App:dev"); err == nil || !strings.Contains(err.Error(), `"App:dev" is not the name of an image`) {
+	if _, err := load.Name("App:dev"); err == nil || !strings.Contains(err.Error(), `"App:dev" must be the name of an image`) {
 		t.Errorf("a name with a capital: %v", err)
 	}
 	s := imageScene(t, v1.Platform{OS: "linux", Architecture: "amd64"})

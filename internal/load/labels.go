@@ -21,8 +21,8 @@ const (
 	uncompressed = "containerd.io/uncompressed"
 )
 
-// children are the labels with which a manifest keeps what it refers to, called
-// as containerd's own client calls them.
+// children are the labels that keep what a manifest refers to. Their names are those
+// of containerd's own client.
 func children(manifest v1.Descriptor) (map[string]string, error) {
 	var doc document
 	if err := json.Unmarshal(manifest.Data, &doc); err != nil {

@@ -11,18 +11,18 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// Name is the full form of a name, as runtimes keep it: "app" is
+// Name returns the full form of a name, as runtimes keep it: "app" becomes
 // docker.io/library/app:latest.
 func Name(text string) (string, error) {
 	tag, err := name.NewTag(text)
 	if err != nil {
-		return "", fmt.Errorf("%q is not the name of an image, as app:latest or ghcr.io/acme/app:dev are: %w", text, err)
+		return "", fmt.Errorf("%q must be the name of an image, such as app:latest or ghcr.io/acme/app:dev: %w", text, err)
 	}
 	return runtimesName(tag.Name()), nil
 }
 
-// Names are the names of a destination, whose variables are filled in. Without
-// a tag it is known by its digest.
+// Names returns the full names of a destination whose variables are filled in. A
+// destination without a tag is named by its digest.
 func Names(to pushspec.Destination, root v1.Hash) ([]string, error) {
 	repository, err := name.NewRepository(to.Registry + "/" + to.Repository)
 	if err != nil {
@@ -40,7 +40,7 @@ func Names(to pushspec.Destination, root v1.Hash) ([]string, error) {
 	return names, nil
 }
 
-// runtimesName is a reference with the name that runtimes have for Docker Hub.
+// runtimesName is a reference with the name that runtimes use for Docker Hub.
 func runtimesName(reference string) string {
 	if rest, ofHub := strings.CutPrefix(reference, name.DefaultRegistry+"/"); ofHub {
 		return "docker.io/" + rest

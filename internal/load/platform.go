@@ -15,14 +15,14 @@ import (
 // allPlatforms asks [Select] for the images of every platform.
 const allPlatforms = "all"
 
-// HostPlatform is the platform of containers on this machine. It is a linux one
-// everywhere: on a Mac they run in a virtual machine.
+// HostPlatform is the platform of containers on this machine. The system is always
+// linux: on a Mac, containers run in a virtual machine.
 func HostPlatform() string { return "linux/" + runtime.GOARCH }
 
-// Select finds out what of a spec is to be loaded: of an index the image for a
-// platform, "os/architecture" or "os/architecture/variant", or all of them. Without
-// a platform the host's is taken, and an image that is not in an index whatever it
-// is for.
+// Select selects the part of a spec to load. From an index it takes the image for a
+// platform ("os/architecture" or "os/architecture/variant"), or all images. Without a
+// platform it takes the image for the host, or an image without an index, whatever
+// its platform is.
 func Select(from *pushspec.Spec, platform string) (*Image, error) {
 	s, err := open(from)
 	if err != nil {
@@ -58,7 +58,7 @@ func choose(there []Runnable, platform string) (Runnable, error) {
 	}
 	p, err := v1.ParsePlatform(wanted)
 	if err != nil || p.OS == "" || p.Architecture == "" {
-		return Runnable{}, fmt.Errorf("the platform %q is not os/architecture, os/architecture/variant or %s", wanted, allPlatforms)
+		return Runnable{}, fmt.Errorf("the platform %q must be os/architecture, os/architecture/variant or %s", wanted, allPlatforms)
 	}
 	for _, exactly := range []bool{true, false} {
 		for _, r := range there {
@@ -74,21 +74,21 @@ func choose(there []Runnable, platform string) (Runnable, error) {
 		}
 	}
 	if len(names) == 0 {
-		return Runnable{}, fmt.Errorf("there is no image for %s in it, nor for any other platform", wanted)
+		return Runnable{}, fmt.Errorf("the push spec has no image for %s, and none for any other platform", wanted)
 	}
-	return Runnable{}, fmt.Errorf("there is no image for %s in it: choose another with --platform, of %s, or --platform=%s",
+	return Runnable{}, fmt.Errorf("the push spec has no image for %s: choose one with --platform (%s), or load all with --platform=%s",
 		wanted, strings.Join(names, ", "), allPlatforms)
 }
 
-// fits tells whether an image's platform is the wanted one. A wanted one without
-// a variant takes any, unless it is to fit exactly.
+// fits tells whether an image's platform is the wanted one. A wanted platform without
+// a variant matches every variant, unless exactly is set.
 func fits(has, wanted v1.Platform, exactly bool) bool {
 	has, wanted = plain(has), plain(wanted)
 	return has.OS == wanted.OS && has.Architecture == wanted.Architecture &&
 		(has.Variant == wanted.Variant || wanted.Variant == "" && !exactly)
 }
 
-// plain leaves out a variant that goes without saying.
+// plain leaves out the default variant.
 func plain(p v1.Platform) v1.Platform {
 	if p.Architecture == "arm64" && p.Variant == "v8" {
 		p.Variant = ""

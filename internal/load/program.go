@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Program loads images with `docker load` or `podman load`. It takes every layer
-// each time: such an archive has no way to leave out those that are there.
+// Program loads images with `docker load` or `podman load`. It sends every layer
+// each time, because such an archive cannot leave out layers that are there.
 type Program struct {
-	// Path is the program, and Output where it may print to.
+	// Path is the program. Output gets what it prints.
 	Path   string
 	Output io.Writer
 }
@@ -39,7 +39,7 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 	sent := &counter{w: stdin}
 	root, failed := writeArchive(ctx, sent, i, names, from)
 	if failed != nil && sent.err == nil {
-		// It must not take what it has for an image.
+		// It must not load what it has so far.
 		_ = cmd.Process.Kill() // an error means that it has ended
 	}
 	err = errors.Join(stdin.Close(), cmd.Wait())
@@ -48,7 +48,7 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 		return Result{}, failed
 	case sent.err != nil || err != nil:
 		// The program's own words say more than that its input was closed.
-		return Result{}, fmt.Errorf("%s load did not take the image: %w: %s%s", p.Path, errors.Join(err, sent.err), bytes.TrimSpace(said.Bytes()), advice(i))
+		return Result{}, fmt.Errorf("%s load failed: %w: %s%s", p.Path, errors.Join(err, sent.err), bytes.TrimSpace(said.Bytes()), advice(i))
 	}
 	result := Result{Root: root}
 	for _, blob := range i.Blobs {
@@ -57,14 +57,14 @@ func (p Program) Load(ctx context.Context, i *Image, names []string, from Source
 	return result, nil
 }
 
-// advice says what the reason may be, where the program's words do not.
+// advice names a likely reason that the program's own message does not name.
 func advice(i *Image) string {
 	if len(i.Platforms) > 1 {
-		return "; docker takes the images of several platforms only where it keeps images in containerd: ask for one with --platform"
+		return "; docker loads an image for several platforms only if it keeps images in containerd: choose one platform with --platform"
 	}
 	for _, blob := range i.Blobs {
 		if strings.HasSuffix(string(blob.MediaType), "+zstd") {
-			return "; layers of this image are compressed with zstd, which docker reads from version 23.0 on: build them with compress = \"gzip\" for an older one"
+			return "; this image has layers that are compressed with zstd, which docker can read since version 23.0: for an older docker, build them with compress = \"gzip\""
 		}
 	}
 	return ""

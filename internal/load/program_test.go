@@ -66,7 +66,7 @@ func TestAnOldDockerThatFailsOverZstdIsExplained(t *testing.T) {
 	i.Blobs[1].MediaType = types.OCILayerZStd
 	p := load.Program{Path: program(t, "cat >/dev/null; echo archive/tar: invalid tar header >&2; exit 1"), Output: io.Discard}
 	_, err = p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
-	if err == nil || !strings.Contains(err.Error(), "invalid tar header; layers of this image are compressed with zstd, which docker reads from version 23.0 on") {
+	if err == nil || !strings.Contains(err.Error(), "invalid tar header; this image has layers that are compressed with zstd, which docker can read since version 23.0") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -77,7 +77,7 @@ func TestADockerThatFailsOverPlatformsIsExplained(t *testing.T) {
 	check(t, err)
 	p := load.Program{Path: program(t, "cat >/dev/null; echo open blobs/json: no such file or directory >&2; exit 1"), Output: io.Discard}
 	_, err = p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas})
-	if err == nil || !strings.Contains(err.Error(), "no such file or directory; docker takes the images of several platforms only where it keeps images in containerd") {
+	if err == nil || !strings.Contains(err.Error(), "no such file or directory; docker loads an image for several platforms only if it keeps images in containerd") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -90,7 +90,7 @@ func TestAProgramIsStoppedWhenTheBytesAreWrong(t *testing.T) {
 	took := filepath.Join(t.TempDir(), "took")
 	// It would take whatever it is given for an image, once that ends.
 	p := load.Program{Path: program(t, "while read -r line; do :; done; : >"+took), Output: io.Discard}
-	if _, err := p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas}); err == nil || !strings.Contains(err.Error(), "its source has other bytes") {
+	if _, err := p.Load(t.Context(), i, []string{"docker.io/library/app:dev"}, load.Sources{CAS: s.cas}); err == nil || !strings.Contains(err.Error(), "its source delivered other content") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(took); err == nil {

@@ -4,15 +4,15 @@ import v1 "github.com/google/go-containerregistry/pkg/v1"
 
 // Result is what a load did.
 type Result struct {
-	// Root is what the names point to now. An archive holds one platform's image
-	// without the index around it.
+	// Root is the target of the names now. In an archive of one platform, that is the
+	// image's manifest and not the index.
 	Root v1.Hash
-	// Moved and There count the blobs and manifests that were sent, and those that
-	// were there.
+	// Moved counts the blobs and manifests that were sent, and There those that were
+	// there already.
 	Moved, There Count
-	// Unpacked is the snapshotter for which the layers were unpacked, or "".
+	// Unpacked is the snapshotter that the layers were unpacked for, or "".
 	Unpacked string
-	// NotUnpacked says why they were not, where that was tried.
+	// NotUnpacked says why unpacking failed, if it was tried and failed.
 	NotUnpacked string
 }
 

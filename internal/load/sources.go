@@ -17,16 +17,16 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-// CAS is where a build's blobs are. [cas.Client] is one.
+// CAS is the remote cache that has a build's blobs. [cas.Client] is one.
 type CAS interface {
 	// Stream reads a blob from offset on, without verifying it.
 	Stream(ctx context.Context, blob cas.Blob, offset int64) (io.ReadCloser, error)
 }
 
-// Sources are the places that blobs come from.
+// Sources are where blobs are read from.
 type Sources struct {
 	CAS CAS
-	// Instance is that of the CAS that the build used.
+	// Instance is the instance name that the build used in the CAS.
 	Instance   string
 	Registries *registry.Client
 	// Read, if set, counts the bytes that were read.
@@ -63,13 +63,13 @@ func (s Sources) open(ctx context.Context, blob pushspec.Blob, offset int64) (io
 	return nil, fmt.Errorf("%s: %w", describe(blob.Descriptor), err)
 }
 
-// notHere says where a layer can be had that did not come along with its image.
+// notHere is the error for a nondistributable layer that no source has.
 func notHere(blob pushspec.Blob, err error) error {
-	where := "its descriptor has no urls"
+	where := "its descriptor has no URL"
 	if len(blob.URLs) > 0 {
-		where = fmt.Sprintf("its publisher has it at %q", blob.URLs[0])
+		where = fmt.Sprintf("its publisher offers it at %q", blob.URLs[0])
 	}
-	text := fmt.Sprintf("%s is not to be distributed, and was left where it is: %s. Fetch it, and name the file with --blob", describe(blob.Descriptor), where)
+	text := fmt.Sprintf("%s is nondistributable, so it was not pulled: %s; fetch it, and give the file with --blob", describe(blob.Descriptor), where)
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
@@ -96,8 +96,8 @@ func (s Sources) openOne(ctx context.Context, blob pushspec.Blob, source pushspe
 	return s.CAS.Stream(ctx, cas.Blob{Instance: s.Instance, Digest: digest}, offset)
 }
 
-// missingError says that the remote cache does not have a blob, and that nobody else
-// does.
+// missingError says that the remote cache, the only source of a blob, does not have
+// it.
 type missingError struct {
 	blob pushspec.Blob
 	err  error

@@ -15,9 +15,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// unpackAll has containerd unpack the layers of what can be run: the one image
-// that was asked for, or of several the host's. Where it cannot do that the image
-// is loaded all the same, and the runtime unpacks it when it is first used.
+// unpackAll lets containerd unpack the layers of one image: the image that was asked
+// for, or the host's if there are several. If containerd cannot, the image is loaded
+// nevertheless, and the runtime unpacks it at its first use.
 func (c *Containerd) unpackAll(ctx context.Context, i *Image, result *Result) error {
 	r, found := unpackable(i.Platforms)
 	if !found {
@@ -44,17 +44,17 @@ func unpackable(platforms []Runnable) (Runnable, bool) {
 	return r, err == nil
 }
 
-// wrongLayerError is an image whose config does not name the layers that it has.
+// wrongLayerError says that an image's config does not match its layers.
 type wrongLayerError struct {
 	layer     v1.Descriptor
 	want, got string
 }
 
 func (e *wrongLayerError) Error() string {
-	return fmt.Sprintf("%s unpacks to %s, where the image's config says %s: build the image again", describe(e.layer), e.got, e.want)
+	return fmt.Sprintf("%s unpacks to %s, but the image's config says %s: build the image again", describe(e.layer), e.got, e.want)
 }
 
-// unpack makes a snapshot of each layer over the one below that is not there.
+// unpack makes the missing snapshots, one for each layer.
 func (c *Containerd) unpack(ctx context.Context, r Runnable) error {
 	if len(r.Layers) == 0 {
 		return nil

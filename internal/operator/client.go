@@ -47,7 +47,7 @@ type Login struct {
 func NewClient(base string, login Login) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("%q is not the HTTP address of a daemon: give one such as http://127.0.0.1:9091", base)
+		return nil, fmt.Errorf("%q must be the HTTP address of a daemon, such as http://127.0.0.1:9091", base)
 	}
 	c := &Client{base: strings.TrimSuffix(base, "/"), http: &http.Client{}}
 	if login.Token != "" {
@@ -147,7 +147,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, answ
 		if unreachable, ok := errors.AsType[*url.Error](err); ok {
 			err = unreachable.Err
 		}
-		return &UnavailableError{fmt.Errorf("ask the daemon at %s: %w; is drayaged running, and is this its http address?", c.base, err)}
+		return &UnavailableError{fmt.Errorf("ask the daemon at %s: %w. Check that drayaged runs and that this is its HTTP address", c.base, err)}
 	}
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))

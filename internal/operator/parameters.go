@@ -31,7 +31,7 @@ func DecodePage(values url.Values, names ...string) (Page, error) {
 		return Page{}, err
 	}
 	if limit > ledger.MaxLimit {
-		return Page{}, fmt.Errorf("limit %d is not between 1 and %d", limit, ledger.MaxLimit)
+		return Page{}, fmt.Errorf("limit: %d must be between 1 and %d", limit, ledger.MaxLimit)
 	}
 	after, err := parseCount("after", values.Get("after"))
 	if err != nil {
@@ -48,7 +48,7 @@ func RequireParameters(values url.Values, names ...string) ([]string, error) {
 	found := make([]string, len(names))
 	for i, name := range names {
 		if found[i] = values.Get(name); found[i] == "" {
-			return nil, fmt.Errorf("%s: is missing", name)
+			return nil, fmt.Errorf("%s: must be given", name)
 		}
 	}
 	return found, nil
@@ -57,7 +57,7 @@ func RequireParameters(values url.Values, names ...string) ([]string, error) {
 func onlyParameters(values url.Values, names []string) error {
 	for name := range values {
 		if !slices.Contains(names, name) {
-			return fmt.Errorf("%q is not a parameter; there are %s", name, strings.Join(names, ", "))
+			return fmt.Errorf("unknown parameter %q: the parameters are %s", name, strings.Join(names, ", "))
 		}
 	}
 	return nil

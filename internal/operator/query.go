@@ -86,7 +86,7 @@ func parseTime(name, text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s: %q is not a time such as 2026-01-31 or 2026-01-31T12:00:00Z", name, text)
+	return time.Time{}, fmt.Errorf("%s: %q must be a time such as 2026-01-31 or 2026-01-31T12:00:00Z", name, text)
 }
 
 func parseCount(name, text string) (int64, error) {
@@ -95,7 +95,7 @@ func parseCount(name, text string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%s: %q is not a whole number above zero", name, text)
+		return 0, fmt.Errorf("%s: %q must be a whole number greater than 0", name, text)
 	}
 	return n, nil
 }

@@ -23,7 +23,7 @@ type DeadLetter struct {
 // maxLetters bounds a page of [Outbox.DeadLetters], and a [Selection].
 const maxLetters = 1000
 
-// DeadLetters are the events that are not delivered any more, the oldest first:
+// DeadLetters are the events that are no longer delivered, the oldest first:
 // those of one sink, or, with an empty one, all. The next page is that after the
 // last one's ID.
 func (o *Outbox) DeadLetters(ctx context.Context, sink string, after int64, limit int) ([]DeadLetter, error) {

@@ -44,7 +44,7 @@ func (o *Outbox) Deliver(ctx context.Context, mine func() bool) {
 		for mine() {
 			n, err := o.deliverDue(ctx)
 			if err != nil && ctx.Err() == nil {
-				o.options.Logger.Warn().Err(err).Msg("events about outcomes wait: the outbox cannot be read or written")
+				o.options.Logger.Warn().Err(err).Msg("cannot read or write the outbox; events about outcomes wait")
 			}
 			if err != nil || n < deliverySize {
 				break
@@ -120,7 +120,7 @@ func (o *Outbox) delivered(ctx context.Context, tx sqldb.Conn, letters []*letter
 		if attempts >= maxAttempts {
 			state, level = "dead", zerolog.ErrorLevel
 		}
-		o.options.Logger.WithLevel(level).Err(l.err).Str("sink", l.sink).Int64("entry", l.entry).Int("attempt", attempts).Str("state", state).Msg("event about an outcome was not delivered")
+		o.options.Logger.WithLevel(level).Err(l.err).Str("sink", l.sink).Int64("entry", l.entry).Int("attempt", attempts).Str("state", state).Msg("cannot deliver an event about an outcome")
 		_, err := tx.Exec(ctx, `UPDATE outbox SET attempts = ?, due = ?, state = ?, error = ? WHERE id = ?`,
 			attempts, sqldb.Micros(now.Add(backoff(attempts))), state, sqldb.CleanText(l.err.Error()), l.id)
 		if err != nil {

@@ -316,90 +316,90 @@ func (c *Config) Check() error {
 		}
 		host, _, err := net.SplitHostPort(listener.address)
 		if err != nil {
-			return fmt.Errorf("%s: %q is not HOST:PORT", listener.key, listener.address)
+			return fmt.Errorf("%s: %q must be HOST:PORT", listener.key, listener.address)
 		}
 		if !loopback.Is(host) && c.TLS.Cert == "" && !c.AllowPlaintext {
-			return fmt.Errorf("%s: %s is not a loopback address, and whoever reaches it can have images pushed: "+
-				"set tls.cert and tls.key, or allow_plaintext: true if something in front of it does TLS", listener.key, listener.address)
+			return fmt.Errorf("%s: %s is not a loopback address, so others could have images pushed without TLS: "+
+				"set tls.cert and tls.key, or set allow_plaintext: true if a proxy in front of the daemon does TLS", listener.key, listener.address)
 		}
 		if !loopback.Is(host) && c.Policy == nil && listener.key != "cas_registry.listen" {
-			return fmt.Errorf("%s: %s is not a loopback address, and whoever reaches it can have images pushed with the daemon's credentials: "+
-				"say in policy who may", listener.key, listener.address)
+			return fmt.Errorf("%s: %s is not a loopback address, so anyone who reaches it could have images pushed with the daemon's credentials: "+
+				"set policy, which says who may push what", listener.key, listener.address)
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		return errors.New("tls: cert and key go together")
+		return errors.New("tls: cert and key must be set together")
 	}
 	if c.TLS.ClientCA != "" && c.TLS.Cert == "" {
-		return errors.New("tls: client_ca needs cert and key")
+		return errors.New("tls: client_ca also needs cert and key")
 	}
 	if _, err := c.Policy.admission(false); err != nil {
 		return err
 	}
 	for i, b := range c.Backends {
 		if slices.ContainsFunc(b.PassHeaders, func(name string) bool { return strings.EqualFold(name, tokenHeader) }) {
-			return fmt.Errorf("backends[%d].pass_headers: %s is for the daemon alone", i, tokenHeader)
+			return fmt.Errorf("backends[%d].pass_headers: %s must not be passed on: it holds the daemon's own token", i, tokenHeader)
 		}
 	}
 	if c.CAS.Address == "" {
-		return errors.New("cas.address: is missing: name the cache that the builds' --remote_cache names")
+		return errors.New("cas.address: must be set, to the same cache as --remote_cache of the builds")
 	}
 	if c.Store == "" {
-		return errors.New("store: is empty: name a file, or a postgres:// URL")
+		return errors.New("store: must be set, to a file or a postgres:// URL")
 	}
 	if c.CASRegistry.Listen != "" && c.CASRegistry.Folder == "" {
-		return errors.New("cas_registry.folder: is empty: name a folder for the registry's manifests and tags")
+		return errors.New("cas_registry.folder: must be set, to a folder for the registry's manifests and tags")
 	}
 	if c.StallLimit < minStallLimit {
-		return fmt.Errorf("stall_limit: %s is less than %s: a daemon that is well would seem to have stalled", c.StallLimit, minStallLimit)
+		return fmt.Errorf("stall_limit: %s must be at least %s: a healthy daemon would seem to have stalled", c.StallLimit, minStallLimit)
 	}
 	if r := c.Retention; r.Jobs == 0 || r.Invocations == 0 || r.Checkpoints == 0 || r.DeadLetters == 0 {
-		return errors.New("retention: jobs, invocations, checkpoints and dead_letters are not zero; below zero is for ever")
+		return errors.New("retention: jobs, invocations, checkpoints and dead_letters must not be 0; use a negative value to keep them forever")
 	}
 	if c.Workers < 1 {
-		return fmt.Errorf("workers: %d is less than 1", c.Workers)
+		return fmt.Errorf("workers: %d must be at least 1", c.Workers)
 	}
 	if c.CAS.Grace < 0 {
-		return fmt.Errorf("cas.grace: %s is less than zero", c.CAS.Grace)
+		return fmt.Errorf("cas.grace: %s must not be negative", c.CAS.Grace)
 	}
 	if c.ShutdownGrace < 0 {
-		return fmt.Errorf("shutdown_grace: %s is less than zero", c.ShutdownGrace)
+		return fmt.Errorf("shutdown_grace: %s must not be negative", c.ShutdownGrace)
 	}
 	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.SpoolBytes < 1 || r.Linger <= 0 || r.DeliverTimeout <= 0 {
-		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total, spool_bytes, linger and deliver_timeout are above zero")
+		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total, spool_bytes, linger and deliver_timeout must be greater than 0")
 	}
 	if c.Hold.Limit <= 0 {
-		return fmt.Errorf("hold.limit: %s is not above zero", c.Hold.Limit)
+		return fmt.Errorf("hold.limit: %s must be greater than 0", c.Hold.Limit)
 	}
 	if c.Hold.AtLimit != holdFail && c.Hold.AtLimit != holdPass {
-		return fmt.Errorf("hold.at_limit: %q is neither %s nor %s", c.Hold.AtLimit, holdFail, holdPass)
+		return fmt.Errorf("hold.at_limit: %q must be %s or %s", c.Hold.AtLimit, holdFail, holdPass)
 	}
 	for i, b := range c.Backends {
 		if b.Address == "" {
-			return fmt.Errorf("backends[%d].address: is missing", i)
+			return fmt.Errorf("backends[%d].address: must be set", i)
 		}
 		if b.Mode != "" && b.Mode != modeBestEffort && b.Mode != modeRequired {
-			return fmt.Errorf("backends[%d].mode: %q is neither %s nor %s", i, b.Mode, modeBestEffort, modeRequired)
+			return fmt.Errorf("backends[%d].mode: %q must be %s or %s", i, b.Mode, modeBestEffort, modeRequired)
 		}
 	}
 	for i, w := range c.Webhooks {
 		if w.Name == "" || w.URL == "" || w.SecretFile == "" {
-			return fmt.Errorf("webhooks[%d]: name, url and secret_file go together", i)
+			return fmt.Errorf("webhooks[%d]: name, url and secret_file must all be set", i)
 		}
 	}
 	for i, host := range c.CreateRepositories {
 		if _, _, ok := haul.AmazonHost(host); !ok {
-			return fmt.Errorf("create_repositories[%d]: %q is no private registry of Amazon's, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com; others create repositories when they are pushed to, or not at all", i, host)
+			return fmt.Errorf("create_repositories[%d]: %q must be a private registry of Amazon's, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com: the daemon cannot create repositories elsewhere", i, host)
 		}
 	}
 	if _, err := hostsettings.Options(c.Registries); err != nil {
 		return err
 	}
 	if _, err := zerolog.ParseLevel(c.Log.Level); err != nil {
-		return fmt.Errorf("log.level: %q is not debug, info, warn or error", c.Log.Level)
+		return fmt.Errorf("log.level: %q must be debug, info, warn or error", c.Log.Level)
 	}
 	if c.Log.Format != "json" && c.Log.Format != "console" {
-		return fmt.Errorf("log.format: %q is neither json nor console", c.Log.Format)
+		return fmt.Errorf("log.format: %q must be json or console", c.Log.Format)
 	}
 	return nil
 }

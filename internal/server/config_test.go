@@ -129,7 +129,7 @@ func TestFileErrorsNameTheLine(t *testing.T) {
 		{"a wrong type", "workers: many\n", "line 1: `many` does not fit int"},
 		{"a wrong duration", "shutdown_grace: soon\n", "line 1: `soon` does not fit time.Duration"},
 		{"a key twice", "http: a\nhttp: b\n", "line 2"},
-		{"two documents", "http: a\n---\nhttp: b\n", "more than one YAML document"},
+		{"two documents", "http: a\n---\nhttp: b\n", "it must be one YAML document"},
 		{"no YAML", "listen: [", "line 1"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -147,37 +147,37 @@ func TestCheckNamesTheKey(t *testing.T) {
 		want   string
 		change func(*Config)
 	}{
-		{"listen: \"9090\" is not HOST:PORT", func(c *Config) { c.Listen = "9090" }},
+		{"listen: \"9090\" must be HOST:PORT", func(c *Config) { c.Listen = "9090" }},
 		{"listen: 0.0.0.0:9090 is not a loopback address", func(c *Config) { c.Listen = "0.0.0.0:9090" }},
 		{"http: :9091 is not a loopback address", func(c *Config) { c.HTTP = ":9091" }},
 		{"policy.rules[0].tags: \"[\" is not", func(c *Config) { c.Policy = &Policy{Rules: []PolicyRule{{Name: "r", Tags: []string{"["}}}} }},
 		{"policy.tokens[0]: name and secret_file", func(c *Config) { c.Policy = &Policy{Tokens: []PolicyToken{{Name: "ci"}}} }},
-		{"policy.read: \"ci\" is none of", func(c *Config) { c.Policy = &Policy{Read: []string{"ci"}} }},
+		{"policy.read: \"ci\" must begin with", func(c *Config) { c.Policy = &Policy{Read: []string{"ci"}} }},
 		{"backends[0].pass_headers: x-drayage-token", func(c *Config) {
 			c.Backends = []Backend{{Address: "grpc://x", PassHeaders: []string{"X-Drayage-Token"}}}
 		}},
-		{"tls: cert and key go together", func(c *Config) { c.TLS.Cert = "c.pem" }},
-		{"tls: client_ca needs cert", func(c *Config) { c.TLS.ClientCA = "ca.pem" }},
-		{"cas.address: is missing", func(c *Config) { c.CAS.Address = "" }},
-		{"cas.grace: -1s is less", func(c *Config) { c.CAS.Grace = -time.Second }},
-		{"store: is empty", func(c *Config) { c.Store = "" }},
-		{"stall_limit: 1s is less than 3s", func(c *Config) { c.StallLimit = time.Second }},
+		{"tls: cert and key must be set together", func(c *Config) { c.TLS.Cert = "c.pem" }},
+		{"tls: client_ca also needs cert", func(c *Config) { c.TLS.ClientCA = "ca.pem" }},
+		{"cas.address: must be set", func(c *Config) { c.CAS.Address = "" }},
+		{"cas.grace: -1s must not be negative", func(c *Config) { c.CAS.Grace = -time.Second }},
+		{"store: must be set", func(c *Config) { c.Store = "" }},
+		{"stall_limit: 1s must be at least 3s", func(c *Config) { c.StallLimit = time.Second }},
 		{"retention: jobs, invocations", func(c *Config) { c.Retention.Jobs = 0 }},
-		{"workers: 0 is less than 1", func(c *Config) { c.Workers = 0 }},
-		{"shutdown_grace: -1s is less", func(c *Config) { c.ShutdownGrace = -time.Second }},
-		{"backends[0].address: is missing", func(c *Config) { c.Backends = []Backend{{}} }},
-		{"backends[0].mode: \"maybe\" is neither", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
+		{"workers: 0 must be at least 1", func(c *Config) { c.Workers = 0 }},
+		{"shutdown_grace: -1s must not be negative", func(c *Config) { c.ShutdownGrace = -time.Second }},
+		{"backends[0].address: must be set", func(c *Config) { c.Backends = []Backend{{}} }},
+		{"backends[0].mode: \"maybe\" must be", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
 		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
-		{"hold.limit: 0s is not", func(c *Config) { c.Hold.Limit = 0 }},
-		{`hold.at_limit: "wait" is neither`, func(c *Config) { c.Hold.AtLimit = "wait" }},
+		{"hold.limit: 0s must be", func(c *Config) { c.Hold.Limit = 0 }},
+		{`hold.at_limit: "wait" must be`, func(c *Config) { c.Hold.AtLimit = "wait" }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
-		{"registries[0].host: is missing", func(c *Config) { c.Registries = []Registry{{}} }},
+		{"registries[0].host: the host is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"registries[0] (r).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},
 		{"registries[0] (r).chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: -2}} }},
 		{"registries[0] (r.example): ca: open", func(c *Config) {
 			c.Registries = []Registry{{Host: "r.example", TLS: hostsettings.TLS{CA: "/nowhere/ca.pem"}}}
 		}},
-		{"create_repositories[0]: \"ghcr.io\" is no private registry of Amazon", func(c *Config) { c.CreateRepositories = []string{"ghcr.io"} }},
+		{"create_repositories[0]: \"ghcr.io\" must be a private registry of Amazon", func(c *Config) { c.CreateRepositories = []string{"ghcr.io"} }},
 		{"log.level: \"loud\"", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format: \"xml\"", func(c *Config) { c.Log.Format = "xml" }},
 	} {
@@ -200,7 +200,7 @@ func TestListeningBeyondLoopbackIsAllowedWhenSecuredOrTold(t *testing.T) {
 		c := usable()
 		c.Listen = "0.0.0.0:9090"
 		change(&c)
-		if err := c.Check(); err == nil || !strings.HasSuffix(err.Error(), "say in policy who may") {
+		if err := c.Check(); err == nil || !strings.HasSuffix(err.Error(), "set policy, which says who may push what") {
 			t.Errorf("without a policy: %v", err)
 		}
 		c.Policy = &Policy{}

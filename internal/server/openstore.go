@@ -34,7 +34,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 			options.Sinks = map[string]store.Sink{}
 		}
 		if options.Sinks[w.Name] != nil {
-			return fmt.Errorf("webhooks[%d].name: %q is there twice", i, w.Name)
+			return fmt.Errorf("webhooks[%d].name: %q must not be used twice", i, w.Name)
 		}
 		options.Sinks[w.Name] = sink
 	}
@@ -52,7 +52,7 @@ func (w Webhook) open() (store.Sink, error) {
 	// The form in which the libraries of Standard Webhooks hand secrets around.
 	if encoded, ok := bytes.CutPrefix(secret, []byte("whsec_")); ok {
 		if secret, err = base64.StdEncoding.DecodeString(string(encoded)); err != nil {
-			return nil, fmt.Errorf("secret_file: what follows whsec_ is not base64: %w", err)
+			return nil, fmt.Errorf("secret_file: the text after whsec_ must be base64: %w", err)
 		}
 	}
 	return webhook.New(webhook.Options{URL: w.URL, Secret: secret})

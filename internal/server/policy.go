@@ -65,7 +65,7 @@ func (p *Policy) admission(secrets bool) (*admission.Admission, error) {
 	}
 	for i, token := range p.Tokens {
 		if token.Name == "" || token.SecretFile == "" {
-			return nil, fmt.Errorf("policy.tokens[%d]: name and secret_file go together", i)
+			return nil, fmt.Errorf("policy.tokens[%d]: name and secret_file must both be set", i)
 		}
 		if !secrets {
 			continue

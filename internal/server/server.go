@@ -77,7 +77,7 @@ func Start(ctx context.Context, config Config, logger zerolog.Logger) (*Daemon, 
 		return nil, errors.Join(err, d.Stop())
 	}
 	logger.Info().Str("version", config.Version).Str("bes", d.Listen).Str("http", d.HTTP).Str("cas", config.CAS.Address).Str("cas_registry", d.casRegistry).
-		Int("backends", len(config.Backends)).Msg("drayaged is up")
+		Int("backends", len(config.Backends)).Msg("drayaged has started")
 	return d, nil
 }
 
@@ -339,7 +339,7 @@ func (d *Daemon) stopStreams(ctx context.Context) {
 		graceful.Go(d.grpc.GracefulStop)
 	}
 	if err := d.relay.Shutdown(ctx); err != nil {
-		d.logger.Warn().Err(err).Msg("streams were cut; Bazel sends them again")
+		d.logger.Warn().Err(err).Msg("open streams were cut off; Bazel will send them again")
 	}
 	if d.grpc != nil {
 		d.grpc.Stop()

@@ -119,7 +119,7 @@ func TestDaemonThatCannotStartSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		{"a webhook without its secret", "webhooks[0]: secret_file: ", func(c *server.Config) {
 			c.Webhooks = []server.Webhook{{Name: "chat", URL: "https://chat.example", SecretFile: "none"}}
 		}},
-		{"a webhook whose secret is not base64", "webhooks[0]: secret_file: what follows whsec_", func(c *server.Config) {
+		{"a webhook whose secret is not base64", "webhooks[0]: secret_file: the text after whsec_", func(c *server.Config) {
 			file := filepath.Join(t.TempDir(), "secret")
 			if err := os.WriteFile(file, []byte("whsec_!"), 0o600); err != nil {
 				t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	diskFull    = "the disk that holds the store is full: nothing is acknowledged until there is room"
-	notWritable = "the store's file and its folder must be writable for the daemon's user"
+	diskFull    = "the disk that holds the store is full: free some space; until then, nothing is acknowledged"
+	notWritable = "the daemon's user must be able to write the store's file and its folder"
 )
 
 // advise adds to an error of the database what a person can do about it.
@@ -23,7 +23,7 @@ func advise(err error) error {
 		case "53100":
 			return fmt.Errorf("%w: %s", err, diskFull)
 		case "25006":
-			return fmt.Errorf("%w: the database takes no writes: is it a standby?", err)
+			return fmt.Errorf("%w: the database takes no writes: if it is a standby, name the primary", err)
 		}
 		return err
 	}

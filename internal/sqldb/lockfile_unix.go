@@ -19,7 +19,7 @@ func lockFile(path string) (release func(), err error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.New("another drayaged has it open: stop that one, give this one a file of its own, or let both share a PostgreSQL database")
+			return nil, errors.New("another drayaged has the file open: stop that daemon, give this one a file of its own, or let both share a PostgreSQL database")
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

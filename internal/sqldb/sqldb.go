@@ -98,5 +98,5 @@ func Open(ctx context.Context, url string, options Options) (DB, error) {
 	case !found, scheme == "sqlite", strings.ContainsAny(scheme, "/\\."), len(scheme) == 1:
 		return openSQLite(ctx, url, options)
 	}
-	return nil, fmt.Errorf("%q is neither the path of an SQLite file nor a postgres:// URL", scheme+":…")
+	return nil, fmt.Errorf("%q must be the path of an SQLite file or a postgres:// URL", scheme+":…")
 }

@@ -101,7 +101,7 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 		shut: func() {
 			for _, db := range []*sql.DB{reader, writer} {
 				if err := closeSQLite(db); err != nil {
-					logger.Error().Err(err).Msg("database cannot be closed")
+					logger.Error().Err(err).Msg("cannot close the database")
 				}
 			}
 		},
@@ -159,14 +159,14 @@ func sqliteDSN(path, extra string) string {
 func sqlitePath(location string) (string, error) {
 	path := strings.TrimPrefix(strings.TrimPrefix(location, "sqlite:"), "//")
 	if path == "" || strings.Contains(path, ":memory:") {
-		return "", errors.New("jobs must outlast the process: name the path of a file")
+		return "", errors.New("the store must be a file, since jobs outlast the process: set the path of one")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("there is no folder %s to keep %s in: make the folder, or set another path", filepath.Dir(path), filepath.Base(path))
+		return "", fmt.Errorf("the folder %s, which is to hold %s, does not exist: make the folder, or set another path", filepath.Dir(path), filepath.Base(path))
 	}
 	return path, nil
 }

@@ -76,7 +76,7 @@ func TestAnErrorOfTheFileSaysWhatToDo(t *testing.T) {
 	if err := exec(t, db, `PRAGMA query_only = 1`); err != nil {
 		t.Fatal(err)
 	}
-	if err := exec(t, db, `UPDATE log_state SET size = 0`); err == nil || !strings.Contains(err.Error(), "must be writable") {
+	if err := exec(t, db, `UPDATE log_state SET size = 0`); err == nil || !strings.Contains(err.Error(), "must be able to write") {
 		t.Errorf("a write to a read-only file = %v", err)
 	}
 }

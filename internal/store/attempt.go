@@ -87,7 +87,7 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		}
 		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: id.run, Error: sqldb.CleanText(err.Error())})
 		if invalid != nil {
-			s.logger.Error().Err(invalid).Msg("a failed attempt cannot be written down; it is not counted")
+			s.logger.Error().Err(invalid).Msg("cannot write down a failed attempt; it is not counted")
 			data = nil
 		}
 		end.state = retryState(id.job, now, now.Add(wait), data)
@@ -124,7 +124,7 @@ func (s *Store) writeDown(ctx context.Context, end *settlement, job Job) {
 		if err == nil {
 			break
 		}
-		log.Error().Err(err).Msg("how the push ended cannot be written down; trying again")
+		log.Error().Err(err).Msg("cannot write down how the push ended; trying again")
 		if clock.Wait(ctx, settleRetry) != nil {
 			return
 		}

@@ -18,7 +18,8 @@ const beatInterval = time.Second
 // longer is given up, and its locks with it.
 const beatLimit = 10 * time.Second
 
-// keep does what has to be done beside the jobs, until ctx ends.
+// keep beats until ctx ends and, while this daemon is the keeper, does what only
+// the keeper does.
 func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 	beat := time.NewTicker(beatInterval)
 	defer beat.Stop()
@@ -30,7 +31,7 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 		if now := s.now(); keeper && now.Sub(pruned) >= pruneInterval {
 			pruned = now
 			if err := s.prune(ctx); err != nil && ctx.Err() == nil {
-				s.logger.Warn().Err(err).Msg("what is too old cannot be removed")
+				s.logger.Warn().Err(err).Msg("cannot remove what is too old")
 			}
 		}
 		if err := s.tellStreams(ctx); err != nil && ctx.Err() == nil {
@@ -38,10 +39,10 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 		}
 		if keeper {
 			if err := s.breakOff(ctx); err != nil && ctx.Err() == nil {
-				s.logger.Warn().Err(err).Msg("streams that broke off cannot be looked for")
+				s.logger.Warn().Err(err).Msg("cannot look for streams that broke off")
 			}
 			if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil {
-				s.logger.Warn().Err(err).Msg("the ledger's log cannot be continued")
+				s.logger.Warn().Err(err).Msg("cannot seal new rows of the ledger")
 			}
 		}
 		select {
@@ -53,7 +54,7 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 }
 
 // beat says that this daemon is alive and gives back the jobs of those that are
-// not. It returns whether this daemon keeps the ledger.
+// not. It returns whether this daemon is the keeper.
 func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 	limited, cancel := context.WithTimeout(ctx, beatLimit)
 	defer cancel()
@@ -62,7 +63,7 @@ func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 		err = s.reap(limited, session)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.logger.Warn().Err(err).Msg("this daemon cannot say that it is alive, or look after those that are not; others may take its jobs")
+		s.logger.Warn().Err(err).Msg("cannot tell other daemons that this one is alive, or cannot look after dead ones; others may take its jobs")
 	}
 	return keeper
 }
@@ -70,7 +71,7 @@ func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 func (s *Store) reap(ctx context.Context, session sqldb.Session) error {
 	jobs, err := session.Reap(ctx)
 	if jobs > 0 {
-		s.logger.Info().Int64("jobs", jobs).Msg("jobs that were interrupted are done again")
+		s.logger.Info().Int64("jobs", jobs).Msg("interrupted jobs are done again")
 	}
 	return err
 }

@@ -53,7 +53,7 @@ func TestAStoreThatCannotBeWrittenSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = s.Enqueue(t.Context(), storetest.Jobs("inv", 1))
-	if err == nil || !strings.Contains(err.Error(), "must be writable") {
+	if err == nil || !strings.Contains(err.Error(), "must be able to write") {
 		t.Errorf("enqueue on a read-only store = %v", err)
 	}
 }

@@ -52,8 +52,8 @@ func (s *Store) Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry
 // minPrefix is how much of a digest's digits or of a commit is enough to go by.
 const minPrefix = 6
 
-// expand puts the whole digest or commit in the place of one whose beginning was
-// given, as people copy it from a table. A beginning of several is a
+// expand completes a digest or commit of which only the beginning was given, as
+// people copy it from a table. A beginning of several is a
 // [*ledger.AmbiguousError].
 func (s *Store) expand(ctx context.Context, q ledger.Query) (ledger.Query, error) {
 	var err error

@@ -10,7 +10,7 @@ import (
 	"github.com/drayage/drayage/internal/store"
 )
 
-// pusher is a worker that finds every image in its place.
+// pusher is a worker that finds every image in its registry.
 type pusher struct{}
 
 func (pusher) Work(_ context.Context, job store.Job, attempt store.Attempt) (ledger.Entry, error) {

@@ -59,26 +59,6 @@ func (s *Store) Expected(ctx context.Context, invocation string) ([]ledger.Expec
 	return list, nil
 }
 
-// Compare sets the rows of two invocations against each other.
-func (s *Store) Compare(ctx context.Context, before, after string) ([]ledger.Difference, error) {
-	var rows [2][]ledger.Entry
-	for i, invocation := range []string{before, after} {
-		query := ledger.Query{Invocation: invocation, Limit: ledger.MaxLimit}
-		for {
-			page, err := s.Entries(ctx, query)
-			if err != nil {
-				return nil, fmt.Errorf("compare invocations: %w", err)
-			}
-			rows[i] = append(rows[i], page...)
-			if len(page) < query.Limit {
-				break
-			}
-			query.Before = page[len(page)-1].ID
-		}
-	}
-	return ledger.Compare(rows[0], rows[1]), nil
-}
-
 // Outcomes counts how the pushes of an invocation ended.
 func (s *Store) Outcomes(ctx context.Context, invocation string) (map[ledger.Outcome]int, error) {
 	counts := map[ledger.Outcome]int{}
@@ -96,24 +76,4 @@ func (s *Store) Outcomes(ctx context.Context, invocation string) (map[ledger.Out
 		return nil, fmt.Errorf("count outcomes of invocation %s: %w", invocation, err)
 	}
 	return counts, nil
-}
-
-// Invocations lists what is known of invocations, the latest begun first. The
-// next page is that before the last one.
-func (s *Store) Invocations(ctx context.Context, before *Invocation, limit int) ([]Invocation, error) {
-	where, args := "", []any{}
-	if before != nil {
-		where, args = `WHERE (started, id) < (?, ?)`, []any{sqldb.Micros(before.Started), before.ID}
-	}
-	list := []Invocation{}
-	err := s.db.Read().Query(ctx, `SELECT body, broken_off FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
-		func(scan sqldb.Scan) error {
-			i, err := scanInvocation(scan)
-			list = append(list, i)
-			return err
-		})
-	if err != nil {
-		return nil, fmt.Errorf("list invocations: %w", err)
-	}
-	return list, nil
 }

@@ -3,12 +3,11 @@ package store
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -56,66 +55,6 @@ type Unsent struct {
 	More bool `json:"more,omitzero"`
 	// Code is the name of the gRPC status that was the reason, or "".
 	Code string `json:"code,omitzero"`
-}
-
-// maxUnsent bounds the digests that are kept of an invocation.
-const maxUnsent = 256
-
-// merge adds what news says to what was known.
-func (u Unsent) merge(news Unsent) Unsent {
-	for _, digest := range news.Digests {
-		switch {
-		case slices.Contains(u.Digests, digest):
-		case len(u.Digests) >= maxUnsent:
-			u.More = true
-		default:
-			u.Digests = append(slices.Clip(u.Digests), sqldb.CleanText(digest))
-		}
-	}
-	u.More = u.More || news.More
-	if news.Code != "" {
-		u.Code = sqldb.CleanText(news.Code)
-	}
-	return u
-}
-
-// merge adds what news says to what was known. What news leaves empty stays as
-// it was; a finished invocation stays finished.
-func (i Invocation) merge(news Invocation) Invocation {
-	for _, field := range []struct{ old, news *string }{
-		{&i.ID, &news.ID},
-		{&i.Build, &news.Build},
-		{&i.Command, &news.Command},
-		{&i.BazelVersion, &news.BazelVersion},
-		{&i.Owner, &news.Owner},
-		{&i.ExitCode, &news.ExitCode},
-	} {
-		if *field.news != "" {
-			*field.old = sqldb.CleanText(*field.news)
-		}
-	}
-	if !news.Started.IsZero() {
-		i.Started = news.Started.UTC()
-	}
-	i.Status = mergeMaps(i.Status, news.Status)
-	i.Metadata = mergeMaps(i.Metadata, news.Metadata)
-	i.Flags = mergeMaps(i.Flags, news.Flags)
-	i.Unsent = i.Unsent.merge(news.Unsent)
-	i.Unconfigured = max(i.Unconfigured, news.Unconfigured)
-	i.Finished = i.Finished || news.Finished
-	return i
-}
-
-func mergeMaps(old, news map[string]string) map[string]string {
-	if len(news) == 0 {
-		return old
-	}
-	merged := make(map[string]string, len(old)+len(news))
-	maps.Copy(merged, old)
-	for key, value := range news {
-		merged[sqldb.CleanText(key)] = sqldb.CleanText(value)
-	}
-	return merged
 }
 
 // SaveInvocation adds to what is known of an invocation: fields that are empty
@@ -196,32 +135,22 @@ func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocati
 	return err
 }
 
-// Remember keeps records of an invocation's stream until the invocation is
-// saved as finished. It is durable on return.
-func (s *Store) Remember(ctx context.Context, invocation string, records [][]byte) error {
-	if len(records) == 0 {
-		return nil
+// Invocations lists what is known of invocations, the latest begun first. The
+// next page is that before the last one.
+func (s *Store) Invocations(ctx context.Context, before *Invocation, limit int) ([]Invocation, error) {
+	where, args := "", []any{}
+	if before != nil {
+		where, args = `WHERE (started, id) < (?, ?)`, []any{sqldb.Micros(before.Started), before.ID}
 	}
-	if err := s.intakes.do(ctx, invocation, len(records), intake{invocationID: invocation, records: records}); err != nil {
-		return fmt.Errorf("remember stream of invocation %s: %w", invocation, err)
-	}
-	return nil
-}
-
-// Remembered are the records that Remember kept, in order.
-func (s *Store) Remembered(ctx context.Context, invocation string) ([][]byte, error) {
-	var records [][]byte
-	err := s.db.Read().Query(ctx, `SELECT data FROM stream_record WHERE invocation_id = ? ORDER BY id`, []any{sqldb.CleanText(invocation)},
+	list := []Invocation{}
+	err := s.db.Read().Query(ctx, `SELECT body, broken_off FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
 		func(scan sqldb.Scan) error {
-			var data []byte
-			if err := scan(&data); err != nil {
-				return err
-			}
-			records = append(records, data)
-			return nil
+			i, err := scanInvocation(scan)
+			list = append(list, i)
+			return err
 		})
 	if err != nil {
-		return nil, fmt.Errorf("read what is remembered of invocation %s: %w", invocation, err)
+		return nil, fmt.Errorf("list invocations: %w", err)
 	}
-	return records, nil
+	return list, nil
 }

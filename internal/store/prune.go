@@ -11,8 +11,9 @@ import (
 // pruneInterval is how often the keeper removes what is too old.
 const pruneInterval = time.Hour
 
-// Retention says how long things are kept. Negative means for ever. The ledger's
-// rows and log are always kept: each is needed to verify the others.
+// Retention says how long things are kept. A negative time keeps them
+// forever. The ledger's rows and log are always kept: each is needed to verify the
+// others.
 type Retention struct {
 	// Jobs that have ended can be requeued for so long. Defaults to 3 days.
 	Jobs time.Duration

@@ -35,9 +35,10 @@ func (s *Store) RetryNow(ctx context.Context, selection Selection) (int, error) 
 	return total, nil
 }
 
-// Requeue does pushes again that ended badly: as new jobs, with rows of their own in the ledger when they end. It returns how many
-// it began, and how many it could not, since their jobs are not kept any more
-// (see [Retention]): those take a new build.
+// Requeue repeats pushes that ended badly.
+// Each becomes a new job, with a row of its own in the ledger when it ends. It
+// returns how many it began, and how many are gone: their jobs are no longer kept
+// (see [Retention]), so they need a new build.
 func (s *Store) Requeue(ctx context.Context, selection Selection) (begun, gone int, err error) {
 	err = s.selected(ctx, selection, endedBadly(), func(ctx context.Context, tx sqldb.Conn, rows []expectedRow) error {
 		ids := make([]int64, len(rows))

@@ -16,9 +16,10 @@ import (
 // can be begun in a second is the number of workers divided by it.
 const fetchCooldown = 10 * time.Millisecond
 
-// Run works on jobs, up to workers at a time, and keeps the ledger, until ctx
-// ends. Then no more jobs are begun; those under way get [Options.DrainTimeout],
-// after which their contexts end and they are given back. Run returns when the
+// Run works on jobs, up to workers at a time, until ctx ends. It is also what makes
+// this daemon one that may be the keeper. When ctx ends, no more jobs are begun;
+// those under way get [Options.DrainTimeout], after which their contexts end and
+// they are given back. Run returns when the
 // last of them has returned.
 //
 // Jobs that a daemon left behind when it died are given back: at once where the
@@ -42,7 +43,7 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 		FetchCooldown:        fetchCooldown,
 		JobTimeout:           s.options.JobTimeout,
 		RescueStuckJobsAfter: 2 * s.options.JobTimeout,
-		// Prune removes them, in smaller pieces.
+		// The keeper removes them, in smaller pieces.
 		CompletedJobRetentionPeriod: -1,
 		CancelledJobRetentionPeriod: -1,
 		DiscardedJobRetentionPeriod: -1,

@@ -13,7 +13,7 @@ import (
 
 // badQuery answers a request whose parameters are not right.
 func badQuery(w http.ResponseWriter, err error) {
-	problem(w, http.StatusBadRequest, "The query is not right", err.Error())
+	problem(w, http.StatusBadRequest, "Invalid query", err.Error())
 }
 
 // failed answers a question to the ledger that failed: whose fault it is shows
@@ -33,7 +33,7 @@ func (h *handler) broken(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is there to hear it
 	}
 	h.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
-	problem(w, http.StatusInternalServerError, "The daemon could not answer", "its log says why")
+	problem(w, http.StatusInternalServerError, "The daemon could not answer", "the daemon's log says why")
 }
 
 func problem(w http.ResponseWriter, status int, title, detail string) {

@@ -208,11 +208,11 @@ func TestLogIsVerifiedAndProves(t *testing.T) {
 		t.Errorf("a log that another key has to have signed: %+v, %v", report, err)
 	}
 	for want, request := range map[string]operator.VerifyRequest{
-		"not a verifier key":      {Keys: []string{"nonsense"}},
-		"none of the keys given":  {Keys: []string{other}, Checkpoints: []string{string(checkpoint)}},
-		"checkpoints[0]":          {Checkpoints: []string{"nonsense"}},
-		"over the limit of 16":    {Keys: make([]string, 17)},
-		"1001 are over the limit": {Checkpoints: make([]string, 1001)},
+		"must be a verifier key": {Keys: []string{"nonsense"}},
+		"none of the keys given": {Keys: []string{other}, Checkpoints: []string{string(checkpoint)}},
+		"checkpoints[0]":         {Checkpoints: []string{"nonsense"}},
+		"at most 16":             {Keys: make([]string, 17)},
+		"1001 were given":        {Checkpoints: make([]string, 1001)},
 	} {
 		if _, err := client.Verify(t.Context(), request); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want it to contain %q", err, want)
@@ -221,7 +221,7 @@ func TestLogIsVerifiedAndProves(t *testing.T) {
 	if _, err := client.Prove(t.Context(), "sha256:"+strings.Repeat("f", 64)); !unknown(err) {
 		t.Errorf("a proof of what was not pushed: %v", err)
 	}
-	if _, err := client.Prove(t.Context(), "sha256:abc"); err == nil || !strings.Contains(err.Error(), "the first 6 digits") {
+	if _, err := client.Prove(t.Context(), "sha256:abc"); err == nil || !strings.Contains(err.Error(), "its first 6 digits") {
 		t.Errorf("a proof of too little of a digest: %v", err)
 	}
 	if proofs, err := client.Prove(t.Context(), "bbbbbb"); err != nil || len(proofs) != 1 {

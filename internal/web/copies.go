@@ -24,18 +24,18 @@ func (h *handler) copy(w http.ResponseWriter, r *http.Request) {
 	}
 	from, err := copies.ParseReference(asked.Source)
 	if err != nil {
-		problem(w, http.StatusBadRequest, "The body is not right", "source: "+err.Error())
+		problem(w, http.StatusBadRequest, "Invalid body", "source: "+err.Error())
 		return
 	}
 	to, err := copies.Destinations(asked.Destinations, asked.Tags, pushspec.Overwrite(asked.Overwrite))
 	if err != nil {
-		problem(w, http.StatusBadRequest, "The body is not right", err.Error())
+		problem(w, http.StatusBadRequest, "Invalid body", err.Error())
 		return
 	}
 	queued, err := h.Copier.Copy(r.Context(), copies.Request{Client: h.client(r), From: from, Destinations: to, Referrers: !asked.WithoutReferrers})
 	switch _, denied := errors.AsType[*admission.DeniedError](err); {
 	case denied:
-		problem(w, http.StatusForbidden, "The policy does not allow it", err.Error())
+		problem(w, http.StatusForbidden, "The policy denies the copy", err.Error())
 	case err != nil:
 		problem(w, http.StatusBadGateway, "The image cannot be copied", err.Error())
 	default:

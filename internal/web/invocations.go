@@ -24,7 +24,7 @@ func (h *handler) invocations(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !known {
-			badQuery(w, fmt.Errorf("before: no stream of invocation %q has come here, or it is not kept any more", wanted.Before))
+			badQuery(w, fmt.Errorf("before: the daemon does not know invocation %q, or no longer keeps it", wanted.Before))
 			return
 		}
 		before = &last
@@ -58,7 +58,7 @@ func (h *handler) invocation(w http.ResponseWriter, r *http.Request) {
 }
 
 func noInvocation(w http.ResponseWriter, id string) {
-	problem(w, http.StatusNotFound, "No such invocation", fmt.Sprintf("no stream of %q has come here", id))
+	problem(w, http.StatusNotFound, "No such invocation", fmt.Sprintf("the daemon has received no stream of invocation %q", id))
 }
 
 func (h *handler) lookUp(ctx context.Context, id string) (operator.Invocation, bool, error) {

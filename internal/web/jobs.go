@@ -77,7 +77,7 @@ func (h *handler) requeue(w http.ResponseWriter, r *http.Request) {
 // acted writes down that somebody interfered.
 func (h *handler) acted(r *http.Request, selection store.Selection, jobs int) {
 	h.Logger.Info().Str("path", r.URL.Path).Str("client", h.client(r)).Int64("job", selection.Job).Str("invocation", selection.Invocation).
-		Str("target", selection.Target).Bool("all", selection.All).Int("jobs", jobs).Msg("jobs were acted on")
+		Str("target", selection.Target).Bool("all", selection.All).Int("jobs", jobs).Msg("an operator acted on jobs")
 }
 
 func readSelection(w http.ResponseWriter, r *http.Request) (store.Selection, bool) {
@@ -86,7 +86,7 @@ func readSelection(w http.ResponseWriter, r *http.Request) (store.Selection, boo
 		return store.Selection{}, false
 	}
 	if selection == (operator.Selection{}) || selection.Job < 0 {
-		problem(w, http.StatusBadRequest, "No job is selected", "give a job's number, an invocation or a target, or say all")
+		problem(w, http.StatusBadRequest, "No job is selected", "select jobs by their number, invocation or target, or select all")
 		return store.Selection{}, false
 	}
 	return store.Selection(selection), true

@@ -23,7 +23,7 @@ func (h *handler) checkpoint(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.broken(w, r, err)
 	case signed == nil:
-		problem(w, http.StatusNotFound, "No checkpoint yet", "the ledger has no rows, or its first is about to be sealed")
+		problem(w, http.StatusNotFound, "No checkpoint yet", "the ledger has no rows yet, or its first checkpoint is about to be signed")
 	default:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write(signed)
@@ -42,7 +42,7 @@ func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := checkVerify(request); err != nil {
-		problem(w, http.StatusBadRequest, "The body is not right", err.Error())
+		problem(w, http.StatusBadRequest, "Invalid body", err.Error())
 		return
 	}
 	select {
@@ -59,7 +59,7 @@ func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		// Whether a key of the database signed a checkpoint shows only now.
 		if unsigned := checkSigned(request.Checkpoints, []string{h.Source.LogKey()}); len(request.Keys) == 0 && unsigned != nil {
-			problem(w, http.StatusBadRequest, "The body is not right", unsigned.Error())
+			problem(w, http.StatusBadRequest, "Invalid body", unsigned.Error())
 			return
 		}
 		h.broken(w, r, err)
@@ -71,14 +71,14 @@ func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 // checkVerify says what of the request cannot be.
 func checkVerify(request operator.VerifyRequest) error {
 	if len(request.Keys) > operator.MaxKeys {
-		return fmt.Errorf("keys: %d are over the limit of %d", len(request.Keys), operator.MaxKeys)
+		return fmt.Errorf("keys: %d were given, but at most %d are allowed", len(request.Keys), operator.MaxKeys)
 	}
 	if len(request.Checkpoints) > operator.MaxCheckpoints {
-		return fmt.Errorf("checkpoints: %d are over the limit of %d", len(request.Checkpoints), operator.MaxCheckpoints)
+		return fmt.Errorf("checkpoints: %d were given, but at most %d are allowed", len(request.Checkpoints), operator.MaxCheckpoints)
 	}
 	for _, key := range request.Keys {
 		if _, err := note.NewVerifier(key); err != nil {
-			return fmt.Errorf("keys: %.200q is not a verifier key of the form name+hash+base64", key)
+			return fmt.Errorf("keys: %.200q must be a verifier key, name+hash+base64", key)
 		}
 	}
 	if len(request.Keys) == 0 {
@@ -118,7 +118,7 @@ func logReport(report store.Report) operator.LogReport {
 func (h *handler) proofs(w http.ResponseWriter, r *http.Request) {
 	parameters, err := operator.RequireParameters(r.URL.Query(), "digest")
 	if err == nil && !digestForm.MatchString(parameters[0]) {
-		err = errors.New("digest: is neither a digest such as sha256: and 64 digits nor the first 6 digits of one, or more")
+		err = errors.New("digest: must be a whole digest, sha256: and 64 digits, or at least its first 6 digits")
 	}
 	if err != nil {
 		badQuery(w, err)
@@ -129,7 +129,7 @@ func (h *handler) proofs(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.failed(w, r, err)
 	case len(proofs) == 0:
-		problem(w, http.StatusNotFound, "No such digest", fmt.Sprintf("no row of the ledger has %s", parameters[0]))
+		problem(w, http.StatusNotFound, "No such digest", fmt.Sprintf("no row of the ledger has the digest %s", parameters[0]))
 	default:
 		found(w, operator.Proofs{Proofs: proofs})
 	}

@@ -88,7 +88,7 @@ func (h *handler) invocationPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !known {
-		http.Error(w, "No stream of this invocation has come here.", http.StatusNotFound)
+		http.Error(w, "The daemon has received no stream of this invocation.", http.StatusNotFound)
 		return
 	}
 	query := ledger.Query{Invocation: id}

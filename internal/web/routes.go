@@ -54,17 +54,17 @@ func (h *handler) api() http.Handler {
 		allow := strings.Join(allowed, ", ")
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow)
-			problem(w, http.StatusMethodNotAllowed, "The method is not right", fmt.Sprintf("%s takes %s, and this is a %s", path, allow, r.Method))
+			problem(w, http.StatusMethodNotAllowed, "Wrong method", fmt.Sprintf("%s takes %s, not %s", path, allow, r.Method))
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusNotFound, "No such thing in the API", fmt.Sprintf("%s describes what there is", operator.OpenAPIPath))
+		problem(w, http.StatusNotFound, "No such path in the API", fmt.Sprintf("%s describes the API", operator.OpenAPIPath))
 	})
 	// A page of somebody else's must not act with the browser of a person who can
 	// reach the daemon.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusForbidden, "The request comes from another site", "a browser sends it for a page that is not the daemon's")
+		problem(w, http.StatusForbidden, "The request comes from another site", "a page that is not the daemon's made a browser send it")
 	}))
 	return protection.Handler(mux)
 }

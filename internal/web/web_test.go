@@ -134,10 +134,10 @@ func TestClientReadsWhatTheAPIWrites(t *testing.T) {
 func TestWrongQueryIsAProblemThatNamesTheParameter(t *testing.T) {
 	_, base := serve(t, &source{}, nil)
 	for query, want := range map[string]string{
-		"digset=x":      `\"digset\" is not a parameter`,
-		"limit=-1":      `limit: \"-1\" is not a whole number above zero`,
-		"limit=5000":    "limit 5000 is not between 1 and 1000",
-		"since=tuesday": `since: \"tuesday\" is not a time`,
+		"digset=x":      `unknown parameter \"digset\"`,
+		"limit=-1":      `limit: \"-1\" must be a whole number greater than 0`,
+		"limit=5000":    "limit: 5000 must be between 1 and 1000",
+		"since=tuesday": `since: \"tuesday\" must be a time`,
 		"outcome=great": `outcome \"great\" is none of`,
 	} {
 		status, body := get(t, base+operator.LedgerPath+"?"+query)
@@ -187,11 +187,11 @@ func TestPagesShowTheLedger(t *testing.T) {
 func TestPageOfAnInvocationAsksAgainWhileItIsUnderWay(t *testing.T) {
 	s := &source{entries: entries(1), pending: 2}
 	_, base := serve(t, s, nil)
-	if _, page := get(t, base+"/invocations/known"); !strings.Contains(page, "2 under way") || !strings.Contains(page, `http-equiv="refresh"`) {
+	if _, page := get(t, base+"/invocations/known"); !strings.Contains(page, "2 left") || !strings.Contains(page, `http-equiv="refresh"`) {
 		t.Errorf("page is %s", page)
 	}
 	s.pending = 0
-	if _, page := get(t, base+"/invocations/known"); !strings.Contains(page, "none under way") || strings.Contains(page, `http-equiv="refresh"`) {
+	if _, page := get(t, base+"/invocations/known"); !strings.Contains(page, "none left") || strings.Contains(page, `http-equiv="refresh"`) {
 		t.Errorf("page is %s", page)
 	}
 	if status, _ := get(t, base+"/invocations/unknown"); status != http.StatusNotFound {
@@ -199,7 +199,7 @@ func TestPageOfAnInvocationAsksAgainWhileItIsUnderWay(t *testing.T) {
 	}
 	s.broken, s.missing = time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC), 4
 	_, page := get(t, base+"/invocations/known")
-	for _, want := range []string{"its stream broke off, and was given up at 2026-03-02 09:30:00 UTC", "4 that should have been pushed and never came"} {
+	for _, want := range []string{"its stream broke off, and was given up at 2026-03-02 09:30:00 UTC", "4 expected and never came"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q:\n%s", want, page)
 		}

@@ -42,10 +42,10 @@ func (h *handler) redeliver(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case redelivery.Empty():
-		problem(w, http.StatusBadRequest, "No event is selected", "give events' numbers or a webhook's name, or say all")
+		problem(w, http.StatusBadRequest, "No event is selected", "select events by their numbers or by a webhook's name, or select all")
 		return
 	case len(redelivery.Events) > operator.MaxEvents:
-		problem(w, http.StatusBadRequest, "The body is not right", fmt.Sprintf("events: %d are over the limit of %d", len(redelivery.Events), operator.MaxEvents))
+		problem(w, http.StatusBadRequest, "Invalid body", fmt.Sprintf("events: %d were given, but at most %d are allowed", len(redelivery.Events), operator.MaxEvents))
 		return
 	}
 	n, err := h.Source.Redeliver(r.Context(), store.LetterSelection{IDs: redelivery.Events, Sink: redelivery.Webhook, All: redelivery.All})
@@ -54,6 +54,6 @@ func (h *handler) redeliver(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Logger.Info().Str("client", h.client(r)).Ints64("events", redelivery.Events).Str("webhook", redelivery.Webhook).
-		Bool("all", redelivery.All).Int("redelivered", n).Msg("events are delivered again")
+		Bool("all", redelivery.All).Int("redelivered", n).Msg("an operator had events delivered again")
 	found(w, operator.Redelivered{Events: n})
 }

@@ -5,11 +5,11 @@ load(":tool_repository.bzl", "tool_repository")
 load(":toolchains_repository.bzl", "toolchains_repository")
 
 _from_source = tag_class(
-    doc = "Builds `drayage` from source, with the host's Go, even if the release has a prebuilt one. Only the root module's counts.",
+    doc = "Builds `drayage` from source, with the host's Go, even if the release has a prebuilt one. Only the root module may use it.",
 )
 
 _prebuilt = tag_class(
-    doc = "A `drayage` that is there already, for the host. Only the root module's counts.",
+    doc = "Uses an existing `drayage` for the host. Only the root module may use it.",
     attrs = {
         "file": attr.label(
             doc = "The executable, for the host's platform.",
@@ -25,7 +25,7 @@ def _root_tags(mctx):
             continue
         files = [tag.file for tag in module.tags.prebuilt]
         if len(files) > 1:
-            fail("drayage.prebuilt is there twice, for {} and {}: one file is enough".format(files[0], files[1]))
+            fail("drayage.prebuilt must be used only once, not for both {} and {}".format(files[0], files[1]))
         return (files or [None])[0], bool(module.tags.from_source)
     return None, False
 
@@ -61,10 +61,10 @@ def _drayage_impl(mctx):
 drayage = module_extension(
     implementation = _drayage_impl,
     arch_dependent = True,
-    doc = """Brings the `drayage` tool.
+    doc = """Provides the `drayage` tool.
 
-In a release it is downloaded, for the host and for each platform that actions run on, and its hash compared with the release's. In a checkout it is built with
-the host's Go, for other platforms too. The root module can decide:
+A release downloads it for the host and for each platform that actions run on, and checks its hash. A checkout builds it with the host's Go, for other platforms
+too. The root module can choose:
 
 ```starlark
 drayage = use_extension("@drayage//rules:extensions.bzl", "drayage")

@@ -32,7 +32,7 @@ def add_inheritable(ctx, args):
         if words == INHERITED_WORDS[attribute]:
             continue
         if len([word for word in words if word == INHERIT_FROM_BASE]) > 1:
-            fail("{}: {} has INHERIT_FROM_BASE twice".format(ctx.label, attribute))
+            fail("{}: {} must have INHERIT_FROM_BASE only once".format(ctx.label, attribute))
         args.add_all(words, format_each = "--" + attribute + "=%s")
         if not words:
             args.add("--unset=" + field)

@@ -134,7 +134,7 @@ def _add_structure(ctx, list, path, files, attributes):
 
 def _plain(ctx, text, what):
     if "\t" in text or "\n" in text:
-        fail("{}: {} {} holds a tab or a line break".format(ctx.label, what, repr(text)))
+        fail("{}: {} {} must not contain a tab or a line break".format(ctx.label, what, repr(text)))
     return text
 
 def _attributes(ctx, path):
@@ -161,7 +161,7 @@ def _check_paths(ctx):
         for path in getattr(ctx.attr, name):
             if path in known or (name == "modes" and _is_pattern(path)):
                 continue
-            fail("{}: {} names {}, which is not in srcs, symlinks or directories{}".format(
+            fail("{}: {} names {}, which must be in srcs, symlinks or directories{}".format(
                 ctx.label,
                 name,
                 repr(path),
@@ -169,7 +169,7 @@ def _check_paths(ctx):
             ))
     for path in ctx.attr.strip_prefix:
         if path not in ctx.attr.srcs:
-            fail("{}: strip_prefix names {}, which is not in srcs".format(ctx.label, repr(path)))
+            fail("{}: strip_prefix names {}, which must be in srcs".format(ctx.label, repr(path)))
 
 def _image_layer_impl(ctx):
     _check_paths(ctx)
@@ -205,9 +205,9 @@ image_layer = rule(
     implementation = _image_layer_impl,
     doc = """A layer of an image, from files.
 
-One action writes the blob and a small file of metadata. Everything that is built upon the layer has the metadata only among its inputs; the blob stays where
-Bazel puts it, in the remote cache. The same sources give the same blob to the byte, wherever they are built: times are the epoch, owners are root, modes are as said here. What
-becomes of links, directories and modes is in [tables](../rules.md#what-is-in-a-layer).
+One action writes the blob and a small metadata file. Only the metadata is an input of what is built upon the layer; the blob stays where Bazel puts it, in the remote
+cache. The same sources give the same blob, byte for byte, wherever they are built: times are the epoch, owners are root, modes come from the attributes below.
+[Tables](../rules.md#what-is-in-a-layer) say what becomes of links, directories and modes.
 
 ```starlark
 image_layer(
@@ -219,54 +219,54 @@ image_layer(
 )
 ```
 
-The default output is the metadata; the output group `blob` has the blob.""",
+The default output is the metadata. The output group `blob` has the blob.""",
     attrs = {
         "create_parent_directories": attr.string(
-            doc = """`enabled` writes an entry for each directory that something is in and nobody named, as root's, with mode `0755`. `disabled` leaves them out: they stay what they are in
-the layers below, a link for example. By default what `@drayage//rules/settings:create_parent_directories` says, which is `disabled`.""",
+            doc = """`enabled` writes an entry for each parent directory that no attribute names, owned by root, with mode `0755`. `disabled` leaves those directories as they are in
+the layers below, where one may be a link. The default is `@drayage//rules/settings:create_parent_directories`, which is `disabled`.""",
             values = ["", "disabled", "enabled"],
         ),
         "default_mode": attr.string(
-            doc = """Permission bits, in octal, of all files that neither `modes` names nor a binary brings. By default `0644`. The file system is not asked: Bazel makes each
-output executable.""",
+            doc = """Permission bits, in octal, of all files that `modes` does not name and that do not belong to a binary. The default is `0644`. The modes in the file system do not
+count: Bazel makes each output executable.""",
         ),
-        "directories": attr.string_dict(doc = "Directories that must be there even if they are empty, or must have another mode than `0755`: absolute paths, and modes in octal."),
+        "directories": attr.string_dict(doc = "Directories that must exist even if they are empty, or need another mode than `0755`: absolute paths, and modes in octal."),
         "hard_links": attr.bool(
             default = True,
-            doc = "Whether files that are alike, with the same mode, owner and time, are hard links to the first of them.",
+            doc = "Whether equal files with the same mode, owner and time become hard links to the first of them.",
         ),
         "include_runfiles": attr.bool(
             default = True,
-            doc = "Whether the runfiles of binaries go with them.",
+            doc = "Whether binaries bring their runfiles.",
         ),
         "modes": attr.string_dict(
-            doc = """Permission bits, in octal, by path of `srcs`, or by pattern. By default a binary and its runfiles have `0755`, all else has `default_mode`. The path of a
-binary gives the mode of the program alone, that of a directory the mode of all files in it.
+            doc = """Permission bits, in octal, by path of `srcs` or by pattern. By default a binary and its runfiles have `0755`, and everything else has `default_mode`. The path
+of a binary sets the mode of the program only; the path of a directory sets the mode of all files in it.
 
-A pattern is matched with the whole paths of files: `*` is any text without a slash, `**` any number of folders, `?` one character, `[abc]` one of those, `{a,b}` either. So
-`{"/opt/jdk/bin/*": "0755"}` makes the programs of a JDK run. Of several patterns that match, the last counts; a path of `srcs` wins over patterns. A pattern that matches nothing is an error.""",
+A pattern must match the whole path of a file: `*` matches any text without a slash, `**` any number of folders, `?` one character, `[abc]` one of these, `{a,b}` either. So
+`{"/opt/jdk/bin/*": "0755"}` makes the programs of a JDK executable. If several patterns match, the last one counts; a path of `srcs` wins over patterns. A pattern that matches nothing is an error.""",
         ),
-        "mtime": attr.string(doc = "Time of everything in the layer that `mtimes` does not name: seconds since 1970, or `2006-01-02T15:04:05Z`. By default the epoch."),
+        "mtime": attr.string(doc = "Time of everything in the layer that `mtimes` does not name: seconds since 1970, or `2006-01-02T15:04:05Z`. The default is the epoch."),
         "mtimes": attr.string_dict(doc = "Times by path of `srcs`, `symlinks` or `directories`."),
-        "owner": attr.string(doc = "Owner of everything in the layer that `owners` does not name, in numbers: `uid:gid`, or `uid` for both. By default root. Directories between a path of `srcs` and the files below it have the owner too; those above it are not touched."),
+        "owner": attr.string(doc = "Owner of everything in the layer that `owners` does not name, in numbers: `uid:gid`, or `uid` for both. The default is root. Directories between a path of `srcs` and the files below it get the owner too; those above it do not."),
         "owners": attr.string_dict(doc = "Owners by path of `srcs`, `symlinks` or `directories`."),
         "remove": attr.string_list(
-            doc = """What is deleted from the layers below: absolute paths of files and directories, `["/etc/motd"]`. A path with a slash at its end is a directory that
-stays, with nothing but what this layer puts there: `["/usr/share/doc/"]`. (The archive then has an OCI *whiteout* file, `.wh.motd`.)""",
+            doc = """Files and directories to delete from the layers below, as absolute paths: `["/etc/motd"]`. With a slash at the end, the directory stays, but only with what this
+layer puts there: `["/usr/share/doc/"]`. (The archive then has an OCI *whiteout* file, `.wh.motd`.)""",
         ),
         "srcs": attr.string_keyed_label_dict(
-            doc = """What is in the layer: absolute paths in the image, and the targets that go there. A target with one file is that file; a directory, of the sources or
-made by an action, is that directory; several files go into a directory of that name, side by side. A path that ends with `/` is a directory that the target goes into, under its own name.
-A binary (a target with runfiles of its own) is its executable, with its runfiles beside it in `PATH.runfiles`. Files keep the folders that they are in if `strip_prefix` names the path.""",
+            doc = """The content of the layer: absolute paths in the image, each with the target that goes there. A target with one file becomes that file. A directory, from the sources or
+from an action, becomes that directory. Several files go side by side into a directory of that name. If the path ends with `/`, the target goes into that directory, under its own name.
+A binary (a target with its own runfiles) becomes its executable, with its runfiles beside it in `PATH.runfiles`. Files keep their folders if `strip_prefix` names the path.""",
             allow_files = True,
         ),
         "strip_prefix": attr.string_dict(
-            doc = """By path of `srcs`: the files go there with the folders that they are in, less this prefix. It is a folder of the package that a file belongs to, or,
-with a slash before it, of the repository; `.` strips nothing. `srcs = {"/srv": ":static"}, strip_prefix = {"/srv": "static"}` puts `static/css/site.css` at `/srv/css/site.css`.""",
+            doc = """Prefixes by path of `srcs`: the files go there with their folders, without this prefix. The prefix is a folder of the package that a file belongs to or,
+if it begins with a slash, of the repository; `.` strips nothing. `srcs = {"/srv": ":static"}, strip_prefix = {"/srv": "static"}` puts `static/css/site.css` at `/srv/css/site.css`.""",
         ),
         "symlinks": attr.string_dict(doc = "Symbolic links: absolute paths in the image, and what they point to."),
         "xattrs": attr.string_list_dict(
-            doc = """Extended attributes by path, each `NAME=VALUE`. A value is text, `0x` and hexadecimal digits, or `0s` and base64, as setfattr(1) has it:
+            doc = """Extended attributes by path, each `NAME=VALUE`. A value is text, `0x` with hexadecimal digits, or `0s` with base64, as in setfattr(1):
 `{"/bin/ping": ["security.capability=0x0100000200200000000000000000000000000000"]}`.""",
         ),
         "_create_parent_directories": attr.label(default = "//rules/settings:create_parent_directories"),

@@ -13,15 +13,15 @@ _EXTENSIONS = {
 LAYER_ATTRS = {
     "annotations": attr.string_dict(doc = "Annotations of the layer in the manifests of images."),
     "compress": attr.string(
-        doc = "`gzip`, `zstd` or `none`. By default what `@drayage//rules/settings:compress` says, which is `gzip`.",
+        doc = "`gzip`, `zstd` or `none`. The default is `@drayage//rules/settings:compress`, which is `gzip`.",
         values = ["", "gzip", "none", "zstd"],
     ),
     "estargz": attr.string(
-        doc = "`enabled` makes a gzip layer seekable, for the stargz snapshotter: containers start before all of it has arrived. By default what `@drayage//rules/settings:estargz` says, which is `disabled`.",
+        doc = "`enabled` makes a gzip layer seekable, for the stargz snapshotter: containers start before the whole layer has arrived. The default is `@drayage//rules/settings:estargz`, which is `disabled`.",
         values = ["", "disabled", "enabled"],
     ),
     "level": attr.int(
-        doc = "Level of the compression: 1 to 9 for gzip, 1 to 22 for zstd. 0 is the default, 6 for gzip and 1 for zstd.",
+        doc = "Compression level: 1 to 9 for gzip, 1 to 22 for zstd. 0 means 6 for gzip and 1 for zstd.",
     ),
     "_compress": attr.label(default = "//rules/settings:compress"),
     "_digest_function": attr.label(default = "//rules/settings:digest_function"),
@@ -46,7 +46,7 @@ def write_layer(ctx, args, inputs, compress = None):
     # The setting is for all layers that can be eStargz; an attribute is for this one, and has to be possible.
     estargz = ctx.attr.estargz or (ctx.attr._estargz[BuildSettingInfo].value if compress == "gzip" else "disabled")
     if estargz == "enabled" and compress not in ["", "gzip"]:
-        fail("{}: eStargz is a form of gzip, and compress is {}".format(ctx.label, compress))
+        fail("{}: estargz needs gzip, but compress is {}".format(ctx.label, compress))
 
     blob = ctx.actions.declare_file(ctx.label.name + _EXTENSIONS.get(compress, ".blob"))
     metadata = ctx.actions.declare_file(ctx.label.name + ".layer.json")

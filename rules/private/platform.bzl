@@ -49,7 +49,7 @@ def target_platform(ctx):
     platform = known_platform(ctx)
     if platform:
         return platform
-    fail("{}: the target platform has none of the CPUs that an image can be for: {}".format(ctx.label, ", ".join(ARCHITECTURES)))
+    fail("{}: the target platform must have one of these CPUs: {}".format(ctx.label, ", ".join(ARCHITECTURES)))
 
 def constraints_of(system, architecture, variant):
     """Says which target platforms an image is for.

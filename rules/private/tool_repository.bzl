@@ -19,7 +19,7 @@ _SOURCES = ["cmd/drayage", "internal", "pushspec"]
 def _build_from_source(rctx, tool):
     go = rctx.which("go")
     if not go:
-        fail("""drayage is built from source, and there is no `go` on PATH. Install Go 1.26 or newer, use a release of drayage, or give a built file in MODULE.bazel:
+        fail("""drayage is built from source, but `go` is not on PATH. Install Go 1.26 or newer, use a release of drayage, or give a built file in MODULE.bazel:
 
     drayage = use_extension("@drayage//rules:extensions.bzl", "drayage")
     drayage.prebuilt(file = "//tools:drayage")

@@ -319,7 +319,7 @@ def image_tests(name):
     refused(
         image_manifest,
         name = "goes_on_twice",
-        says = "cmd has INHERIT_FROM_BASE twice",
+        says = "cmd must have INHERIT_FROM_BASE only once",
         cmd = [INHERIT_FROM_BASE, INHERIT_FROM_BASE],
     )
     native.test_suite(

@@ -361,21 +361,21 @@ def _refusals():
     refused(
         image_layer,
         name = "mode_of_nothing",
-        says = "//rules/tests:mode_of_nothing: modes names \"/two\", which is not in srcs, symlinks or directories; a pattern, such as",
+        says = "//rules/tests:mode_of_nothing: modes names \"/two\", which must be in srcs, symlinks or directories; a pattern, such as",
         srcs = {"/one": ":one"},
         modes = {"/two": "0755"},
     )
     refused(
         image_layer,
         name = "prefix_of_nothing",
-        says = "strip_prefix names \"/two\", which is not in srcs",
+        says = "strip_prefix names \"/two\", which must be in srcs",
         srcs = {"/one": ":one"},
         strip_prefix = {"/two": "static"},
     )
     refused(
         image_layer,
         name = "tab_in_path",
-        says = "the path \"/one\\ttwo\" holds a tab or a line break",
+        says = "the path \"/one\\ttwo\" must not contain a tab or a line break",
         srcs = {"/one\ttwo": ":one"},
     )
     refused(

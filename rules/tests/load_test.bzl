@@ -98,13 +98,13 @@ def load_tests(name):
     refused(
         image_load,
         name = "load_nameless",
-        says = "//rules/tests:load_nameless: the image has no name: give it one with tag",
+        says = "//rules/tests:load_nameless: the image must have a name: set tag",
         image = ":image",
     )
     refused(
         image_load,
         name = "load_digest",
-        says = "\"app@sha256:0000\" is not the name of an image",
+        says = "\"app@sha256:0000\" must be the name of an image",
         image = ":image",
         tag = "app@sha256:0000",
     )

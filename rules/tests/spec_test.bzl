@@ -99,7 +99,7 @@ def _artifacts():
     refused(
         image_artifact,
         name = "artifact_of_two",
-        says = ":two is not one file: a blob of an artifact is",
+        says = ":two must be one file",
         artifact_type = "application/spdx+json",
         files = {":two": ""},
     )

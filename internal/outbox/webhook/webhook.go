@@ -64,7 +64,7 @@ func New(options Options) (*Webhook, error) {
 		return nil, errors.New("make webhook: its URL must have the form https://host/path") // the URL may hold a token
 	}
 	if len(options.Secret) < minSecret {
-		return nil, fmt.Errorf("make webhook: its secret has %d bytes, and must have at least %d: openssl rand -base64 32 makes one", len(options.Secret), minSecret)
+		return nil, fmt.Errorf("make webhook: its secret must have at least %[2]d bytes, and has %[1]d: openssl rand -base64 32 makes one", len(options.Secret), minSecret)
 	}
 	return &Webhook{options: options, now: time.Now, client: &http.Client{
 		Timeout: timeout,

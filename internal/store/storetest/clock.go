@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// clock is a clock that stands still until it is moved.
+// clock is a clock that stands still until the test sets it forward.
 type clock struct {
 	mu   sync.Mutex
 	time time.Time

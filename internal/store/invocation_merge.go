@@ -1,0 +1,68 @@
+package store
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/drayage/drayage/internal/sqldb"
+)
+
+// maxUnsent bounds the digests that are kept of an invocation.
+const maxUnsent = 256
+
+// merge adds what news says to what was known.
+func (u Unsent) merge(news Unsent) Unsent {
+	for _, digest := range news.Digests {
+		switch {
+		case slices.Contains(u.Digests, digest):
+		case len(u.Digests) >= maxUnsent:
+			u.More = true
+		default:
+			u.Digests = append(slices.Clip(u.Digests), sqldb.CleanText(digest))
+		}
+	}
+	u.More = u.More || news.More
+	if news.Code != "" {
+		u.Code = sqldb.CleanText(news.Code)
+	}
+	return u
+}
+
+// merge adds what news says to what was known. What news leaves empty stays as
+// it was; a finished invocation stays finished.
+func (i Invocation) merge(news Invocation) Invocation {
+	for _, field := range []struct{ old, news *string }{
+		{&i.ID, &news.ID},
+		{&i.Build, &news.Build},
+		{&i.Command, &news.Command},
+		{&i.BazelVersion, &news.BazelVersion},
+		{&i.Owner, &news.Owner},
+		{&i.ExitCode, &news.ExitCode},
+	} {
+		if *field.news != "" {
+			*field.old = sqldb.CleanText(*field.news)
+		}
+	}
+	if !news.Started.IsZero() {
+		i.Started = news.Started.UTC()
+	}
+	i.Status = mergeMaps(i.Status, news.Status)
+	i.Metadata = mergeMaps(i.Metadata, news.Metadata)
+	i.Flags = mergeMaps(i.Flags, news.Flags)
+	i.Unsent = i.Unsent.merge(news.Unsent)
+	i.Unconfigured = max(i.Unconfigured, news.Unconfigured)
+	i.Finished = i.Finished || news.Finished
+	return i
+}
+
+func mergeMaps(old, news map[string]string) map[string]string {
+	if len(news) == 0 {
+		return old
+	}
+	merged := make(map[string]string, len(old)+len(news))
+	maps.Copy(merged, old)
+	for key, value := range news {
+		merged[sqldb.CleanText(key)] = sqldb.CleanText(value)
+	}
+	return merged
+}
