@@ -11,6 +11,8 @@ import (
 
 // PushTarget is what an event says of a target that has, or may have, push specs. It
 // says so whether or not the push specs ever come.
+//
+// See docs/decisions/0016-what-a-build-was-expected-to-push.md.
 type PushTarget struct {
 	// Label is the target's, as Bazel writes it.
 	Label string
