@@ -221,7 +221,7 @@ image_index(
 		}
 	}
 	refused := w.TryBazel(t, "build", "--platforms=//app:riscv64", "//app")
-	if want := "has no image for the target platform, but for linux_amd64, linux_arm64_v8, linux_arm_v6"; refused.ExitCode == 0 || !strings.Contains(refused.Stderr, want) {
+	if want := "has no image for the target platform; it has images for linux_amd64, linux_arm64_v8, linux_arm_v6"; refused.ExitCode == 0 || !strings.Contains(refused.Stderr, want) {
 		t.Errorf("exit code %d, without %q:\n%s", refused.ExitCode, want, refused.Stderr)
 	}
 }

@@ -18,16 +18,16 @@ var hostLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$`)
 // the repository's name.
 func CheckRegistry(text string) error {
 	const want = "must be a host such as ghcr.io, localhost:5000 or registry:5000"
-	fail := func(reason string) error { return fmt.Errorf("%q %s: %s", clip(text), want, reason) }
+	fail := func(reason string) error { return fmt.Errorf("%q %s: it %s", clip(text), want, reason) }
 	switch {
 	case strings.Contains(text, "://"):
-		return fail("it has a scheme")
+		return fail("has a scheme")
 	case strings.Contains(text, "/"):
 		return fail("has a slash; the part after the slash belongs to the repository's name")
 	case strings.Contains(text, "@"):
 		return fail("has an at sign; credentials must not be in the name, the daemon has them")
 	case text != strings.ToLower(text):
-		return fail("it has upper case letters")
+		return fail("has upper case letters")
 	}
 	host, port, err := splitHost(text)
 	if err != nil {

@@ -169,7 +169,7 @@ func TestInvalidSpecIsRefusedByField(t *testing.T) {
 		{"a short digest", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].CAS = "blake3:00" }, "blobs[1].sources[0]: a blake3 digest must have 64"},
 		{"a blob without a use", func(s *pushspec.Spec) {
 			s.Blobs = append(s.Blobs, pushspec.Blob{Descriptor: embed(types.OCILayer, []byte("spare"))})
-		}, "blobs[2]: no manifest refers to"},
+		}, "blobs[2]: no manifest names"},
 		{"a digest that is not SHA-256", func(s *pushspec.Spec) { s.Blobs[1].Digest.Algorithm = "md5" }, "blobs[1].digest: "},
 	} {
 		t.Run(row.name, func(t *testing.T) {

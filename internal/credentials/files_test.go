@@ -291,7 +291,7 @@ func TestAMalformedFileIsAnErrorThatNamesItsLine(t *testing.T) {
 		"{\"auths\": {\"r.example\":\n{\"auth\": 7}}}":            "line 2: /auths/r.example/auth must not be a JSON number",
 		"{\"credsStore\": {}}":                                    "line 1: /credsStore must not be a JSON object",
 		"hunter2":                                                 "line 1: it must be JSON",
-		strings.Repeat(" ", maxConfig+1):                          "must have at most",
+		strings.Repeat(" ", maxConfig+1):                          "is larger than",
 		`{"auths": {"r.example": {"auth": "hunter2!"}}}`:          `auths: "r.example": auth must be the base64 of USER:PASSWORD`,
 		`{"auths": {"r.example": {"auth": "aHVudGVyMg=="}}}`:      `auths: "r.example": auth must be the base64 of USER:PASSWORD`,
 		"{\"auths\": {\"" + strings.Repeat("x", 10_000) + "\": 1": "must not be a JSON number",

@@ -1,4 +1,4 @@
-"""image_artifact: what is said about an image, for image_push to push along."""
+"""image_artifact: an artifact about an image, which image_push pushes with it."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":action.bzl", "run_tool")
@@ -11,7 +11,7 @@ def _image_artifact_impl(ctx):
     for i, (target, media_type) in enumerate(ctx.attr.files.items()):
         files = target[DefaultInfo].files.to_list()
         if len(files) != 1 or files[0].is_directory:
-            fail("{}: {} must be one file, which becomes a blob of the artifact".format(ctx.label, target.label))
+            fail("{}: {} in files must be exactly one file".format(ctx.label, target.label))
         blob = ctx.actions.declare_file("{}.{}.blob".format(ctx.label.name, i))
         described = ctx.actions.declare_file("{}.{}.blob.json".format(ctx.label.name, i))
         args = ctx.actions.args()

@@ -1,4 +1,4 @@
-"""The module extension that brings the tool, for the host and for executors of other kinds."""
+"""The module extension that provides the tool, for the host and for other execution platforms."""
 
 load(":tool_platform.bzl", "TOOL_PLATFORMS", "platform_of")
 load(":tool_repository.bzl", "tool_repository")
@@ -19,7 +19,7 @@ _prebuilt = tag_class(
 )
 
 def _root_tags(mctx):
-    """The root module's prebuilt file, or None, and whether it wants the tool from source."""
+    """Returns the root module's prebuilt file, or None, and whether it builds the tool from source."""
     for module in mctx.modules:
         if not module.is_root:
             continue
@@ -30,7 +30,7 @@ def _root_tags(mctx):
     return None, False
 
 def _attributes(lock, platform):
-    """How the tool for a platform is had: attributes of tool_repository."""
+    """Returns the attributes of tool_repository for a platform."""
     file = lock["files"].get(platform)
     if file:
         return {

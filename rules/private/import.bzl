@@ -1,16 +1,16 @@
-"""image_import: an image of which the metadata are there as files."""
+"""image_import: an image from files with its metadata."""
 
 load(":action.bzl", "run_tool", "tool_args")
 load(":providers.bzl", "ImageManifestInfo")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _check(ctx, what, blobs, outputs):
-    """Declares an action that fails unless the parts are of one image.
+    """Declares an action that fails unless the files belong to one image.
 
     Args:
       ctx: the rule's context.
-      what: what is checked, for people.
-      blobs: list of File, the layers that are checked too.
+      what: the files that are checked, for the progress message.
+      blobs: list of File, layers to check too.
       outputs: dict from flag to File.
     """
     args = tool_args(ctx, "import")

@@ -6,13 +6,13 @@ load(":providers.bzl", "LayerInfo")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _kind(file):
-    """What the tool is to take a file for: see `drayage layer --help`."""
+    """Returns the kind of a file in the layer's list: see `drayage layer --help`."""
     if file.is_directory:
         return "tree"
     if file.is_source:
         return "file"
 
-    # Bazel 8 tells a symbolic link that a rule declared from a file. Before, the tool has to.
+    # Since Bazel 8, a symbolic link that a rule declared can be told from a file. Before, the tool finds out.
     if hasattr(file, "is_symlink"):
         return "symlink" if file.is_symlink else "file"
     return "output"
@@ -51,7 +51,7 @@ def _empty_runfile(path):
     return "empty\t{}\t".format(_runfiles_path(path))
 
 def _put(list, files, map_each, mode, folder, attributes):
-    """Adds a line for each of the files."""
+    """Adds a line to the list for each of the files."""
     list.add_all(
         files,
         map_each = map_each,
@@ -74,7 +74,7 @@ def _add_runfiles(list, path, info, attributes):
     _put(list, runfiles.empty_filenames, _empty_runfile, "0755?", folder, attributes)
     inputs = [s.target_file for s in runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()]
 
-    # Programs look other repositories' runfiles up in it.
+    # Programs use it to find the runfiles of other repositories.
     mapping = getattr(info.files_to_run, "repo_mapping_manifest", None)
     if mapping:
         _put(list, [mapping], _alone, "0644?", folder + "/_repo_mapping", attributes.removesuffix("\town=folder"))
@@ -82,21 +82,21 @@ def _add_runfiles(list, path, info, attributes):
     return depset(inputs, transitive = [runfiles.files])
 
 def _is_binary(info):
-    """Whether a target is a program: it has runfiles of its own. (Every target of one file has an "executable".)"""
+    """Tells whether a target is a program, which has its own runfiles. (Every target with one file has an "executable".)"""
     run = info.files_to_run
     if run == None or run.executable == None:
         return False
     return run.runfiles_manifest != None or getattr(run, "repo_mapping_manifest", None) != None
 
 def _add_target(ctx, list, path, target, attributes):
-    """Adds what one target has to the list of a layer.
+    """Adds the files of one target to the list of a layer.
 
     Args:
       ctx: the rule's context.
-      list: the Args that make up the list.
-      path: where it goes in the image, as srcs has it.
-      target: what goes there.
-      attributes: the further fields of a line, each after a tab.
+      list: the Args of the list.
+      path: its path in the image, a key of srcs.
+      target: the target that goes there.
+      attributes: further fields of a line, with a tab before each.
 
     Returns:
       A depset of the files that the action reads.
@@ -123,7 +123,7 @@ def _default_mode(ctx):
     return (ctx.attr.default_mode or "0644") + "?"
 
 def _add_structure(ctx, list, path, files, attributes):
-    """Adds files in the folders that they are in, below the prefix that strip_prefix names."""
+    """Adds files with their folders, without the prefix in strip_prefix."""
     prefix = ctx.attr.strip_prefix[path]
     whole = prefix.startswith("/")
     prefix = prefix.strip("/")
@@ -138,7 +138,7 @@ def _plain(ctx, text, what):
     return text
 
 def _attributes(ctx, path):
-    """The further fields of the lines for a path: owner, time and extended attributes."""
+    """Returns the further fields of the lines for a path: owner, time and extended attributes."""
     fields = ""
     owner = ctx.attr.owners.get(path, ctx.attr.owner)
     if owner:
@@ -155,7 +155,7 @@ def _is_pattern(path):
     return "*" in path or "?" in path or "[" in path or "{" in path
 
 def _check_paths(ctx):
-    """Refuses attributes that name a path that is not in the layer."""
+    """Fails if an attribute names a path that is not in the layer."""
     known = {path: None for path in ctx.attr.srcs.keys() + ctx.attr.symlinks.keys() + ctx.attr.directories.keys()}
     for name in ["modes", "mtimes", "owners", "strip_prefix", "xattrs"]:
         for path in getattr(ctx.attr, name):

@@ -1,4 +1,4 @@
-"""What the rules that make layers have in common."""
+"""Attributes, action and providers that all layer rules share."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":action.bzl", "assignments", "run_tool")
@@ -33,9 +33,9 @@ def write_layer(ctx, args, inputs, compress = None):
 
     Args:
       ctx: the context of a rule that has LAYER_ATTRS and the toolchain.
-      args: Args that begin with the subcommand; what all layers have in common is added.
-      inputs: depset of what the action reads.
-      compress: the compression where the setting does not count; "" leaves it to the tool.
+      args: Args that begin with the subcommand; the common flags are added.
+      inputs: depset of File, the inputs of the action.
+      compress: the compression, if the setting must not decide; "" lets the tool decide.
 
     Returns:
       The blob, and its metadata.
@@ -43,10 +43,10 @@ def write_layer(ctx, args, inputs, compress = None):
     if compress == None:
         compress = ctx.attr.compress or ctx.attr._compress[BuildSettingInfo].value
 
-    # The setting is for all layers that can be eStargz; an attribute is for this one, and has to be possible.
+    # The setting is for all layers that can be eStargz. The attribute is for this layer, so it must be possible.
     estargz = ctx.attr.estargz or (ctx.attr._estargz[BuildSettingInfo].value if compress == "gzip" else "disabled")
     if estargz == "enabled" and compress not in ["", "gzip"]:
-        fail("{}: estargz needs gzip, but compress is {}".format(ctx.label, compress))
+        fail("{}: estargz must have compress = \"gzip\", but compress is {}".format(ctx.label, compress))
 
     blob = ctx.actions.declare_file(ctx.label.name + _EXTENSIONS.get(compress, ".blob"))
     metadata = ctx.actions.declare_file(ctx.label.name + ".layer.json")
@@ -75,14 +75,14 @@ def layer_providers(blob, metadata):
 
     Args:
       blob: File, the layer.
-      metadata: File, what is to be known of it.
+      metadata: File, the metadata of the layer.
 
     Returns:
       A list of providers.
     """
     return [
-        # The metadata, and not the blob: who asks for a layer by itself under
-        # --remote_download_toplevel wants to know of it, and not to carry it.
+        # The metadata and not the blob, so that a build of a layer under
+        # --remote_download_toplevel does not download the blob.
         DefaultInfo(files = depset([metadata])),
         OutputGroupInfo(blob = depset([blob])),
         LayerInfo(blob = blob, metadata = metadata),

@@ -1,4 +1,4 @@
-"""image_load: an image to where containers are run from on this machine."""
+"""image_load: loads an image into the container runtime of this machine."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":blobs.bzl", "made_here")
@@ -8,7 +8,7 @@ load(":spec.bzl", "destination", "image_of", "write_spec")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _parse_name(ctx, name):
-    """Takes the name of an image apart, as docker does.
+    """Splits the name of an image, as docker does.
 
     Args:
       ctx: the rule's context.
@@ -21,7 +21,7 @@ def _parse_name(ctx, name):
     last, _, tag = last.partition(":")
     repository = head + slash + last
     if not last or "@" in name:
-        fail("{}: {} must be the name of an image, as app:dev and ghcr.io/acme/app:dev are".format(ctx.label, repr(name)))
+        fail("{}: {} must be the name of an image, such as app:dev or ghcr.io/acme/app:dev".format(ctx.label, repr(name)))
     first, _, rest = repository.partition("/")
     if rest and ("." in first or ":" in first or first == "localhost"):
         return first, rest, tag or "latest"

@@ -21,7 +21,7 @@ _for_platform = transition(
 )
 
 def _add_base_platform(ctx, args):
-    """Has the action compare the base's platform, which nothing but its config says, with the target platform."""
+    """Makes the action compare the base's platform, which only its config has, with the target platform."""
     mismatch = ctx.attr._base_platform[BuildSettingInfo].value
     platform = known_platform(ctx)
     if mismatch == "ignore" or not platform:

@@ -1,4 +1,4 @@
-"""What the rules tell one another: files of metadata, and never a layer's bytes."""
+"""The providers of the rules. Actions use their metadata files, and not the layers."""
 
 LayerInfo = provider(
     doc = "A layer of an image.",

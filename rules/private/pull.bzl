@@ -1,9 +1,9 @@
-"""pull: the metadata of a base image as a repository."""
+"""pull: a repository with the metadata of a base image."""
 
 load(":platform.bzl", "constraints_by_rank")
 
-# Labels of ours are written in full: the repository may belong to a module that
-# calls drayage and platforms by other names.
+# Labels are in full, because the repository may belong to a module that has other
+# names for drayage and platforms.
 _BUILD = """\
 load("{import_bzl}", "image_import")
 
@@ -74,7 +74,7 @@ def _select(rctx, images):
         if constraints:
             ranked.append((rank, i, constraints))
 
-        # No target platform is told apart by others: they have their own targets only.
+        # An image for any other platform has only a target of its own: select cannot choose it.
 
     taken = []
     for _, i, constraints in sorted(ranked):
@@ -89,7 +89,7 @@ def _select(rctx, images):
         branches[":is_" + name] = ":" + name
     if not branches:
         return settings, repr(":" + images[0]["name"])
-    message = "{}/{} has no image for the target platform, but for {}".format(
+    message = "{}/{} has no image for the target platform; it has images for {}".format(
         rctx.attr.registry,
         rctx.attr.repository,
         ", ".join([image["name"] for image in images]),
@@ -118,7 +118,7 @@ def _pull_impl(rctx):
             build += _ALIAS.format(name = name, actual = actual)
     rctx.file("BUILD.bazel", build)
 
-    # Everything is by digest. Bazel 8.3 wants to be told.
+    # The digests decide the content. Bazel 8.3 and later need to be told.
     if hasattr(rctx, "repo_metadata"):
         return rctx.repo_metadata(reproducible = True)
     return None

@@ -1,4 +1,4 @@
-"""Push specs of an image without an image_push of its own."""
+"""Push specs of an image without an image_push."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":spec.bzl", "content", "destination", "parse_destination", "write_spec")
@@ -12,7 +12,7 @@ push spec for each repository, and the daemon that sees the build's events pushe
 }
 
 def write_push_specs(ctx, images, index):
-    """Declares the actions that write an image's own push specs.
+    """Declares the actions that write the push specs of an image.
 
     Args:
       ctx: the context of a rule that has PUSH_SPECS_ATTRS and the toolchain.

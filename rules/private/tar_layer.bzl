@@ -1,4 +1,4 @@
-"""layer_from_tar: a layer of an archive that is there."""
+"""layer_from_tar: a layer from an existing archive."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":layer_action.bzl", "LAYER_ATTRS", "layer_providers", "write_layer")
@@ -10,8 +10,8 @@ def _layer_from_tar_impl(ctx):
     args.add("tar-layer")
     args.add("--archive", ctx.file.src)
 
-    # The settings do not count: an archive is taken as it is unless its own target says otherwise. Where no
-    # layer may be like it, it is written anew as other layers are.
+    # An archive is kept as it is unless its own target says otherwise, so the settings do not count. An archive
+    # that cannot be a layer is compressed anew, and then the settings count.
     if not ctx.attr.compress:
         otherwise = ctx.attr._compress[BuildSettingInfo].value
         args.add("--otherwise", otherwise)
