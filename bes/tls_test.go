@@ -57,12 +57,12 @@ func TestBackendOverMutualTLSWithACredentialHelper(t *testing.T) {
 func TestMistakesInABackendStopTheStart(t *testing.T) {
 	certFile, keyFile := certtest.SelfSigned(t, "test")
 	for text, backend := range map[string]bes.Backend{
-		"must be given":     {Name: "x"},
-		"must be grpc://":   {Address: "http://127.0.0.1:1"},
-		"must have a port":  {Address: "grpc://127.0.0.1"},
-		"no such file":      {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: "/nowhere/ca.pem"}},
+		"must be given":    {Name: "x"},
+		"must be grpc://":  {Address: "http://127.0.0.1:1"},
+		"must have a port": {Address: "grpc://127.0.0.1"},
+		"no such file":     {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: "/nowhere/ca.pem"}},
 		"must contain at least one PEM certificate": {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: keyFile}},
-		"given together":    {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CertFile: certFile}},
+		"given together": {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CertFile: certFile}},
 	} {
 		_, err := bes.New(bes.Config{Backends: []bes.Backend{backend}})
 		if err == nil || !strings.Contains(err.Error(), text) {

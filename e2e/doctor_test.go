@@ -4,8 +4,9 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/drayage/drayage/e2e/rig"
 	"github.com/go-json-experiment/json"
+
+	"github.com/drayage/drayage/e2e/rig"
 )
 
 func TestDoctorTellsWhatRealRegistriesCan(t *testing.T) {

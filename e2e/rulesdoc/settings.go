@@ -9,8 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/drayage/drayage/e2e/rig"
 	"github.com/go-json-experiment/json"
+
+	"github.com/drayage/drayage/e2e/rig"
 )
 
 // Setting is a build flag of the rules.
