@@ -103,7 +103,7 @@ macos_test = _named_test("macos_aarch64")
 
 def _unknown_cpu_impl(ctx):
     env = analysistest.begin(ctx)
-    asserts.expect_failure(env, "none of the CPUs that an image can be for: aarch64, ")
+    asserts.expect_failure(env, "must have one of these CPUs: aarch64, ")
     return analysistest.end(env)
 
 unknown_cpu_test = analysistest.make(
