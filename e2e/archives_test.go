@@ -273,7 +273,7 @@ func TestWhatIsNoArchiveFailsTheBuild(t *testing.T) {
 	}
 	add("twice", "gzip -c good.file | xz >$out", "the xz data contain gzip data, not a tar archive; it was compressed twice")
 	add("xz_dictionary", "xz --lzma2=dict=256MiB <good.file >$out", "unpacking the xz data needs a window of more than 128 MiB")
-	add("xz_filter", "xz --x86 --lzma2 <good.file >$out", "the xz data use a filter (xz --x86, --delta and the like)")
+	add("xz_filter", "xz --x86 --lzma2 <good.file >$out", "the xz data use a filter (xz --x86, --delta and the like); compress the archive again without filters")
 	add("zstd_window", "zstd --long=30 -c <good.file >$out", "unpacking the zstd data needs a window of more than 128 MiB")
 	add("cut_header", "tar -cf whole -C in etc bin; head -c 700 whole >$out", `the archive ends at byte 700, in the middle of the header after "etc/"`)
 	add("cut_content", "head -c 2000000 good.file >$out", "the archive ends at byte 2000000, in the middle of ")
