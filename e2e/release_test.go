@@ -17,8 +17,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/drayage/drayage/e2e/rig"
 	"github.com/go-json-experiment/json"
+
+	"github.com/drayage/drayage/e2e/rig"
 )
 
 // released is a release of two platforms that a local server has, and a user's

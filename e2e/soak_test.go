@@ -16,10 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/drayage/drayage/bes/bestest"
 	"github.com/drayage/drayage/e2e/rig"
 	"github.com/drayage/drayage/internal/ledger"
-	"github.com/go-json-experiment/json"
 )
 
 var soakImages = flag.Int("soak", 5, "how many images are pushed to each registry that answers wrongly")
