@@ -74,6 +74,10 @@ type Options struct {
 	// stopped, or its network loses packets. Defaults to [DefaultStallLimit].
 	StallLimit time.Duration
 
+	// Lease is how long a claim on blobs or tags holds unless it is renewed. Defaults to
+	// [DefaultLease].
+	Lease time.Duration
+
 	// LogKey signs the ledger's checkpoints: a signer key, as [ledger.NewKey]
 	// makes it. Defaults to a key that is kept in the database.
 	LogKey string
@@ -111,7 +115,11 @@ type Store struct {
 	keeping atomic.Bool
 
 	underWay underWay
-	blobs    heldBlobs
+	blobs    blobHolds
+	tags     tagHolds
+	releases releases
+	// clock is the database's time less this machine's, in nanoseconds.
+	clock atomic.Int64
 	// name is this daemon's among those that share the database.
 	name string
 }
@@ -170,6 +178,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.JobTimeout == 0 {
 		o.JobTimeout = DefaultJobTimeout
+	}
+	if o.Lease == 0 {
+		o.Lease = DefaultLease
 	}
 	o.Retention.setDefaults()
 }
