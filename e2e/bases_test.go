@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -221,7 +221,7 @@ image_index(
 		}
 	}
 	refused := w.TryBazel(t, "build", "--platforms=//app:riscv64", "//app")
-	if want := "has no image for the target platform, but for linux_amd64, linux_arm64_v8, linux_arm_v6"; refused.ExitCode == 0 || !strings.Contains(refused.Stderr, want) {
+	if want := "has no image for the target platform; it has images for linux_amd64, linux_arm64_v8, linux_arm_v6"; refused.ExitCode == 0 || !strings.Contains(refused.Stderr, want) {
 		t.Errorf("exit code %d, without %q:\n%s", refused.ExitCode, want, refused.Stderr)
 	}
 }
@@ -337,7 +337,7 @@ image_load(
 		}
 	}
 	loading := w.TryBazel(t, "run", "//app:load", "--", "--address="+rig.StartContainerd(t).Address)
-	for _, want := range []string{layer.String(), fmt.Sprintf("is nondistributable, so the build does not have it: its publisher has it at %q. Fetch it, and pass the file as --blob", publisher.URL+"/layer")} {
+	for _, want := range []string{layer.String(), fmt.Sprintf("is nondistributable, so it was not pulled: its publisher offers it at %q; fetch it, and give the file with --blob", publisher.URL+"/layer")} {
 		if loading.ExitCode == 0 || !strings.Contains(loading.Stderr, want) {
 			t.Errorf("exit code %d, without %q:\n%s", loading.ExitCode, want, loading.Stderr)
 		}

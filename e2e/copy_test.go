@@ -82,7 +82,7 @@ func TestTheDaemonCopiesAndKeepsARecord(t *testing.T) {
 			t.Errorf("%s:stable is %s", row.Repository, found.Digest)
 		}
 	}
-	if _, err := s.drayage(t, "copy", s.registry.Host+"/acme/server:none", s.registry.Host+"/release/server", "--by-daemon"); err == nil || !strings.Contains(err.Error(), "the registry does not have it") {
+	if _, err := s.drayage(t, "copy", s.registry.Host+"/acme/server:none", s.registry.Host+"/release/server", "--by-daemon"); err == nil || !strings.Contains(err.Error(), "the registry does not have this image") {
 		t.Errorf("of what is not there: %v", err)
 	}
 }

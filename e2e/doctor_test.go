@@ -1,11 +1,11 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"os/exec"
 	"testing"
 
 	"github.com/drayage/drayage/e2e/rig"
+	"github.com/go-json-experiment/json"
 )
 
 func TestDoctorTellsWhatRealRegistriesCan(t *testing.T) {
@@ -24,7 +24,7 @@ func TestDoctorTellsWhatRealRegistriesCan(t *testing.T) {
 				Name  string
 				Works bool
 			}
-			check(t, json.Unmarshal(out, &findings))
+			check(t, json.Unmarshal(out, &findings, json.MatchCaseInsensitiveNames(true)))
 			got := map[string]bool{}
 			for _, f := range findings {
 				got[f.Name] = f.Works

@@ -1,13 +1,13 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/containerd/stargz-snapshotter/estargz"
+	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
 )
 

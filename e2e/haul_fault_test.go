@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -160,8 +160,7 @@ func haulAll(t *testing.T, h *haul.Hauler, specs []*pushspec.Spec) {
 		hauls.Go(func() {
 			for {
 				_, err := h.Haul(ctx, haul.Request{Spec: spec, Repository: spec.Destination.Repository, Tags: spec.Destination.Tags, Invocation: "e2e"})
-				var failed *haul.Error
-				if errors.As(err, &failed) && !failed.Class.Final() && ctx.Err() == nil {
+				if failed, ok := errors.AsType[*haul.Error](err); ok && !failed.Class.Final() && ctx.Err() == nil {
 					continue
 				}
 				if err != nil {

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -40,8 +40,8 @@ func wantRefused(t *testing.T, cache *rig.BazelRemote, spec *pushspec.Spec, clas
 	_, err := faultyHauler(t, cache.GRPC).Haul(t.Context(), haul.Request{
 		Spec: spec, Repository: spec.Destination.Repository, Tags: spec.Destination.Tags, Invocation: "e2e",
 	})
-	var failed *haul.Error
-	if !errors.As(err, &failed) || failed.Class != class {
+	failed, ok := errors.AsType[*haul.Error](err)
+	if !ok || failed.Class != class {
 		t.Fatalf("got error %v, want one of class %s", err, class)
 	}
 	for _, text := range texts {
@@ -119,7 +119,7 @@ func TestASpecOfTenThousandBlobsIsRefused(t *testing.T) {
 	}
 	data, err := json.Marshal(spec)
 	check(t, err)
-	if _, err := pushspec.Decode(data); err == nil || !strings.Contains(err.Error(), "blobs: 10002 entries are over the limit of 4096") {
+	if _, err := pushspec.Decode(data); err == nil || !strings.Contains(err.Error(), "blobs: has 10002 entries; the limit is 4096") {
 		t.Errorf("the spec is decoded with error %v", err)
 	}
 	wantNothing(t, target.Host, spec)

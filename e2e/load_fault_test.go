@@ -150,7 +150,7 @@ func TestALoadOfWrongBytesKeepsNoneOfThem(t *testing.T) {
 	digest, data := theLayer(i, store)
 	data[1000] ^= 1
 	_, err := loadInto(t, containerd, i, store)
-	if err == nil || !strings.Contains(err.Error(), "layer "+digest) || !strings.Contains(err.Error(), "its source served other bytes") {
+	if err == nil || !strings.Contains(err.Error(), "layer "+digest) || !strings.Contains(err.Error(), "its source delivered other content") {
 		t.Errorf("error %v", err)
 	}
 	if slices.Contains(containerd.Content(t), digest) || containerd.Ingests(t)["layer-"+digest] != 0 || containerd.Image(t, loadedName) != "" {
@@ -350,7 +350,7 @@ func TestAnImageWhoseConfigNamesOtherLayersIsRefused(t *testing.T) {
 	image, err = mutate.ConfigFile(image, config)
 	check(t, err)
 	i, store := loadable(t, image)
-	if _, err := loadInto(t, containerd, i, store); err == nil || !strings.Contains(err.Error(), "where the image's config says sha256:0000") {
+	if _, err := loadInto(t, containerd, i, store); err == nil || !strings.Contains(err.Error(), "but the image's config says sha256:0000") {
 		t.Errorf("error %v", err)
 	}
 	if containerd.Image(t, loadedName) != "" {

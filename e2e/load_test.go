@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -16,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -219,7 +219,7 @@ func TestALoadOfAnIndexTakesOnePlatform(t *testing.T) {
 	}
 
 	none := run("--platform=linux/s390x")
-	if none.ExitCode == 0 || !strings.Contains(none.Stderr, "it has no image for linux/s390x: choose another with --platform (linux/amd64, linux/arm64/v8), or --platform=all") {
+	if none.ExitCode == 0 || !strings.Contains(none.Stderr, "the push spec has no image for linux/s390x: choose one with --platform (linux/amd64, linux/arm64/v8), or load all with --platform=all") {
 		t.Errorf("exit code %d\n%s", none.ExitCode, none.Stderr)
 	}
 }
@@ -258,7 +258,7 @@ func TestADockerWithAStoreOfItsOwnGetsTheWholeImage(t *testing.T) {
 	proxy.Reset()
 	result := w.Bazel(t, "run", eager, "//app:load")
 	for _, said := range []string{
-		"every layer is sent, even those that docker has; turn on its containerd image store to send only what is missing",
+		"every layer is sent, even those that docker has: to send only what is missing, turn on its containerd image store",
 		"Loaded image: app",
 		"docker.io/library/app:dev: 5 blobs moved",
 	} {

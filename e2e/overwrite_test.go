@@ -92,8 +92,8 @@ func TestANameThatNoRegistryTakesFailsInTheBuild(t *testing.T) {
 		"//:no_dot":         {"destination.registry", `"registry" must be a host`, "neither a dot nor a port", "attribute registry"},
 		"//:upper":          {"destination.registry", "upper case letters"},
 		"//:scheme":         {"destination.registry", "a scheme"},
-		"//:bad_repository": {"destination.repository", "is not a repository name", "attribute repository"},
-		"//:bad_tag":        {"destination.tags[0]", "is not a tag", "attribute tag"},
+		"//:bad_repository": {"destination.repository", "must be a repository name", "attribute repository"},
+		"//:bad_tag":        {"destination.tags[0]", "must be a tag", "attribute tag"},
 	} {
 		result := w.TryBazel(t, "build", target)
 		if result.ExitCode == 0 {

@@ -99,7 +99,7 @@ func TestEachNamespaceIsPushedWithItsOwnCredentials(t *testing.T) {
 	}
 	me.write(t, "auth.json", fmt.Sprintf(`{"auths": {"%s/acme": {"auth": %q}}}`, target.Host, basicAuth("ann", "ann-password")), 0o600)
 	out, err = me.push(t, cache, spec)
-	want = fmt.Sprintf("auth.json (1 entry, none for %[1]s/third/app, but for %[1]s/acme)", target.Host)
+	want = fmt.Sprintf("auth.json (1 entry, none for %[1]s/third/app, only for %[1]s/acme)", target.Host)
 	if err == nil || !strings.Contains(out, "asked anonymously") || !strings.Contains(out, want) {
 		t.Errorf("without credentials: %v\n%s\nwant %q", err, out, want)
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"debug/elf"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/drayage/drayage/e2e/rig"
+	"github.com/go-json-experiment/json"
 )
 
 // released is a release of two platforms that a local server has, and a user's
@@ -183,7 +183,9 @@ func (r *released) tools(t *testing.T, flags ...string) []string {
 	t.Helper()
 	result := r.workspace.Bazel(t, "aquery", append(flags, "--repository_cache=", "--output=jsonproto", `mnemonic("Image.*", deps(//:index))`)...)
 	var graph struct {
-		Actions []struct{ Arguments []string }
+		Actions []struct {
+			Arguments []string `json:"arguments"`
+		} `json:"actions"`
 	}
 	check(t, json.Unmarshal([]byte(result.Stdout), &graph))
 	if len(graph.Actions) < 4 {

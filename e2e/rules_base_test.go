@@ -2,12 +2,14 @@ package e2e_test
 
 import (
 	"archive/tar"
-	"encoding/json"
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -235,9 +237,11 @@ func TestAChangedSourceRunsOneLayerOneManifestAndOneSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	ran := map[string]int{}
-	for decoder := json.NewDecoder(strings.NewReader(string(data))); decoder.More(); {
-		var spawn struct{ Mnemonic string }
-		if err := decoder.Decode(&spawn); err != nil {
+	for decoder := jsontext.NewDecoder(bytes.NewReader(data)); decoder.PeekKind() != 0; {
+		var spawn struct {
+			Mnemonic string `json:"mnemonic"`
+		}
+		if err := json.UnmarshalDecode(decoder, &spawn); err != nil {
 			t.Fatal(err)
 		}
 		ran[spawn.Mnemonic]++
@@ -274,7 +278,7 @@ func inputsOf(t *testing.T, graph string) string {
 			Label string
 		}
 	}
-	if err := json.Unmarshal([]byte(graph), &parsed); err != nil {
+	if err := json.Unmarshal([]byte(graph), &parsed, json.MatchCaseInsensitiveNames(true)); err != nil {
 		t.Fatal(err)
 	}
 	labels, artifacts := map[int]string{}, map[int]string{}

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"github.com/drayage/drayage/bes/bestest"
 	"github.com/drayage/drayage/e2e/rig"
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/go-json-experiment/json"
 )
 
 var soakImages = flag.Int("soak", 5, "how many images are pushed to each registry that answers wrongly")
@@ -82,7 +82,11 @@ func whole(ctx context.Context, registry string, image fleetImage) error {
 	if err != nil {
 		return errors.Join(append(failures, err)...)
 	}
-	var index struct{ Manifests []struct{ Digest string } }
+	var index struct {
+		Manifests []struct {
+			Digest string `json:"digest"`
+		} `json:"manifests"`
+	}
 	if err := json.Unmarshal(listed, &index); err != nil {
 		return fmt.Errorf("index of referrers: %w", err)
 	}

@@ -6,9 +6,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// Address is the destination's registry and repository under their canonical names:
-// hosts are lower case, and Docker Hub's many names are one. Two destinations are the same
-// repository if their addresses are equal.
+// Address returns the destination's registry and repository under their canonical names:
+// hosts are lower case, and Docker Hub has one name. Compare destinations by these.
 func (d Destination) Address() (registry, repository string) {
 	host := strings.ToLower(d.Registry)
 	repo, err := name.NewRepository(host + "/" + d.Repository)

@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decode reads a push spec and validates it. It refuses a document over
-// [MaxSize], one of another version (a [*VersionError]), and any field that is
-// unknown, given twice, spelled in another case, over its limit or at odds with
-// the rest (an [*Error]).
+// Decode reads a push spec and validates it. It refuses a document over [MaxSize], a
+// document of another version (a [*VersionError]), and a field that is unknown, given
+// twice, spelled in another case, over its limit, or in conflict with other fields
+// (an [*Error]).
 func Decode(data []byte) (*Spec, error) {
 	if len(data) > MaxSize {
-		return nil, &Error{Reason: fmt.Sprintf("%d bytes are over the limit of %d", len(data), MaxSize)}
+		return nil, &Error{Reason: fmt.Sprintf("the document has %d bytes; the limit is %d", len(data), MaxSize)}
 	}
 
 	// The version first: a later version's fields must not be reported as
@@ -42,7 +42,7 @@ func Decode(data []byte) (*Spec, error) {
 	return &spec, nil
 }
 
-// Encode validates the spec and writes it: equal specs give equal bytes.
+// Encode validates the spec and returns its bytes. Equal specs give equal bytes.
 func (s *Spec) Encode() ([]byte, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (s *Spec) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode push spec of %s: %w", s.Target, err)
 	}
 	if len(data) > MaxSize {
-		return nil, &Error{Target: s.Target, Reason: fmt.Sprintf("%d bytes are over the limit of %d", len(data), MaxSize)}
+		return nil, &Error{Target: s.Target, Reason: fmt.Sprintf("the document has %d bytes; the limit is %d", len(data), MaxSize)}
 	}
 	return data, nil
 }
@@ -60,7 +60,7 @@ func (s *Spec) Encode() ([]byte, error) {
 // syntaxError turns an error of the JSON package into one that names the field.
 func syntaxError(target string, err error) error {
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		reason := "does not fit the field"
+		reason := "the value does not fit the field"
 		switch {
 		case semantic.Err != nil:
 			reason = semantic.Err.Error()
@@ -79,7 +79,7 @@ func syntaxError(target string, err error) error {
 	return &Error{Target: target, Reason: clip("not valid JSON: " + err.Error())}
 }
 
-// fieldPath writes a JSON pointer the way that messages here name fields:
+// fieldPath writes a JSON pointer in the form of messages:
 // "/blobs/3/digest" becomes "blobs[3].digest".
 func fieldPath(p jsontext.Pointer) string {
 	path := ""
@@ -105,7 +105,7 @@ func isIndex(token string) bool {
 	return token != ""
 }
 
-// clip bounds text that came out of a document before it goes into a message.
+// clip bounds text from a document before it goes into a message.
 func clip(text string) string {
 	const limit = 200
 	if len(text) <= limit {

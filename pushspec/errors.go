@@ -4,11 +4,11 @@ import "fmt"
 
 // Error says which field of a push spec is wrong, and how.
 type Error struct {
-	// Target is the label that the spec names, or "" where it could not be read.
+	// Target is the label in the spec, or "" if it could not be read.
 	Target string
 	// Field is the path to the field: "blobs[3].sources[0].cas".
 	Field string
-	// Reason is what is wrong with it.
+	// Reason says what is wrong with the field.
 	Reason string
 }
 
@@ -23,12 +23,12 @@ func (e *Error) Error() string {
 	return text + ": " + e.Reason
 }
 
-// VersionError says that a spec is of a schema version that this program does
-// not understand.
+// VersionError says that a spec has a schema version that this program does not
+// understand.
 type VersionError struct {
-	// Target is the label that the spec names, or "" where it names none.
+	// Target is the label in the spec, or "" if it has none.
 	Target string
-	// Version and MediaType are what the spec says of itself.
+	// Version and MediaType are those of the spec.
 	Version   int
 	MediaType string
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// document is what is read of a manifest or an index: the fields that refer to
-// something else. Whatever else it holds is the registry's affair.
+// document has the fields of a manifest or an index that refer to something else. Only
+// the registry uses the other fields.
 type document struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Config    *v1.Descriptor  `json:"config"`
@@ -19,9 +19,9 @@ type document struct {
 	Subject   *v1.Descriptor  `json:"subject"`
 }
 
-// manifests checks that every manifest comes after what it refers to, that all
-// it refers to is in the spec with the same size, and that nothing in the spec
-// is without a use.
+// manifests checks that every manifest comes after what it refers to, that the spec
+// has everything that it refers to, in the same size, and that the spec has nothing
+// else.
 func (v *validator) manifests() error {
 	useful := map[v1.Hash]bool{v.spec.Root: true}
 	earlier := make(map[v1.Hash]int64, len(v.spec.Manifests)) // digest to size
@@ -33,19 +33,19 @@ func (v *validator) manifests() error {
 			return err
 		}
 		if d.Data == nil {
-			return v.fail(field+".data", "must be set: a spec embeds its manifests")
+			return v.fail(field+".data", "must not be empty: manifests are embedded in the spec")
 		}
 		if !d.MediaType.IsImage() && !d.MediaType.IsIndex() {
-			return v.fail(field+".mediaType", "%q must be the type of an image manifest or an index", clip(string(d.MediaType)))
+			return v.fail(field+".mediaType", "%q must be the media type of an image manifest or an index", clip(string(d.MediaType)))
 		}
 		if _, twice := earlier[d.Digest]; twice {
-			return v.fail(field+".digest", "%s must not be listed twice", d.Digest)
+			return v.fail(field+".digest", "%s occurs twice", d.Digest)
 		}
 		if err := json.Unmarshal(d.Data, &documents[i]); err != nil {
-			return v.fail(field+".data", "is not a manifest: %s", clip(err.Error()))
+			return v.fail(field+".data", "must be a manifest: %s", clip(err.Error()))
 		}
 		if inside := documents[i].MediaType; inside != "" && inside != d.MediaType {
-			return v.fail(field+".mediaType", "%q must be the type in the manifest itself, %q", clip(string(d.MediaType)), clip(string(inside)))
+			return v.fail(field+".mediaType", "%q must be the media type in the manifest, %q", clip(string(d.MediaType)), clip(string(inside)))
 		}
 		if err := v.references(field, d, documents[i], earlier); err != nil {
 			return err
@@ -65,7 +65,7 @@ func (v *validator) manifests() error {
 			}
 		}
 		if !useful[d.Digest] {
-			return v.fail(fmt.Sprintf("manifests[%d]", i), "%s must be listed by the root or an index below it, or have its subject in the spec", d.Digest)
+			return v.fail(fmt.Sprintf("manifests[%d]", i), "%s must be reachable from the root, or its subject must be in the spec", d.Digest)
 		}
 		for _, child := range documents[i].Manifests {
 			useful[child.Digest] = true
@@ -73,7 +73,7 @@ func (v *validator) manifests() error {
 	}
 	for i, blob := range v.spec.Blobs {
 		if v.referred[blob.Digest] == 0 {
-			return v.fail(fmt.Sprintf("blobs[%d]", i), "no manifest refers to %s", blob.Digest)
+			return v.fail(fmt.Sprintf("blobs[%d]", i), "no manifest names %s; remove it", blob.Digest)
 		}
 	}
 	return nil
@@ -84,11 +84,11 @@ func (v *validator) references(field string, d v1.Descriptor, doc document, earl
 	isIndex := d.MediaType.IsIndex()
 	switch {
 	case isIndex && (doc.Config != nil || len(doc.Layers) > 0):
-		return v.fail(field+".data", "must not have a config or layers: its media type is an index")
+		return v.fail(field+".data", "has the media type of an index, but it has a config or layers")
 	case !isIndex && len(doc.Manifests) > 0:
-		return v.fail(field+".data", "must not list manifests: its media type is an image manifest")
+		return v.fail(field+".data", "has the media type of an image manifest, but it lists manifests")
 	case !isIndex && doc.Config == nil:
-		return v.fail(field+".data", "must have a config: its media type is an image manifest")
+		return v.fail(field+".data", "is an image manifest and must have a config")
 	}
 	for j, child := range doc.Manifests {
 		size, there := earlier[child.Digest]
@@ -96,7 +96,7 @@ func (v *validator) references(field string, d v1.Descriptor, doc document, earl
 			return v.fail(field, "its manifests[%d], %s, must be embedded before it", j, child.Digest)
 		}
 		if size != child.Size {
-			return v.fail(field, "its manifests[%d], %s, has %d bytes, but the descriptor says %d", j, child.Digest, size, child.Size)
+			return v.fail(field, "its manifests[%d], %s, has %d bytes, but it says %d", j, child.Digest, size, child.Size)
 		}
 	}
 	if doc.Config != nil {

@@ -1,14 +1,14 @@
 package pushspec
 
-// Bounds on a push spec. Each is far above what a real image needs and far
-// below what could hurt the reader of a hostile one.
+// Limits of a push spec. Each is far above the needs of a real image, and far below
+// what could harm a reader of a hostile spec.
 const (
 	// MaxSize bounds the document, in bytes.
 	MaxSize = 32 << 20
 
-	// MaxDataSize bounds one embedded manifest, index or config, in bytes. It is
-	// the manifest size that registries have to take, by the OCI distribution
-	// spec ("Pushing Manifests").
+	// MaxDataSize bounds one embedded manifest, index or config, in bytes. It is the
+	// manifest size that registries must accept, by the OCI distribution spec
+	// ("Pushing Manifests").
 	MaxDataSize = 4 << 20
 
 	// MaxManifests bounds the manifests and indexes of one spec.
@@ -17,7 +17,7 @@ const (
 	// MaxBlobs bounds the configs and layers of one spec.
 	MaxBlobs = 4096
 
-	// MaxSources bounds the places that one blob can come from.
+	// MaxSources bounds the sources of one blob.
 	MaxSources = 16
 
 	// MaxTags bounds the tags of one spec.

@@ -6,20 +6,20 @@ import (
 	"unicode"
 )
 
-// Annotations of a blob's descriptor in a spec. They are the spec's own, for messages,
-// and in no manifest.
+// Annotations of a blob's descriptor in a spec. They are for messages, and are not in
+// manifests.
 const (
-	// TargetAnnotation is the label of the target that makes the blob, as the rules
-	// know it: "@@//app:app_layer", say.
+	// TargetAnnotation is the label of the target that makes the blob, in Bazel's full
+	// form: "@@//app:app_layer", for example.
 	TargetAnnotation = "dev.drayage.target"
 
 	// UncachedAnnotation is the tag of that target that keeps the blob out of remote
-	// caches: "no-remote-cache", say.
+	// caches: "no-remote-cache", for example.
 	UncachedAnnotation = "dev.drayage.uncached"
 )
 
-// Target is the label of the target that makes the blob, as its users write it, or
-// "" where the spec does not say. It grants nothing.
+// Target returns the label of the target that makes the blob, in the form that users
+// write, or "" if the spec does not say. It grants nothing.
 func (b Blob) Target() string {
 	label := printable(b.Annotations[TargetAnnotation])
 	if own, ok := strings.CutPrefix(label, "@@//"); ok {
@@ -28,10 +28,10 @@ func (b Blob) Target() string {
 	return label
 }
 
-// Uncached is the tag that keeps the blob out of remote caches, or "".
+// Uncached returns the tag that keeps the blob out of remote caches, or "".
 func (b Blob) Uncached() string { return printable(b.Annotations[UncachedAnnotation]) }
 
-// printable is text without what could write over a terminal.
+// printable is text without control characters for a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -41,11 +41,11 @@ func printable(text string) string {
 	}, text)
 }
 
-// origin bounds what is read of a blob's annotations.
+// origin checks the length of a blob's annotations.
 func (v *validator) origin(field string, blob Blob) error {
 	for _, name := range []string{TargetAnnotation, UncachedAnnotation} {
 		if value := blob.Annotations[name]; len(value) > maxText {
-			return v.fail(fmt.Sprintf("%s.annotations[%s]", field, name), "%d bytes are over the limit of %d", len(value), maxText)
+			return v.fail(fmt.Sprintf("%s.annotations[%s]", field, name), "has %d bytes; the limit is %d", len(value), maxText)
 		}
 	}
 	return nil

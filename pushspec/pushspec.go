@@ -1,11 +1,10 @@
-// Package pushspec is the push spec: the document that an image_push target
-// writes and that the daemon acts on. It says what to push, where to, and under
-// which tags, and is metadata only: layer bytes stay where they are.
+// Package pushspec reads and writes push specs. A push spec is the document that an
+// image_push target writes for the daemon. It says what to push, where to, and under
+// which tags. It has only metadata: it contains no layers.
 //
-// The document is specified in docs/push-spec.md. It is written by build
-// actions, so whoever reads one treats it as untrusted input: [Decode] bounds
-// its size, depth and counts, refuses what it does not know, and checks every
-// embedded byte against its digest before anything is done with it.
+// docs/push-spec.md specifies the document. Build actions write it, so a reader must
+// treat it as untrusted input: [Decode] bounds its size, depth and counts, refuses
+// unknown fields, and checks all embedded bytes against their digests.
 //
 // See docs/decisions/0003-one-push-spec-one-image-one-repository.md.
 package pushspec
@@ -15,26 +14,26 @@ import (
 )
 
 const (
-	// MediaType is the media type of a version 1 push spec, which is what is written
-	// for readers of any release where it says all.
+	// MediaType is the media type of a version 1 push spec. A spec that needs no later
+	// version is written in this one, so that every release can read it.
 	MediaType = "application/vnd.drayage.pushspec.v1+json"
 
-	// SchemaVersion is that version.
+	// SchemaVersion is the number of version 1.
 	SchemaVersion = 1
 
-	// MediaTypeV2 is the media type of a version 2 push spec: one that may say
-	// whether tags are written over.
+	// MediaTypeV2 is the media type of a version 2 push spec, which can say whether
+	// tags are overwritten.
 	MediaTypeV2 = "application/vnd.drayage.pushspec.v2+json"
 
-	// SchemaVersionV2 is that version.
+	// SchemaVersionV2 is the number of version 2.
 	SchemaVersionV2 = 2
 
 	// OutputGroup is the Bazel output group in which image_push lists its push
 	// spec.
 	OutputGroup = "push_spec"
 
-	// FileSuffix ends the name of every push spec file, so that one can be told
-	// from other files of a target's default outputs.
+	// FileSuffix ends the name of every push spec file, and of no other default output
+	// of a target.
 	FileSuffix = ".pushspec.json"
 )
 
@@ -43,39 +42,38 @@ type Spec struct {
 	SchemaVersion int    `json:"schemaVersion"`
 	MediaType     string `json:"mediaType"`
 
-	// Target is the label of the target that asks for the push, as its rule knows
-	// it: "@@//app:push", say. It is used in messages and in the ledger; it grants
+	// Target is the label of the target that requests the push, in Bazel's full form:
+	// "@@//app:push", for example. It is for messages and for the ledger; it grants
 	// nothing.
 	Target string `json:"target"`
 
 	Destination Destination `json:"destination"`
 
-	// Root is the digest of the manifest or index that the tags point to. It is
+	// Root is the digest of the manifest or index that the tags point to. It must be
 	// one of Manifests.
 	Root v1.Hash `json:"root"`
 
-	// Manifests are all manifests and indexes to write, each with its bytes in
-	// the descriptor's data field, in the order in which a registry takes them:
-	// what is referred to comes before what refers to it. A manifest that Root
-	// does not reach is a referrer: its subject is one of the other manifests.
+	// Manifests are all manifests and indexes to write. The data field of each
+	// descriptor has the bytes. A manifest comes after those that it refers to, because
+	// registries require that order. A manifest that cannot be reached from Root is a
+	// referrer: its subject is one of the other manifests.
 	Manifests []v1.Descriptor `json:"manifests"`
 
-	// Blobs are the configs and layers that Manifests name, each one once.
+	// Blobs are the configs and layers of Manifests, each once.
 	Blobs []Blob `json:"blobs"`
 }
 
 // Destination is where an image goes.
 type Destination struct {
-	// Registry is a host, with a port if it is not the scheme's own.
+	// Registry is a host, with its port if that is not the default.
 	Registry string `json:"registry"`
-	// Repository is the name of a repository in Registry. It may hold stamp
+	// Repository is the name of a repository in Registry. It may contain stamp
 	// variables.
 	Repository string `json:"repository"`
-	// Tags may hold stamp variables. With no tag the image is pushed by digest
-	// alone.
+	// Tags may contain stamp variables. Without a tag, the image is pushed by digest.
 	Tags []string `json:"tags,omitempty"`
-	// Overwrite says whether a tag that points to another image is made to point to
-	// this one. Empty is as OverwriteAlways. It is of version 2.
+	// Overwrite says whether to overwrite a tag that points to another image. Empty
+	// means OverwriteAlways. It needs version 2.
 	Overwrite Overwrite `json:"overwrite,omitempty"`
 }
 
@@ -85,11 +83,11 @@ type Overwrite string
 const (
 	// OverwriteAlways moves the tag.
 	OverwriteAlways Overwrite = "always"
-	// OverwriteNever leaves it, and fails the push.
+	// OverwriteNever keeps the tag, and the push fails.
 	OverwriteNever Overwrite = "never"
 )
 
-// KeepTags are the tags that must not be written over.
+// KeepTags returns the tags that must not be overwritten.
 func (d Destination) KeepTags() []string {
 	if d.Overwrite == OverwriteNever {
 		return d.Tags
@@ -97,7 +95,7 @@ func (d Destination) KeepTags() []string {
 	return nil
 }
 
-// Version makes the spec one of the oldest version that has all that it says.
+// Version sets the oldest version that has all fields of the spec.
 func (s *Spec) Version() {
 	s.SchemaVersion, s.MediaType = SchemaVersion, MediaType
 	if s.Destination.Overwrite != "" {
@@ -110,24 +108,24 @@ func knownVersion(version int, mediaType string) bool {
 	return version == SchemaVersion && mediaType == MediaType || version == SchemaVersionV2 && mediaType == MediaTypeV2
 }
 
-// Blob is a config or a layer: its descriptor, and where its bytes are. Either
-// the descriptor's data field holds them, or Sources says who has them. A layer that
-// is not [Distributable] is not pushed, and need have neither.
+// Blob is a config or a layer: its descriptor, and where its bytes are. The bytes are
+// either in the descriptor's data field, or in one of Sources. A layer that is not
+// [Distributable] is not pushed, and needs neither.
 type Blob struct {
 	v1.Descriptor
 
-	// Sources are the places that have the bytes, the preferred one first.
+	// Sources are where the bytes can be read, the preferred source first.
 	Sources []Source `json:"sources,omitempty"`
 }
 
-// Source is one place that has a blob's bytes. Exactly one field is set.
+// Source is one place that has a blob's bytes. Exactly one field must be set.
 type Source struct {
 	// CAS is the blob's digest in the remote cache that the build used, as
 	// "function:hex": "sha256:…", or "blake3:…" in a build under
 	// --digest_function=blake3.
 	CAS string `json:"cas,omitempty"`
 
-	// Repository is a registry and a repository in it that have the blob under
-	// its OCI digest: "index.docker.io/library/ubuntu".
+	// Repository is a repository, with its registry, that has the blob under its OCI
+	// digest: "index.docker.io/library/ubuntu".
 	Repository string `json:"repository,omitempty"`
 }

@@ -132,44 +132,44 @@ func TestInvalidSpecIsRefusedByField(t *testing.T) {
 		change func(*pushspec.Spec)
 		want   string
 	}{
-		{"no target", func(s *pushspec.Spec) { s.Target = "" }, "target: must be set"},
-		{"no registry", func(s *pushspec.Spec) { s.Destination.Registry = "" }, "destination.registry: must be set"},
+		{"no target", func(s *pushspec.Spec) { s.Target = "" }, "target: must not be empty"},
+		{"no registry", func(s *pushspec.Spec) { s.Destination.Registry = "" }, "destination.registry: must not be empty"},
 		{"a registry with a path", func(s *pushspec.Spec) { s.Destination.Registry = "ghcr.io/acme" }, "destination.registry: "},
 		{"a registry without a dot", func(s *pushspec.Spec) { s.Destination.Registry = "registry" }, "destination.registry: \"registry\" must be a host"},
-		{"overwrite in version 1", func(s *pushspec.Spec) { s.Destination.Overwrite = pushspec.OverwriteNever }, "destination.overwrite: must not be set in a spec of version 1"},
+		{"overwrite in version 1", func(s *pushspec.Spec) { s.Destination.Overwrite = pushspec.OverwriteNever }, "destination.overwrite: needs version 2"},
 		{"overwrite that is neither", func(s *pushspec.Spec) {
 			s.Destination.Overwrite = "sometimes"
 			s.Version()
-		}, "destination.overwrite: \"sometimes\" must be"},
-		{"no repository", func(s *pushspec.Spec) { s.Destination.Repository = "" }, "destination.repository: must be set"},
-		{"upper case repository", func(s *pushspec.Spec) { s.Destination.Repository = "Acme" }, "destination.repository: \"Acme\" is not"},
-		{"a tag with a slash", func(s *pushspec.Spec) { s.Destination.Tags[1] = "a/b" }, "destination.tags[1]: \"a/b\" is not a tag"},
-		{"a tag twice", func(s *pushspec.Spec) { s.Destination.Tags[1] = "latest" }, "destination.tags[1]: \"latest\" must not be listed twice"},
-		{"a variable that is none", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{a b}" }, "destination.tags[1]: {a b} is not"},
+		}, "destination.overwrite: \"sometimes\" must be always or never"},
+		{"no repository", func(s *pushspec.Spec) { s.Destination.Repository = "" }, "destination.repository: must not be empty"},
+		{"upper case repository", func(s *pushspec.Spec) { s.Destination.Repository = "Acme" }, "destination.repository: \"Acme\" must be a repository name"},
+		{"a tag with a slash", func(s *pushspec.Spec) { s.Destination.Tags[1] = "a/b" }, "destination.tags[1]: \"a/b\" must be a tag"},
+		{"a tag twice", func(s *pushspec.Spec) { s.Destination.Tags[1] = "latest" }, "destination.tags[1]: \"latest\" occurs twice"},
+		{"a variable that is none", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{a b}" }, "destination.tags[1]: {a b} must be a stamp variable"},
 		{"half a variable", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A" }, "destination.tags[1]: "},
-		{"too many tags", func(s *pushspec.Spec) { s.Destination.Tags = many(pushspec.MaxTags + 1) }, "destination.tags: 129 entries"},
+		{"too many tags", func(s *pushspec.Spec) { s.Destination.Tags = many(pushspec.MaxTags + 1) }, "destination.tags: has 129 entries; the limit is 128"},
 		{"no manifests", func(s *pushspec.Spec) { s.Manifests = nil }, "manifests: must not be empty"},
-		{"too many blobs", func(s *pushspec.Spec) { s.Blobs = make([]pushspec.Blob, pushspec.MaxBlobs+1) }, "blobs: 4097 entries"},
+		{"too many blobs", func(s *pushspec.Spec) { s.Blobs = make([]pushspec.Blob, pushspec.MaxBlobs+1) }, "blobs: has 4097 entries; the limit is 4096"},
 		{"a root that is not there", func(s *pushspec.Spec) { s.Root.Hex = strings.Repeat("0", 64) }, "root: sha256:000"},
-		{"a manifest without data", func(s *pushspec.Spec) { s.Manifests[0].Data = nil }, "manifests[0].data: must be set"},
+		{"a manifest without data", func(s *pushspec.Spec) { s.Manifests[0].Data = nil }, "manifests[0].data: must not be empty"},
 		{"a manifest of other bytes", func(s *pushspec.Spec) { s.Manifests[0].Data[0]++ }, "manifests[0].data: has the digest"},
 		{"a manifest of another size", func(s *pushspec.Spec) { s.Manifests[0].Size++ }, "manifests[0].data: has 399 bytes, but"},
 		{"a manifest of another type", func(s *pushspec.Spec) { s.Manifests[0].MediaType = types.DockerManifestSchema2 }, "manifests[0].mediaType: "},
-		{"a manifest of no known type", func(s *pushspec.Spec) { s.Manifests[0].MediaType = "text/plain" }, "manifests[0].mediaType: \"text/plain\" must be"},
+		{"a manifest of no known type", func(s *pushspec.Spec) { s.Manifests[0].MediaType = "text/plain" }, "manifests[0].mediaType: \"text/plain\" must be the media type of an image manifest"},
 		{"a manifest twice", func(s *pushspec.Spec) { s.Manifests = append(s.Manifests, s.Manifests[0]) }, "manifests[1].digest: "},
 		{"a blob twice", func(s *pushspec.Spec) { s.Blobs = append(s.Blobs, s.Blobs[0]) }, "blobs[2].digest: "},
 		{"a blob of another size", func(s *pushspec.Spec) { s.Blobs[1].Size++ }, "manifests[0]: its layers[0], "},
 		{"a negative size", func(s *pushspec.Spec) { s.Blobs[1].Size = -1 }, "blobs[1].size: -1 must not be negative"},
 		{"a blob that is missing", func(s *pushspec.Spec) { s.Blobs = s.Blobs[:1] }, "manifests[0]: its layers[0], "},
 		{"a blob from nowhere", func(s *pushspec.Spec) { s.Blobs[1].Sources = nil }, "blobs[1]: must have data or sources"},
-		{"a blob from both", func(s *pushspec.Spec) { s.Blobs[0].Sources = s.Blobs[1].Sources }, "blobs[0]: must have either data or sources"},
+		{"a blob from both", func(s *pushspec.Spec) { s.Blobs[0].Sources = s.Blobs[1].Sources }, "blobs[0]: must have either data or sources, not both"},
 		{"a source that is none", func(s *pushspec.Spec) { s.Blobs[1].Sources[0] = pushspec.Source{} }, "blobs[1].sources[0]: must have either cas or repository"},
-		{"a source that is two", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].Repository = "a/b" }, "blobs[1].sources[0]: must be either"},
+		{"a source that is two", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].Repository = "a/b" }, "blobs[1].sources[0]: must have either cas or repository, not both"},
 		{"an unknown function", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].CAS = "crc:00" }, "blobs[1].sources[0]: \"crc\""},
-		{"a short digest", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].CAS = "blake3:00" }, "blobs[1].sources[0]: a blake3 digest must be 64"},
+		{"a short digest", func(s *pushspec.Spec) { s.Blobs[1].Sources[0].CAS = "blake3:00" }, "blobs[1].sources[0]: a blake3 digest must have 64"},
 		{"a blob without a use", func(s *pushspec.Spec) {
 			s.Blobs = append(s.Blobs, pushspec.Blob{Descriptor: embed(types.OCILayer, []byte("spare"))})
-		}, "blobs[2]: no manifest refers to"},
+		}, "blobs[2]: no manifest names"},
 		{"a digest that is not SHA-256", func(s *pushspec.Spec) { s.Blobs[1].Digest.Algorithm = "md5" }, "blobs[1].digest: "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestManifestThatNothingReachesIsRefused(t *testing.T) {
 	spec := validIndex(t)
 	spec.Root = spec.Manifests[0].Digest
 	err := spec.Validate()
-	if err == nil || !strings.Contains(err.Error(), "must be listed by the root") {
+	if err == nil || !strings.Contains(err.Error(), "must be reachable from the root") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -235,7 +235,7 @@ func TestDocumentIsReadStrictly(t *testing.T) {
 
 func TestDocumentOverTheSizeLimitIsRefusedUnread(t *testing.T) {
 	_, err := pushspec.Decode(bytes.Repeat([]byte(" "), pushspec.MaxSize+1))
-	if err == nil || !strings.Contains(err.Error(), "over the limit of 33554432") {
+	if err == nil || !strings.Contains(err.Error(), "the limit is 33554432") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -13,7 +13,7 @@ var variable = regexp.MustCompile(`\{[^{}]*\}`)
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// Variables are the names of the stamp variables in template, in order, each
+// Variables returns the names of the stamp variables in template, in order, each
 // once.
 func Variables(template string) []string {
 	var names []string
@@ -28,21 +28,20 @@ func Variables(template string) []string {
 	return names
 }
 
-// Variables are the names of the stamp variables in the destination, in order,
+// Variables returns the names of the stamp variables in the destination, in order,
 // each once.
 func (d Destination) Variables() []string {
 	return Variables(strings.Join(append([]string{d.Repository}, d.Tags...), " "))
 }
 
-// Stamp fills in the stamp variables of template from vars. A variable that
-// vars lacks, or has empty, is an error: a tag with a hole in it would be
-// pushed over another build's.
+// Stamp fills in the stamp variables of template from vars. A variable that is missing
+// or empty in vars is an error: without it, builds would overwrite each other's tags.
 func Stamp(template string, vars map[string]string) (string, error) {
 	var missing error
 	text := variable.ReplaceAllStringFunc(template, func(v string) string {
 		value := vars[v[1:len(v)-1]]
 		if value == "" && missing == nil {
-			missing = fmt.Errorf("%q needs %s, but neither the workspace status nor the build metadata of this build sets it: "+
+			missing = fmt.Errorf("%q needs %s, but neither the workspace status nor the build metadata of this build has it: "+
 				"set it with --workspace_status_command or --build_metadata", template, v[1:len(v)-1])
 		}
 		return value
@@ -50,8 +49,8 @@ func Stamp(template string, vars map[string]string) (string, error) {
 	return text, missing
 }
 
-// Stamp fills in the stamp variables of the destination and checks what comes
-// of it. Tags that become equal are one.
+// Stamp fills in the stamp variables of the destination, and checks the result. Tags
+// that become equal are one tag.
 func (d Destination) Stamp(vars map[string]string) (Destination, error) {
 	stamped := Destination{Registry: d.Registry, Overwrite: d.Overwrite}
 	var err error
@@ -79,22 +78,22 @@ func stampChecked(template string, vars map[string]string, check func(string) er
 	}
 	if err := check(text); err != nil {
 		if text != template {
-			return "", fmt.Errorf("%q, filled in: %w", template, err)
+			return "", fmt.Errorf("%q, with its variables filled in: %w", template, err)
 		}
 		return "", err
 	}
 	return text, nil
 }
 
-// checkTemplate checks a text that may hold stamp variables, with a letter in
-// the place of each.
+// checkTemplate checks a text that may contain stamp variables. It puts a letter in the
+// place of each.
 func checkTemplate(template string, check func(string) error) error {
 	if len(template) > maxText {
-		return fmt.Errorf("%d bytes are over the limit of %d", len(template), maxText)
+		return fmt.Errorf("has %d bytes; the limit is %d", len(template), maxText)
 	}
 	for _, name := range Variables(template) {
 		if !variableName.MatchString(name) {
-			return fmt.Errorf("{%s} is not a stamp variable: its name must have letters, digits and _ only, and must not begin with a digit", clip(name))
+			return fmt.Errorf("{%s} must be a stamp variable: letters, digits and _, not beginning with a digit", clip(name))
 		}
 	}
 	if err := check(variable.ReplaceAllString(template, "x")); err != nil {

@@ -41,8 +41,8 @@ func TestStampingFailsWithWhatToDo(t *testing.T) {
 	}{
 		{"a variable that is not set", "app", "{STABLE_VERSION}", "set it with --workspace_status_command"},
 		{"a variable that is empty", "app", "{EMPTY}", "\"{EMPTY}\" needs EMPTY"},
-		{"a value that makes no tag", "app", "{BRANCH}", "stamp tag: \"{BRANCH}\", filled in: \"feature/x\" is not a tag"},
-		{"a value that makes no repository", "{UPPER}", "v1", "stamp repository: \"{UPPER}\", filled in: \"A\" is not a repository"},
+		{"a value that makes no tag", "app", "{BRANCH}", "stamp tag: \"{BRANCH}\", with its variables filled in: \"feature/x\" must be a tag"},
+		{"a value that makes no repository", "{UPPER}", "v1", "stamp repository: \"{UPPER}\", with its variables filled in: \"A\" must be a repository name"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			d := pushspec.Destination{Repository: row.repository, Tags: []string{row.tag}}

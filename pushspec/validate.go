@@ -9,10 +9,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Validate checks everything that can be known from the document alone: its
-// limits, its names, that embedded bytes have the digest and size that their
-// descriptor says, and that manifests and blobs are just those that the root
-// (and its referrers) reach. The error is an [*Error] or a [*VersionError].
+// Validate checks everything that the document alone can show: its limits and its
+// names, that embedded bytes match the digest and size in their descriptors, and that
+// the root and its referrers reach every manifest and blob. The error is an [*Error]
+// or a [*VersionError].
 func (s *Spec) Validate() error {
 	if !knownVersion(s.SchemaVersion, s.MediaType) {
 		return &VersionError{Target: clip(s.Target), Version: s.SchemaVersion, MediaType: clip(s.MediaType)}
@@ -40,9 +40,9 @@ func (v *validator) fail(field, format string, args ...any) error {
 func (v *validator) target() error {
 	switch target := v.spec.Target; {
 	case target == "":
-		return v.fail("target", "must be set")
+		return v.fail("target", "must not be empty")
 	case len(target) > maxText:
-		return v.fail("target", "%d bytes are over the limit of %d", len(target), maxText)
+		return v.fail("target", "has %d bytes; the limit is %d", len(target), maxText)
 	}
 	return nil
 }
@@ -50,16 +50,16 @@ func (v *validator) target() error {
 func (v *validator) destination() error {
 	d := v.spec.Destination
 	if d.Registry == "" {
-		return v.fail("destination.registry", "must be set")
+		return v.fail("destination.registry", "must not be empty")
 	}
 	if len(d.Registry) > maxText {
-		return v.fail("destination.registry", "%d bytes are over the limit of %d", len(d.Registry), maxText)
+		return v.fail("destination.registry", "has %d bytes; the limit is %d", len(d.Registry), maxText)
 	}
 	if err := CheckRegistry(d.Registry); err != nil {
 		return v.fail("destination.registry", "%v", err)
 	}
 	if d.Repository == "" {
-		return v.fail("destination.repository", "must be set")
+		return v.fail("destination.repository", "must not be empty")
 	}
 	if err := checkTemplate(d.Repository, CheckRepository); err != nil {
 		return v.fail("destination.repository", "%v", err)
@@ -71,14 +71,14 @@ func (v *validator) destination() error {
 			return v.fail(field, "%v", err)
 		}
 		if seen[tag] {
-			return v.fail(field, "%q must not be listed twice", tag)
+			return v.fail(field, "%q occurs twice", tag)
 		}
 		seen[tag] = true
 	}
 	switch {
 	case d.Overwrite == "":
 	case v.spec.SchemaVersion == SchemaVersion:
-		return v.fail("destination.overwrite", "must not be set in a spec of version %d: it needs version %d", SchemaVersion, SchemaVersionV2)
+		return v.fail("destination.overwrite", "needs version %d, but this spec has version %d", SchemaVersionV2, SchemaVersion)
 	case d.Overwrite != OverwriteAlways && d.Overwrite != OverwriteNever:
 		return v.fail("destination.overwrite", "%q must be always or never", clip(string(d.Overwrite)))
 	}
@@ -95,11 +95,11 @@ func (v *validator) counts() error {
 		{"blobs", len(v.spec.Blobs), MaxBlobs},
 	} {
 		if c.n > c.limit {
-			return v.fail(c.field, "%d entries are over the limit of %d", c.n, c.limit)
+			return v.fail(c.field, "has %d entries; the limit is %d", c.n, c.limit)
 		}
 	}
 	if len(v.spec.Manifests) == 0 {
-		return v.fail("manifests", "must not be empty: a spec embeds at least its root manifest")
+		return v.fail("manifests", "must not be empty: a spec must embed at least its root manifest")
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (v *validator) blobs() error {
 			return err
 		}
 		if _, twice := v.byDigest[blob.Digest]; twice {
-			return v.fail(field+".digest", "%s must not be listed twice", blob.Digest)
+			return v.fail(field+".digest", "%s occurs twice", blob.Digest)
 		}
 		v.byDigest[blob.Digest] = blob
 		if err := v.origin(field, blob); err != nil {
@@ -121,11 +121,11 @@ func (v *validator) blobs() error {
 		}
 		switch {
 		case blob.Data == nil && len(blob.Sources) == 0 && Distributable(blob.MediaType):
-			return v.fail(field, "must have data or sources: nothing says where the bytes of %s are", blob.Digest)
+			return v.fail(field, "must have data or sources, to say where the bytes of %s are", blob.Digest)
 		case blob.Data != nil && len(blob.Sources) > 0:
 			return v.fail(field, "must have either data or sources, not both")
 		case len(blob.Sources) > MaxSources:
-			return v.fail(field+".sources", "%d entries are over the limit of %d", len(blob.Sources), MaxSources)
+			return v.fail(field+".sources", "has %d entries; the limit is %d", len(blob.Sources), MaxSources)
 		}
 		for j, source := range blob.Sources {
 			if err := source.check(); err != nil {
@@ -140,11 +140,11 @@ func (v *validator) blobs() error {
 func (v *validator) descriptor(field string, d v1.Descriptor) error {
 	switch {
 	case d.MediaType == "":
-		return v.fail(field+".mediaType", "must be set")
+		return v.fail(field+".mediaType", "must not be empty")
 	case len(d.MediaType) > maxText:
-		return v.fail(field+".mediaType", "%d bytes are over the limit of %d", len(d.MediaType), maxText)
+		return v.fail(field+".mediaType", "has %d bytes; the limit is %d", len(d.MediaType), maxText)
 	case d.Digest == v1.Hash{}:
-		return v.fail(field+".digest", "must be set")
+		return v.fail(field+".digest", "must not be empty")
 	case d.Digest.Algorithm != "sha256" || !hexOfLength(d.Digest.Hex, sha256.Size*2):
 		return v.fail(field+".digest", "%q must be a SHA-256 digest", clip(d.Digest.String()))
 	case d.Size < 0:
@@ -152,7 +152,7 @@ func (v *validator) descriptor(field string, d v1.Descriptor) error {
 	case d.Data == nil:
 		return nil
 	case len(d.Data) > MaxDataSize:
-		return v.fail(field+".data", "%d bytes are over the limit of %d", len(d.Data), MaxDataSize)
+		return v.fail(field+".data", "has %d bytes; the limit is %d", len(d.Data), MaxDataSize)
 	case int64(len(d.Data)) != d.Size:
 		return v.fail(field+".data", "has %d bytes, but the descriptor says %d", len(d.Data), d.Size)
 	}
@@ -180,21 +180,21 @@ var (
 	tagPattern        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 )
 
-// CheckRepository says whether text, with its stamp variables filled in, is the
-// name of a repository.
+// CheckRepository returns an error unless text, with its stamp variables filled in, is
+// the name of a repository.
 func CheckRepository(text string) error {
 	if len(text) > 255 || !repositoryPattern.MatchString(text) {
-		return fmt.Errorf("%q is not a repository name: it must have "+
-			"lower case letters, digits and single separators . _ - / only, and at most 255 characters", clip(text))
+		return fmt.Errorf("%q must be a repository name: "+
+			"at most 255 lower case letters and digits, with single separators . _ - or / between them", clip(text))
 	}
 	return nil
 }
 
-// CheckTag says whether text, with its stamp variables filled in, is a tag.
+// CheckTag returns an error unless text, with its stamp variables filled in, is a tag.
 func CheckTag(text string) error {
 	if !tagPattern.MatchString(text) {
-		return fmt.Errorf("%q is not a tag: it must have letters, digits, . _ and - only, "+
-			"must not begin with . or -, and must have at most 128 characters", clip(text))
+		return fmt.Errorf("%q must be a tag: at most 128 letters, digits, . _ and -, "+
+			"not beginning with . or -", clip(text))
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 """Images: `load("@drayage//rules:image.bzl", "image_manifest", "image_index", "image_from_binary")`.
 
-`INHERIT_FROM_BASE`, which is loaded from here too, stands for what the base has in `entrypoint`, `cmd`, `user`, `working_dir` and `stop_signal`."""
+`INHERIT_FROM_BASE`, also loaded from here, stands for the base's value in `entrypoint`, `cmd`, `user`, `working_dir` and `stop_signal`."""
 
 load("//rules/private:artifact.bzl", _image_artifact = "image_artifact")
 load("//rules/private:binary.bzl", _image_from_binary = "image_from_binary")

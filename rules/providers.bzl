@@ -1,4 +1,4 @@
-"""The providers with which other rules can make layers and images for Drayage, or use its own."""
+"""The providers, for your own rules that make layers and images for Drayage, or use those of Drayage."""
 
 load("//rules/private:providers.bzl", _ArtifactInfo = "ArtifactInfo", _ImageIndexInfo = "ImageIndexInfo", _ImageManifestInfo = "ImageManifestInfo", _LayerInfo = "LayerInfo", _PushSpecInfo = "PushSpecInfo")
 

@@ -1,4 +1,4 @@
-"""The toolchain that finds the `drayage` tool, for those who bring one of their own."""
+"""The toolchain of the `drayage` tool, for users who bring their own."""
 
 load("//rules/private:toolchain.bzl", _drayage_toolchain = "drayage_toolchain")
 

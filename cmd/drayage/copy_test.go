@@ -70,10 +70,10 @@ func TestCopySaysWhatIsWrongWithItsArguments(t *testing.T) {
 	for want, args := range map[string][]string{
 		"requires at least 2 arg":           {"ghcr.io/acme/app:v1"},
 		"the source: ":                      {"app:v1", "ghcr.io/acme/app"},
-		"must have a tag or a digest":        {"127.0.0.1:1/acme/app", "ghcr.io/acme/app"},
-		"destination: ":                 {"ghcr.io/acme/app:v1", "acme/app"},
-		"must not have a digest: only the source has one":      {"ghcr.io/acme/app:v1", "ghcr.io/acme/app" + digest},
-		"is not a tag":                      {"ghcr.io/acme/app:v1", "ghcr.io/acme/app", "--tag", "a/b"},
+		"must have a tag or a digest":       {"127.0.0.1:1/acme/app", "ghcr.io/acme/app"},
+		"destination: ":                     {"ghcr.io/acme/app:v1", "acme/app"},
+		"must not have a digest":            {"ghcr.io/acme/app:v1", "ghcr.io/acme/app" + digest},
+		"must be a tag":                     {"ghcr.io/acme/app:v1", "ghcr.io/acme/app", "--tag", "a/b"},
 		"overwrite must be always or never": {"ghcr.io/acme/app:v1", "ghcr.io/acme/app", "--overwrite", "once"},
 	} {
 		if _, err := tool(t, append([]string{"copy"}, args...)...); err == nil || !strings.Contains(err.Error(), want) {

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -19,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // TokenService issues bearer tokens to whoever knows its user, as distribution's token
@@ -165,7 +166,9 @@ func (s *TokenService) Expired(r *http.Request) bool {
 		return false
 	}
 	data, err := base64.RawURLEncoding.DecodeString(parts[1])
-	var claims struct{ Exp int64 }
+	var claims struct {
+		Exp int64 `json:"exp"`
+	}
 	if err != nil || json.Unmarshal(data, &claims) != nil {
 		return false
 	}

@@ -2,7 +2,6 @@ package rulesdoc
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/drayage/drayage/e2e/rig"
+	"github.com/go-json-experiment/json"
 )
 
 // Setting is a build flag of the rules.
@@ -62,7 +62,7 @@ func decodeSettings(output string) ([]Setting, error) {
 				}
 			}
 		}
-		if err := json.Unmarshal([]byte(line), &target); err != nil {
+		if err := json.Unmarshal([]byte(line), &target, json.MatchCaseInsensitiveNames(true)); err != nil {
 			return nil, fmt.Errorf("read a target of rules/settings: %w", err)
 		}
 		_, name, _ := strings.Cut(target.Rule.Name, "//rules/settings:")

@@ -11,12 +11,12 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// parseAddress turns an address, in the forms that Bazel's --remote_cache takes
+// parseAddress turns an address, in the forms that Bazel's --remote_cache accepts
 // for gRPC, into a gRPC target and the transport's credentials.
 func parseAddress(address string) (string, credentials.TransportCredentials, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if path == "" || path == "//" {
-			return "", nil, fmt.Errorf("remote cache address %q must name a socket: write unix:/path", address)
+			return "", nil, fmt.Errorf("remote cache address %q must have the path of a socket: unix:/path", address)
 		}
 		return "unix:" + path, insecure.NewCredentials(), nil
 	}
@@ -38,7 +38,7 @@ func parseAddress(address string) (string, credentials.TransportCredentials, err
 			port = "443"
 		}
 	default:
-		return "", nil, fmt.Errorf("remote cache address %q: the scheme %s is not supported: use grpc, grpcs or unix", address, u.Scheme)
+		return "", nil, fmt.Errorf("remote cache address %q: the scheme %s must be grpc, grpcs or unix", address, u.Scheme)
 	}
 	return "dns:///" + net.JoinHostPort(u.Hostname(), port), transport, nil
 }

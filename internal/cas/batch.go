@@ -32,8 +32,8 @@ type batchResult struct {
 	err  error
 }
 
-// ReadAll reads a blob into memory and verifies it. It is for small blobs, which
-// it reads together with those of other callers; [Client.Read] is for the rest.
+// ReadAll reads a blob into memory and verifies it. It is for small blobs: those of
+// several callers share a request. [Client.Stream] is for large blobs.
 func (c *Client) ReadAll(ctx context.Context, blob Blob) ([]byte, error) {
 	limit := min(c.batchLimit(ctx, blob.Instance), maxBatch)
 	// A server counts the blobs' bytes, some also the framing.
@@ -83,7 +83,7 @@ func (c *Client) readAllStream(ctx context.Context, blob Blob) ([]byte, error) {
 	}
 	// The end of the stream is where the digest is checked.
 	if n, err := r.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return nil, fmt.Errorf("read end of %s: %w", blob.Digest, err)
+		return nil, fmt.Errorf("read the end of %s: %w", blob.Digest, err)
 	}
 	return data, nil
 }
@@ -120,7 +120,7 @@ func (c *Client) sendReads(key batchKey, reads []*batchRead) {
 		delete(waiting, r.GetDigest().GetHash())
 	}
 	if err == nil && len(waiting) > 0 {
-		err = status.Error(codes.Unavailable, "the batch was answered without this blob")
+		err = status.Error(codes.Unavailable, "the cache's answer to a batch lacks this blob")
 	}
 	for _, left := range waiting {
 		for _, read := range left {

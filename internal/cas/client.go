@@ -26,8 +26,8 @@ const (
 	// defaultIdleTimeout is how long a stream may deliver nothing.
 	defaultIdleTimeout = 30 * time.Second
 
-	// defaultAttempts is how often a call is made that gets nowhere. With the
-	// back-off between them it outlasts a restart of the server.
+	// defaultAttempts is how often a call without progress is made. With the back-off
+	// in between, the tries outlast a restart of the server.
 	defaultAttempts = 10
 
 	// streamWindow and connWindow bound the bytes that the server may send ahead
@@ -40,29 +40,29 @@ const (
 	maxMessage = 8 << 20
 )
 
-// Options are a [Client]'s.
+// Options are the options of a [Client].
 type Options struct {
-	// Headers go with every call: an API key, say.
+	// Headers go with every call: an API key, for example.
 	Headers map[string]string
 
 	// PerRPC adds further credentials to every call. It may be nil.
 	PerRPC credentials.PerRPCCredentials
 
-	// IdleTimeout ends a stream that delivers nothing, to begin another.
+	// IdleTimeout ends a stream that delivers nothing, and a new one begins.
 	// Defaults to half a minute.
 	IdleTimeout time.Duration
 
-	// Attempts bounds the tries of a call without any progress between them.
+	// Attempts bounds the tries of a call that makes no progress.
 	// Defaults to 10.
 	Attempts int
 
-	// Wait pauses between tries. Defaults to a timer.
+	// Wait waits between tries. Defaults to a timer.
 	Wait func(ctx context.Context, d time.Duration) error
 
 	Logger zerolog.Logger
 }
 
-// Client reads from one CAS. It is safe for concurrent use.
+// Client reads from one remote cache. It is safe for concurrent use.
 type Client struct {
 	opts  Options
 	conns []*grpc.ClientConn
@@ -78,7 +78,7 @@ type Client struct {
 	missing *batcher[batchKey, *missingQuery]
 }
 
-// Dial makes a client of the CAS at address: grpc://host:port, grpcs://host:port
+// Dial makes a client of the remote cache at address: grpc://host:port, grpcs://host:port
 // or unix:/path. It does not wait for a connection.
 func Dial(address string, opts Options) (*Client, error) {
 	target, transport, err := parseAddress(address)
@@ -129,7 +129,7 @@ func Dial(address string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends every call and waits for those that callers share.
+// Close ends every call, and waits until the shared calls have ended.
 func (c *Client) Close() error {
 	c.end()
 	c.shared.Wait()
@@ -158,8 +158,8 @@ func (c *Client) pause(ctx context.Context, attempt int, asked time.Duration) er
 	return c.opts.Wait(ctx, delay)
 }
 
-// headerCredentials sends fixed headers, also over plain text: whoever
-// configures a grpc:// address with a key has decided so.
+// headerCredentials sends fixed headers, over plain text too: a user who configures
+// a grpc:// address and a key has decided so.
 type headerCredentials map[string]string
 
 func (h headerCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {

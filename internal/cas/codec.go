@@ -38,7 +38,7 @@ func (chunkCodec) Name() string { return "proto" }
 func (chunkCodec) Marshal(v any) (mem.BufferSlice, error) {
 	message, ok := v.(proto.Message)
 	if !ok {
-		return nil, fmt.Errorf("encode %T: it is no message", v)
+		return nil, fmt.Errorf("encode %T: it must be a message", v)
 	}
 	data, err := proto.Marshal(message)
 	if err != nil {
@@ -52,7 +52,7 @@ func (chunkCodec) Marshal(v any) (mem.BufferSlice, error) {
 func (chunkCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	c, ok := v.(*chunk)
 	if !ok {
-		return fmt.Errorf("decode %T: it is no chunk", v)
+		return fmt.Errorf("decode %T: it must be a chunk", v)
 	}
 	c.release()
 	r := data.Reader()
@@ -73,7 +73,7 @@ func (chunkCodec) Unmarshal(data mem.BufferSlice, v any) error {
 		}
 		// Data are the only field today, so this is another's.
 		if isData {
-			return errors.Join(errors.New("decode chunk: something follows its data"), r.Close())
+			return errors.Join(errors.New("decode chunk: other fields follow the data"), r.Close())
 		}
 		if _, err := r.Discard(int(length)); err != nil {
 			return errors.Join(fmt.Errorf("decode chunk: %w", err), r.Close())

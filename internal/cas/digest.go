@@ -21,9 +21,8 @@ const (
 	BLAKE3 Function = "blake3"
 )
 
-// named tells whether resource names have to carry the function: the older ones
-// are told from the length of the hash (remote_execution.proto,
-// "ByteStream.Read").
+// named tells whether resource names must carry the function. The older functions
+// are known by the length of the hash (remote_execution.proto, "ByteStream.Read").
 func (f Function) named() bool {
 	switch f {
 	case MD5, SHA1, SHA256, SHA384, SHA512, "murmur3", "vso":
@@ -32,8 +31,8 @@ func (f Function) named() bool {
 	return true
 }
 
-// wire is the function's number in requests. Those that the length of the hash
-// tells are left out, for servers that know no such field.
+// wire is the function's number in requests. Functions that are known by the length
+// of the hash are left out, for servers that do not know the field.
 func (f Function) wire() repb.DigestFunction_Value {
 	if !f.named() {
 		return repb.DigestFunction_UNKNOWN
@@ -50,12 +49,12 @@ type Digest struct {
 	Size int64
 }
 
-// ParseDigest takes apart "function:hex", as a push spec has it. The size is not
-// part of that text; set it afterwards.
+// ParseDigest parses "function:hex", the form in push specs. The text does not
+// contain the size; set it afterwards.
 func ParseDigest(text string) (Digest, error) {
 	function, hash, found := strings.Cut(text, ":")
 	if !found || function == "" || hash == "" {
-		return Digest{}, fmt.Errorf("parse digest %q: it must be function:hex", text)
+		return Digest{}, fmt.Errorf("parse digest %q: it must have the form function:hex", text)
 	}
 	if strings.Trim(hash, "0123456789abcdef") != "" {
 		return Digest{}, fmt.Errorf("parse digest %q: the hash must be lower-case hexadecimal digits", text)

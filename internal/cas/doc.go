@@ -1,8 +1,7 @@
-// Package cas reads blobs from a content-addressable storage that speaks the
-// Remote Execution API: the remote cache of a build.
+// Package cas reads blobs from the remote cache of a build: a content-addressable
+// storage (CAS) that speaks the Remote Execution API.
 //
-// Small blobs are read with BatchReadBlobs, calls that are made at the same time
-// sharing one request; large ones are streamed with ByteStream, and a stream
-// that breaks goes on at the offset that it had reached. Nothing here keeps a
-// blob on disk, nor a large one in memory.
+// Small blobs are read with BatchReadBlobs; calls at the same time share a request.
+// Large blobs are streamed with ByteStream, and a stream that breaks continues at
+// its offset. No blob is kept on disk, and no large blob in memory.
 package cas

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// NotFoundError says that the CAS does not have a blob.
+// NotFoundError says that the remote cache does not have a blob.
 type NotFoundError struct {
 	Digest Digest
 }
@@ -21,7 +21,7 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("the remote cache does not have %s (%s)", e.Digest, humanize.IBytes(uint64(max(0, e.Digest.Size))))
 }
 
-// MismatchError says that the CAS served bytes that are not the blob's.
+// MismatchError says that the remote cache served bytes that do not match the digest.
 type MismatchError struct {
 	Digest Digest
 	// got is the digest of the bytes served, or says how many there were.
@@ -29,11 +29,11 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the remote cache served %s instead of %s", e.got, e.Digest)
+	return fmt.Sprintf("the remote cache served %s instead of %s: check the cache's storage", e.got, e.Digest)
 }
 
-// CallError is a call that the CAS refused, or that did not reach it, after the
-// retries that this package makes.
+// CallError says that a call failed after all retries: the remote cache refused it,
+// or could not be reached.
 type CallError struct {
 	// call is what was attempted: "read", "find missing blobs".
 	call string
@@ -64,8 +64,8 @@ func (e *CallError) Final() bool {
 	return false
 }
 
-// callError makes the error of a failed call. The caller's own end is handed on
-// as it is: it says nothing about the server.
+// callError makes the error of a failed call. The end of the caller's own context is
+// not a CallError: it says nothing about the server.
 func callError(ctx context.Context, call string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s from the remote cache: %w", call, context.Cause(ctx))

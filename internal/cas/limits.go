@@ -27,8 +27,8 @@ type limits struct {
 }
 
 // batchLimit is the number of bytes that one BatchReadBlobs may ask for.
-// A server that cannot say is taken to have no limit of its own: one that refuses
-// a batch all the same is read from by ByteStream.
+// A server that does not say is assumed to have no limit. If it refuses a batch
+// nevertheless, the blobs are read with ByteStream.
 func (c *Client) batchLimit(ctx context.Context, instance string) int64 {
 	c.limits.mu.Lock()
 	defer c.limits.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *Client) batchLimit(ctx context.Context, instance string) int64 {
 		limit = min(limit, n)
 	}
 	if err != nil {
-		c.opts.Logger.Debug().Err(err).Str("instance", instance).Msg("remote cache tells no capabilities")
+		c.opts.Logger.Debug().Err(err).Str("instance", instance).Msg("the remote cache did not tell its capabilities")
 		if status.Code(err) != codes.Unimplemented {
 			return limit
 		}

@@ -21,9 +21,8 @@ type missingResult struct {
 	err     error
 }
 
-// FindMissing tells which of the digests the instance lacks. It renews the
-// lifetime of those that it has. Calls that are made at the same time share a
-// request.
+// FindMissing returns the digests that the instance lacks. It renews the lifetime of
+// the others. Calls at the same time share a request.
 func (c *Client) FindMissing(ctx context.Context, instance string, digests []Digest) ([]Digest, error) {
 	byFunction := map[Function][]Digest{}
 	for _, d := range digests {

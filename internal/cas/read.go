@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// readVerified is [Client.Stream] from the blob's first byte. The end is io.EOF only if
-// the digest was right, and else a [*MismatchError].
+// readVerified is [Client.Stream] from the blob's first byte. At the end it returns
+// io.EOF if the digest is right, or else a [*MismatchError].
 func (c *Client) readVerified(ctx context.Context, blob Blob) (io.ReadCloser, error) {
 	r, err := c.Stream(ctx, blob, 0)
 	if err != nil {
@@ -28,12 +28,12 @@ func (c *Client) readVerified(ctx context.Context, blob Blob) (io.ReadCloser, er
 	return &verifyingReader{ReadCloser: r, want: blob.Digest, hash: h}, nil
 }
 
-// Stream reads a blob from offset on. A stream that breaks is taken up again where it
-// ended, without the caller's noticing. The number of bytes is checked; whether they are
-// the right ones is for the caller to verify.
+// Stream reads a blob from offset on. If the stream breaks, it continues where it
+// ended, unnoticed by the caller. Stream checks the number of bytes; the caller must
+// verify the digest.
 func (c *Client) Stream(ctx context.Context, blob Blob, offset int64) (io.ReadCloser, error) {
 	if offset < 0 || offset > blob.Size {
-		return nil, fmt.Errorf("read %s: offset %d is outside its %d bytes", blob.Digest, offset, blob.Size)
+		return nil, fmt.Errorf("read %s: the offset %d must be 0 to %d", blob.Digest, offset, blob.Size)
 	}
 	r := &reader{client: c, blob: blob, offset: offset}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
@@ -49,7 +49,7 @@ func (c *Client) Stream(ctx context.Context, blob Blob, offset int64) (io.ReadCl
 	return r, nil
 }
 
-var errIdle = status.Error(codes.DeadlineExceeded, "no data arrived for too long")
+var errIdle = status.Error(codes.DeadlineExceeded, "the cache sent nothing for too long")
 
 // reader reads one blob over as many streams as it takes.
 type reader struct {
@@ -123,7 +123,7 @@ func (r *reader) fill() error {
 			return callError(r.ctx, "read", err)
 		}
 		r.client.opts.Logger.Debug().Err(err).Str("digest", r.blob.String()).Int64("offset", r.offset).
-			Msg("reading from the remote cache broke off; continuing")
+			Msg("a read from the remote cache broke off and continues")
 		if err := r.client.pause(r.ctx, r.attempts, retryInfo(err)); err != nil {
 			return callError(r.ctx, "read", err)
 		}
@@ -182,8 +182,8 @@ func idleOr(ctx context.Context, err error) error {
 	return err
 }
 
-// passing tells whether the same call may go well a little later. Many servers
-// answer Internal or Unknown when what is behind them hiccups.
+// passing tells whether the same call may succeed a little later. Many servers answer
+// Internal or Unknown when a server behind them fails for a moment.
 func passing(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.ResourceExhausted, codes.Internal, codes.Unknown, codes.Canceled:

@@ -14,7 +14,7 @@ import (
 	"github.com/zeebo/blake3"
 )
 
-// newHash is the hash of a function, or an error that says it is not known here.
+// newHash returns the hash of a digest function.
 func newHash(f Function) (hash.Hash, error) {
 	switch f {
 	case SHA256:
@@ -30,7 +30,7 @@ func newHash(f Function) (hash.Hash, error) {
 	case BLAKE3:
 		return blake3.New(), nil
 	}
-	return nil, fmt.Errorf("verify blob: the digest function %q is not supported", f)
+	return nil, fmt.Errorf("verify blob: the digest function %q is unknown; use sha256 or blake3 (--digest_function)", f)
 }
 
 func verify(want Digest, data []byte) error {
@@ -52,7 +52,7 @@ func checkSum(want Digest, h hash.Hash, size int64) error {
 	return nil
 }
 
-// verifyingReader hands on the end of what it reads only if all of it was right.
+// verifyingReader ends with io.EOF only if all bytes match the digest.
 type verifyingReader struct {
 	io.ReadCloser
 	want Digest

@@ -1,4 +1,4 @@
-// Package certpool reads certificate authorities.
+// Package certpool reads certificate authorities from files.
 package certpool
 
 import (
@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// Read reads the PEM certificates in a file. One without any is an error, since it
-// would be a pool that nobody leads to.
+// Read reads the PEM certificates in a file. A file without any is an error: no
+// connection could be trusted.
 func Read(file string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if err := Add(pool, file); err != nil {
@@ -17,14 +17,14 @@ func Read(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Add adds the PEM certificates in a file to others. One without any is an error.
+// Add adds the PEM certificates in a file to a pool. A file without any is an error.
 func Add(pool *x509.CertPool, file string) error {
 	pem, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s contains no PEM certificate", file)
+		return fmt.Errorf("%s must contain at least one PEM certificate", file)
 	}
 	return nil
 }

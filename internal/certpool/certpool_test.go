@@ -15,7 +15,7 @@ func TestAFileWithoutCertificatesIsAnError(t *testing.T) {
 	if _, err := certpool.Read(cert); err != nil {
 		t.Error(err)
 	}
-	if _, err := certpool.Read(key); err == nil || !strings.Contains(err.Error(), "contains no PEM certificate") {
+	if _, err := certpool.Read(key); err == nil || !strings.Contains(err.Error(), "must contain at least one PEM certificate") {
 		t.Errorf("a key: %v", err)
 	}
 	if _, err := certpool.Read("none.pem"); !errors.Is(err, fs.ErrNotExist) {

@@ -290,9 +290,9 @@ func TestAReferenceMayHaveATagADigestOrBoth(t *testing.T) {
 	for text, want := range map[string]string{
 		"app":                                       "no slash",
 		"acme/app:v1":                               "neither a dot nor a port",
-		"ghcr.io/Acme/app":                          "not a repository name",
-		"ghcr.io/acme/app:":                         "not a tag",
-		"ghcr.io/acme/app:a/b":                      "not a tag",
+		"ghcr.io/Acme/app":                          "must be a repository name",
+		"ghcr.io/acme/app:":                         "must be a tag",
+		"ghcr.io/acme/app:a/b":                      "must be a tag",
 		"ghcr.io/acme/app@latest":                   "not a SHA-256 digest",
 		"ghcr.io/acme/app@sha1:00":                  "not a SHA-256 digest",
 		"https://ghcr.io/acme/app":                  "",

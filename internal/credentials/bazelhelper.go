@@ -11,14 +11,14 @@ import (
 	"github.com/drayage/drayage/internal/credhelper"
 )
 
-// BazelHelper finds a registry's credentials with a helper that speaks Bazel's protocol.
-// A helper that gives no Authorization header leaves the registry to the next keychain.
+// BazelHelper finds a registry's credentials with a helper of Bazel's protocol.
+// If the helper gives no Authorization header, the next keychain is asked.
 type BazelHelper struct {
 	path   string
 	helper *credhelper.Helper
 }
 
-// NewBazelHelper asks the program at path.
+// NewBazelHelper makes a keychain that runs the program at path.
 func NewBazelHelper(path string) *BazelHelper {
 	return &BazelHelper{path: path, helper: credhelper.New(path, nil)}
 }

@@ -17,7 +17,7 @@ import (
 // maxConfig bounds a configuration file, in bytes.
 const maxConfig = 4 << 20
 
-// configFile is what a docker config.json and a podman auth.json say of credentials.
+// configFile has the credentials of a docker config.json or a podman auth.json.
 type configFile struct {
 	Auths       map[string]*entry `json:"auths"`
 	CredHelpers map[string]string `json:"credHelpers"`
@@ -33,8 +33,8 @@ type entry struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
-// readConfig reads a file. Its errors name the file and the line, and hold nothing of
-// the contents.
+// readConfig reads a file. Its errors name the file and the line, and contain nothing
+// of the file.
 func readConfig(path string) (*configFile, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -46,7 +46,7 @@ func readConfig(path string) (*configFile, error) {
 		return nil, err
 	}
 	if len(data) > maxConfig {
-		return nil, &lookupError{text: fmt.Sprintf("%s must have at most %d bytes to be a docker configuration", path, maxConfig), lasts: true}
+		return nil, &lookupError{text: fmt.Sprintf("%s is larger than %d bytes, the limit of a docker configuration", path, maxConfig), lasts: true}
 	}
 	return decodeConfig(path, data)
 }
@@ -64,7 +64,7 @@ func decodeConfig(path string, data []byte) (*configFile, error) {
 	return &c, nil
 }
 
-// explainJSON says where JSON is not what it should be, by its line.
+// explainJSON says on which line JSON is wrong, and what it must be.
 func explainJSON(data []byte, err error) string {
 	offset, what := int64(len(data)), "it must be JSON"
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
@@ -92,7 +92,7 @@ func kindName(k jsontext.Kind) string {
 	return k.String()
 }
 
-// credential is what an entry holds; it is empty where the entry is but a sign that a
+// credential is the credential of an entry. It is empty if the entry only says that a
 // credential store has one.
 func (e *entry) credential() (authn.AuthConfig, error) {
 	if e == nil {
@@ -110,7 +110,7 @@ func (e *entry) credential() (authn.AuthConfig, error) {
 		}
 		c.Username, c.Password = user, strings.TrimRight(password, "\x00")
 	}
-	// Docker writes this user where the token alone counts.
+	// Docker writes this user when only the token counts.
 	if c.IdentityToken != "" && c.Password == "" {
 		c.Username = ""
 	}
@@ -120,7 +120,7 @@ func (e *entry) credential() (authn.AuthConfig, error) {
 // maxPrintable bounds what is shown of a name in a file, in bytes.
 const maxPrintable = 100
 
-// printable is a name in a file, fit for a line.
+// printable is a name in a file, made safe for a line of text.
 func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0xfffd {

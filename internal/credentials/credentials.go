@@ -1,5 +1,6 @@
-// Package credentials finds the credentials for a repository where people keep them,
-// and says where it looked. Whatever it asks has a limit of time.
+// Package credentials finds the credentials for a repository where people keep them:
+// configuration files, credential helpers, the environment. It says where it looked,
+// and every question has a time limit.
 package credentials
 
 import (
@@ -12,19 +13,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// Found is what was found for a repository. Without a credential it tells at least
-// where there is none.
+// Found is the result of a search. Without a credential it still says where the search
+// looked.
 type Found struct {
 	authn.AuthConfig
 
 	// Source is where the credential comes from: `"ghcr.io/acme" in
 	// ~/.docker/config.json`. Never the credential itself.
 	Source string
-	// Looked are the places that were looked in, in their order, and what was there.
+	// Looked lists where the search looked, in order, and what it found there.
 	Looked []string
 }
 
-// Anonymous tells that there is no credential.
+// Anonymous tells whether there is no credential.
 func (f Found) Anonymous() bool { return f.AuthConfig == authn.AuthConfig{} }
 
 // finder is a keychain that says where it looked.
@@ -33,9 +34,9 @@ type finder interface {
 	Find(ctx context.Context, target authn.Resource) (Found, error)
 }
 
-// lookupError is a place that could not be asked, or that holds what cannot be read.
+// lookupError says that a place could not be asked, or has content that is not valid.
 type lookupError struct {
-	// text says what is wrong and what to do about it, without any secret.
+	// text says what is wrong and what to do. It contains no secret.
 	text string
 	// lasts tells whether another try would fail in the same way.
 	lasts bool
@@ -49,7 +50,7 @@ func (e *lookupError) Unwrap() error { return e.err }
 // Lasting tells whether another try would fail in the same way.
 func (e *lookupError) Lasting() bool { return e.lasts }
 
-// Find asks any keychain.
+// Find asks a keychain of any kind.
 func Find(ctx context.Context, keychain authn.Keychain, target authn.Resource) (Found, error) {
 	if finder, ok := keychain.(finder); ok {
 		return finder.Find(ctx, target)
@@ -65,9 +66,8 @@ func Find(ctx context.Context, keychain authn.Keychain, target authn.Resource) (
 	return Found{AuthConfig: *config}, nil
 }
 
-// Chain asks one keychain after another. The first that has a credential wins. One
-// that fails is passed over if a later one has a credential, and is the failure if none
-// has.
+// Chain asks one keychain after another. The first credential wins. The error of a
+// keychain counts only if no later keychain has a credential.
 type Chain []authn.Keychain
 
 // Find implements [finder].
@@ -92,7 +92,7 @@ func (c Chain) Find(ctx context.Context, target authn.Resource) (Found, error) {
 	return all, joined(failures)
 }
 
-// joined is one error of several: the first, which lasts if all do.
+// joined is one error of several. It lasts if all of them do.
 func joined(failures []error) error {
 	if len(failures) < 2 {
 		return errors.Join(failures...)
@@ -124,7 +124,7 @@ func (c Chain) ResolveContext(ctx context.Context, target authn.Resource) (authn
 	return Authenticator(c.Find(ctx, target))
 }
 
-// Authenticator is what was found, as a keychain returns it.
+// Authenticator turns the result of a search into the result of a keychain.
 func Authenticator(found Found, err error) (authn.Authenticator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find credentials: %w", err)

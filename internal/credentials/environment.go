@@ -7,10 +7,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// GitHub finds a credential for ghcr.io in the environment that GitHub gives to its
-// actions.
+// GitHub finds a credential for ghcr.io in the environment of a GitHub action.
 type GitHub struct {
-	// Getenv is [os.Getenv], say.
+	// Getenv reads a variable: [os.Getenv], for example.
 	Getenv func(name string) string
 }
 

@@ -20,9 +20,9 @@ import (
 )
 
 // Files finds credentials in the configuration files of docker and podman, and with the
-// credential helpers that those name. All files are looked at: the entry that fits the
-// repository best wins, as in podman and skopeo, and the first file where several fit
-// equally well.
+// credential helpers that those files name. It reads all files. The entry that matches
+// the repository best wins, as in podman and skopeo. If several match equally well, the
+// first file wins.
 type Files struct {
 	getenv func(name string) string
 	home   func() (string, error)
@@ -35,22 +35,22 @@ type Files struct {
 const (
 	// helperLimit is how long a credential helper may take.
 	helperLimit = 30 * time.Second
-	// helperKeep is for how long its answer serves other repositories, and helperSulk
-	// for how long it is not asked again after it has failed.
+	// helperKeep is how long its answer serves other repositories, and helperSulk how
+	// long it is not asked again after it has failed.
 	helperKeep = 30 * time.Second
 	helperSulk = 10 * time.Second
 )
 
-// NewFiles looks where an environment says: that of the process is [os.Getenv] and
-// [os.UserHomeDir].
+// NewFiles makes a keychain of the files that an environment names. The environment of
+// the process is [os.Getenv] and [os.UserHomeDir].
 func NewFiles(getenv func(name string) string, home func() (string, error)) *Files {
 	f := &Files{getenv: getenv, home: home}
 	f.limitHelpers(helperLimit)
 	return f
 }
 
-// limitHelpers sets how long a helper may take. What is killed then says so itself,
-// before the call is given up.
+// limitHelpers sets how long a helper may take. A helper that is killed then reports it,
+// before the call gives up.
 func (f *Files) limitHelpers(limit time.Duration) {
 	f.limit = limit
 	f.helpers.Limit, f.helpers.Keep, f.helpers.KeepFailure = limit+10*time.Second, helperKeep, helperSulk
@@ -63,7 +63,7 @@ type place struct {
 	unset string
 }
 
-// places are the files, in the order in which they count.
+// places are the files, the most important first.
 func (f *Files) places() []place {
 	home, err := f.home()
 	if err != nil {
@@ -71,7 +71,7 @@ func (f *Files) places() []place {
 	}
 	within := func(dir string, rest ...string) place {
 		if dir == "" {
-			return place{unset: "home directory (not known)"}
+			return place{unset: "home directory (unknown)"}
 		}
 		return place{path: filepath.Join(append([]string{dir}, rest...)...)}
 	}
@@ -103,19 +103,19 @@ func (f *Files) places() []place {
 	})
 }
 
-// candidate is an entry that fits a repository.
+// candidate is an entry that matches a repository.
 type candidate struct {
 	rank int
 	// file is the file's number, kind the part of it.
 	file, kind int
 	path, text string
-	// entry holds the credential, or helper is who is asked for it by the text.
+	// entry has the credential, or helper is asked for the credential of text.
 	entry  *entry
 	helper string
 }
 
-// The parts of a file, in the order in which they count. Docker asks its store first,
-// and leaves in auths no more than a sign.
+// The parts of a file, the most important first. Docker asks its store first, and keeps
+// only an empty entry in auths.
 const (
 	kindHelper = iota
 	kindStore
@@ -176,7 +176,7 @@ func (f *Files) pick(ctx context.Context, found Found, candidates []candidate) (
 
 func (c candidate) source() string {
 	if c.helper != "" {
-		return fmt.Sprintf("%s for %q, which %s names", helperProgram(c.helper), printable(c.text), c.path)
+		return fmt.Sprintf("%s for %q (in %s)", helperProgram(c.helper), printable(c.text), c.path)
 	}
 	return fmt.Sprintf("%q in %s", printable(c.text), c.path)
 }
@@ -201,8 +201,8 @@ func (f *Files) ask(ctx context.Context, c candidate) (authn.AuthConfig, error) 
 // maxNamed bounds the entries that an account of a file names.
 const maxNamed = 5
 
-// candidates are the entries of a file that fit a repository, with an account of what
-// there is.
+// candidates are the entries of a file that match a repository, and a summary of the
+// file.
 func (c *configFile) candidates(host, repository string) ([]candidate, string) {
 	hosts := hostNames(host, "")
 	var fitting []candidate
@@ -251,11 +251,11 @@ func storeName(hosts []string, host string) string {
 	return host
 }
 
-// account says what of a file is for a repository.
+// account says which entries of a file are for a repository.
 func (c *configFile) account(target string, fitting []candidate, others []string) string {
 	text := counted(len(c.Auths) + len(c.CredHelpers))
 	if len(fitting) > 0 {
-		return text + ", some for it"
+		return text + ", some match"
 	}
 	text += ", none for " + target
 	if len(others) > 0 {
@@ -264,7 +264,7 @@ func (c *configFile) account(target string, fitting []candidate, others []string
 		if len(others) > maxNamed {
 			others = append(others[:maxNamed], "…")
 		}
-		text += ", but for " + strings.Join(others, ", ")
+		text += ", only for " + strings.Join(others, ", ")
 	}
 	return text
 }
@@ -282,7 +282,7 @@ func absence(err error) string {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return "not there"
 	case errors.Is(err, fs.ErrPermission):
-		return "must not be read by this user"
+		return "this user may not read it"
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err.Error()

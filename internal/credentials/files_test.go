@@ -252,7 +252,7 @@ func TestAHelperThatHangsIsOneRegistrysTroubleAndEnds(t *testing.T) {
 		t.Errorf("who leaves got %v", err)
 	}
 	err := <-stuck
-	if err == nil || lasting(err) || !strings.Contains(err.Error(), "docker-credential-stuck, which "+filepath.Join(h.dir, dockerFile)+" names, did not end within 2s") {
+	if err == nil || lasting(err) || !strings.Contains(err.Error(), "docker-credential-stuck (in "+filepath.Join(h.dir, dockerFile)+") did not end within 2s") {
 		t.Errorf("got error %v, want one that passes and names the helper, the file and the limit", err)
 	}
 }
@@ -291,7 +291,7 @@ func TestAMalformedFileIsAnErrorThatNamesItsLine(t *testing.T) {
 		"{\"auths\": {\"r.example\":\n{\"auth\": 7}}}":            "line 2: /auths/r.example/auth must not be a JSON number",
 		"{\"credsStore\": {}}":                                    "line 1: /credsStore must not be a JSON object",
 		"hunter2":                                                 "line 1: it must be JSON",
-		strings.Repeat(" ", maxConfig+1):                          "must have at most",
+		strings.Repeat(" ", maxConfig+1):                          "is larger than",
 		`{"auths": {"r.example": {"auth": "hunter2!"}}}`:          `auths: "r.example": auth must be the base64 of USER:PASSWORD`,
 		`{"auths": {"r.example": {"auth": "aHVudGVyMg=="}}}`:      `auths: "r.example": auth must be the base64 of USER:PASSWORD`,
 		"{\"auths\": {\"" + strings.Repeat("x", 10_000) + "\": 1": "must not be a JSON number",
@@ -321,7 +321,7 @@ func TestASearchSaysWhereItLookedAndWhatIsThere(t *testing.T) {
 	}
 	got := strings.Join(found.Looked, "; ")
 	for _, want := range []string{
-		docker + " (2 entries, some for it)", "docker-credential-h (none for r.example)",
+		docker + " (2 entries, some match)", "docker-credential-h (none for r.example)",
 		"$REGISTRY_AUTH_FILE (not set)", filepath.Join(h.dir, runtimeFile) + " (not there)", filepath.Join(h.dir, configFiles) + " (not there)",
 	} {
 		if !strings.Contains(got, want) {
@@ -332,7 +332,7 @@ func TestASearchSaysWhereItLookedAndWhatIsThere(t *testing.T) {
 		t.Errorf("%q holds a secret", got)
 	}
 	h.write(t, "docker/config.json", `{"auths": {"r.example/other": `+auth("x")+`}}`, 0o600)
-	if found, _ = find(t, h.files(), "r.example/acme/app"); found.Looked[0] != docker+" (1 entry, none for r.example/acme/app, but for r.example/other)" {
+	if found, _ = find(t, h.files(), "r.example/acme/app"); found.Looked[0] != docker+" (1 entry, none for r.example/acme/app, only for r.example/other)" {
 		t.Errorf("got %q", found.Looked[0])
 	}
 	if found, _ = find(t, h.files(), "r.example/other/app"); found.Source != `"r.example/other" in `+docker {

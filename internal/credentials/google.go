@@ -19,20 +19,20 @@ import (
 const (
 	// googleLimit is how long Google's services and gcloud may take.
 	googleLimit = 30 * time.Second
-	// googleKeep is for how long a token serves all of Google's registries. One lives
+	// googleKeep is how long a token serves all of Google's registries. A token is valid
 	// for up to an hour.
 	googleKeep = 4 * time.Minute
 )
 
-// Google finds the identity of this machine, or of who is logged in to gcloud, for
-// Google's registries.
+// Google finds a credential for Google's registries: the identity of this machine, or
+// the user who is logged in to gcloud.
 type Google struct {
 	tokens flight.Group[Found]
 	// application finds application default credentials.
 	application func(ctx context.Context) (authn.Authenticator, error)
 }
 
-// NewGoogle makes one.
+// NewGoogle makes a keychain for Google's registries.
 func NewGoogle() *Google {
 	return &Google{
 		tokens:      flight.Group[Found]{Limit: googleLimit + 10*time.Second, Keep: googleKeep, KeepFailure: helperSulk},
@@ -61,8 +61,8 @@ func isGoogle(host string) bool {
 	return false
 }
 
-// find asks anew each time. A source of tokens that is kept would go on with the context
-// of whoever came first.
+// find asks anew each time: a token source that is kept would use the context of its
+// first caller.
 func (g *Google) find(ctx context.Context) (Found, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, googleLimit, &flight.LimitError{Limit: googleLimit})
 	defer cancel()
@@ -82,8 +82,8 @@ func (g *Google) find(ctx context.Context) (Found, error) {
 	return gcloud(ctx, found)
 }
 
-// googleTrouble says why there is no token. What Google's services answer is not told: a
-// token may be in it.
+// googleTrouble says why there is no token. It does not show the answer of Google's
+// services, which may contain a token.
 func googleTrouble(err error) string {
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		text := "refused"
@@ -95,7 +95,7 @@ func googleTrouble(err error) string {
 	return "none"
 }
 
-// gcloud asks Google's tool for the token of who is logged in there.
+// gcloud asks Google's tool for the token of its user.
 func gcloud(ctx context.Context, found Found) (Found, error) {
 	out, err := subprocess.Run(ctx, subprocess.Command{
 		Path: "gcloud", Args: []string{"config", "config-helper", "--force-auth-refresh", "--format=json(credential)"}, Limit: googleLimit,
@@ -105,7 +105,7 @@ func gcloud(ctx context.Context, found Found) (Found, error) {
 			found.Looked = append(found.Looked, "gcloud ("+failed.Err.Error()+")")
 			return found, nil
 		}
-		return found, &lookupError{text: fmt.Sprintf("gcloud %v: see what `gcloud config config-helper` does", failed.Err), err: err}
+		return found, &lookupError{text: fmt.Sprintf("gcloud %v: run `gcloud config config-helper` to see why", failed.Err), err: err}
 	}
 	var answer struct {
 		Credential struct {

@@ -19,14 +19,14 @@ import (
 // (docker/docker-credential-helpers).
 func helperProgram(name string) string { return "docker-credential-" + printable(name) }
 
-// noneFound are the words, in any case, by which helpers say that they have none.
+// noneFound are the texts, in any case, with which helpers say that they have none.
 var noneFound = []string{"credentials not found", "no credentials", "the specified item could not be found in the keychain"}
 
-// errAnswer is an answer that cannot be read. It may hold a secret, so none of it is shown.
-var errAnswer = errors.New(`gave no answer of the form {"Username": …, "Secret": …}`)
+// errAnswer is an answer that cannot be read. It may contain a secret, so it is not shown.
+var errAnswer = errors.New(`gave an answer that does not have the form {"Username": …, "Secret": …}`)
 
-// askHelper asks a docker credential helper. A helper that has no credential is no
-// error.
+// askHelper asks a docker credential helper. If the helper has no credential, there is
+// no error.
 func askHelper(ctx context.Context, name, server string, limit time.Duration) (authn.AuthConfig, error) {
 	if strings.ContainsAny(name, `/\`) {
 		return authn.AuthConfig{}, &subprocess.Error{Path: helperProgram(name), Missing: true, Err: errors.New("must be named without a path")}
@@ -80,6 +80,6 @@ func helperError(c candidate, err error) error {
 		e.text = fmt.Sprintf("credential helper %s %s: install it for the user of this process, or remove it from %s", program, why, c.path)
 		return e
 	}
-	e.text = fmt.Sprintf("credential helper %s, which %s names, %s: see what `echo %s | %s get` does", program, c.path, why, printable(c.text), program)
+	e.text = fmt.Sprintf("credential helper %s (in %s) %s: run `echo %s | %s get` to see why", program, c.path, why, printable(c.text), program)
 	return e
 }

@@ -6,20 +6,21 @@ import (
 	"strings"
 )
 
-// A key is what an entry of a configuration file is under: a host, or a host and the
-// beginning of a repository's name (containers-auth.json(5)). Docker has written it with
-// a scheme and a path of the registry's API, and still does for Docker Hub.
+// A key is the key of an entry in a configuration file: a host, or a host and the
+// beginning of a repository's name (containers-auth.json(5)). Old versions of docker
+// wrote a scheme and a path of the registry's API too, and docker still does so for
+// Docker Hub.
 type key struct {
-	// hosts are the names that the key's host goes by.
+	// hosts are the names of the key's host.
 	hosts []string
 	// path is the beginning of the repository's name, or "".
 	path string
-	// loose tells that the path may be meant as no more than a part of an address: such
-	// an entry is for the whole host too, after all others.
+	// loose tells that the path may be only a part of an address. Such an entry also
+	// matches the whole host, after all other entries.
 	loose bool
 }
 
-// dockerHub is the name by which Docker Hub is known here.
+// dockerHub is the name that stands for Docker Hub here.
 const dockerHub = "docker.io"
 
 // dockerHubs are its names.
@@ -44,8 +45,8 @@ func parseKey(text string) key {
 	return k
 }
 
-// hostNames are the names under which a host may be asked for: without its scheme's own
-// port as well as with it.
+// hostNames are the names of a host: with the default port of its scheme, and without
+// it.
 func hostNames(host, scheme string) []string {
 	host = strings.ToLower(host)
 	names := []string{host}
@@ -65,8 +66,8 @@ func hostNames(host, scheme string) []string {
 	return names
 }
 
-// match tells how well a key fits a repository: the longer its path, the better. Zero is
-// a fit of a loose key by its host alone; below zero the key does not fit.
+// match tells how well a key matches a repository: the longer its path, the better. Zero
+// means that a loose key matches only the host; below zero the key does not match.
 func (k key) match(hosts []string, repository string) int {
 	if !slices.ContainsFunc(k.hosts, func(h string) bool { return slices.Contains(hosts, h) }) {
 		return -1

@@ -104,7 +104,7 @@ func TestACopyIsAJobForEachDestination(t *testing.T) {
 
 	queue.invocation, queue.jobs = store.Invocation{}, nil
 	from.Tag = "none"
-	if _, err := copier.Copy(t.Context(), copies.Request{Client: "token:release", From: from, Destinations: to}); err == nil || !strings.Contains(err.Error(), "does not have it") || len(queue.jobs) > 0 {
+	if _, err := copier.Copy(t.Context(), copies.Request{Client: "token:release", From: from, Destinations: to}); err == nil || !strings.Contains(err.Error(), "does not have this image") || len(queue.jobs) > 0 {
 		t.Errorf("of what is not there: error is %v, with %d jobs", err, len(queue.jobs))
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/pushspec"
 )
@@ -38,7 +36,7 @@ func (r *run) specFile(ctx context.Context) ([]byte, error) {
 	case ref.Hash == "":
 		return nil, errNoDigest
 	case ref.Size > pushspec.MaxSize:
-		return nil, &pushspec.Error{Reason: fmt.Sprintf("%s are over the limit of %s", humanize.IBytes(uint64(ref.Size)), humanize.IBytes(pushspec.MaxSize))}
+		return nil, &pushspec.Error{Reason: fmt.Sprintf("%d bytes are over the limit of %d", ref.Size, int64(pushspec.MaxSize))}
 	}
 	data, err := r.worker.opts.Specs.ReadAll(ctx, cas.Blob{
 		Instance: ref.Instance,

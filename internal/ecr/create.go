@@ -1,5 +1,5 @@
-// Package ecr makes repositories in Amazon's private registries, which have none that
-// nobody has made.
+// Package ecr creates repositories in Amazon's private registries, which do not create
+// them at the first push.
 package ecr
 
 import (
@@ -17,9 +17,8 @@ import (
 // createTimeout bounds one call.
 const createTimeout = 30 * time.Second
 
-// Create makes a repository with the daemon's AWS identity. One that is there already is
-// no error. Who it is encrypted for, scanned and tagged by is left to the account's own
-// defaults.
+// Create creates a repository with the daemon's AWS identity. If the repository exists,
+// there is no error. Encryption, scanning and tags are the defaults of the account.
 func Create(ctx context.Context, account, region, repository string) error {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()

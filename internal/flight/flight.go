@@ -1,5 +1,5 @@
-// Package flight makes a call once for all who ask for it at the same time, gives up
-// one that takes too long, and remembers for a while what came of it.
+// Package flight makes one call for all callers that ask for it at the same time. It
+// gives up a call that takes too long, and remembers the result for a while.
 package flight
 
 import (
@@ -13,33 +13,33 @@ const (
 	// maxRemembered bounds the calls that are remembered.
 	maxRemembered = 4096
 
-	// farewell is how long the last one who leaves waits for the call to notice: what
-	// it has started should not outlive the process.
+	// farewell is how long the last caller that leaves waits for the call to end: what
+	// the call has started should not outlive the process.
 	farewell = time.Second
 )
 
-// Group is a set of calls by key. No lock is held while one is made, so that a call
-// that hangs keeps nobody waiting but those who asked for the same.
+// Group is a set of calls by key. It holds no lock during a call, so a call that hangs
+// delays only the callers of its key.
 type Group[T any] struct {
-	// Limit bounds a call. It must be above zero.
+	// Limit bounds the time of a call. It must be above zero.
 	Limit time.Duration
-	// Keep is for how long a result is given to others, KeepFailure for how long an
-	// error is. Zero is not at all.
+	// Keep is how long a result is remembered, and KeepFailure how long an error is. Zero
+	// means not at all.
 	Keep, KeepFailure time.Duration
-	// Now is the clock by which results grow old. Defaults to [time.Now].
+	// Now is the clock for the age of results. Defaults to [time.Now].
 	Now func() time.Time
 
 	mu    sync.Mutex
 	calls map[string]*call[T]
 }
 
-// call is one that is being made, or was.
+// call is a call that is being made, or was.
 type call[T any] struct {
 	ctx    context.Context //nolint:containedctx // the call's own, which ends it
 	cancel context.CancelFunc
-	// waiting counts those who want the result. The group's mu is held.
+	// waiting counts the callers that wait for the result. The group's mu protects it.
 	waiting int
-	// abandoned is set once nobody waited any more: the error is nobody's then.
+	// abandoned is set once no caller waits any more: then no caller gets the error.
 	abandoned bool
 
 	// done is closed once value and err are there.
@@ -49,17 +49,17 @@ type call[T any] struct {
 	ended time.Time
 }
 
-// LimitError says that a call took too long. It may be under way still.
+// LimitError says that a call took too long. The call may still be running.
 type LimitError struct {
 	Limit time.Duration
 }
 
 func (e *LimitError) Error() string { return fmt.Sprintf("no answer within %s", e.Limit) }
 
-// Do returns the result of f for a key: of a call that is under way, of one that was
-// made not long ago, or of a new one. The context that f gets ends with the limit, or
-// once nobody waits any more. One that does not heed it is left behind, and not made
-// again before it has ended.
+// Do returns the result of f for a key: from a call that is running, from a remembered
+// one, or from a new one. The context that f gets ends with the limit, or when no caller
+// waits any more. A call that ignores its context is left behind, and is not made again
+// before it has ended.
 func (g *Group[T]) Do(ctx context.Context, key string, f func(ctx context.Context) (T, error)) (T, error) {
 	for {
 		value, mine, err := g.take(ctx, key, f)
@@ -69,8 +69,8 @@ func (g *Group[T]) Do(ctx context.Context, key string, f func(ctx context.Contex
 	}
 }
 
-// take joins a call. The result is not the caller's own where others had given the
-// call up when it was joined.
+// take joins a call. The result is not for this caller if the others had given the call
+// up before it joined.
 func (g *Group[T]) take(ctx context.Context, key string, f func(ctx context.Context) (T, error)) (value T, mine bool, err error) {
 	c := g.join(ctx, key, f)
 	select {
@@ -133,7 +133,7 @@ func (g *Group[T]) fresh(c *call[T]) bool {
 	return !c.abandoned && g.now().Sub(c.ended) < keep
 }
 
-// makeRoom forgets what is old, and then anything that has ended.
+// makeRoom forgets old calls first, and then any call that has ended.
 func (g *Group[T]) makeRoom() {
 	if g.calls == nil {
 		g.calls = map[string]*call[T]{}
@@ -156,7 +156,7 @@ func (g *Group[T]) makeRoom() {
 	}
 }
 
-// leave tells whether nobody is left who waits for a call that is under way.
+// leave tells whether no caller is left for a call that is running.
 func (g *Group[T]) leave(c *call[T]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -168,7 +168,7 @@ func (g *Group[T]) leave(c *call[T]) bool {
 	return true
 }
 
-// wait gives a call that was told to end a moment to do so.
+// wait gives a call that must end a moment to do so.
 func (c *call[T]) wait() bool {
 	timer := time.NewTimer(farewell)
 	defer timer.Stop()

@@ -1,5 +1,5 @@
-// Package hostsettings are the settings of single registry hosts, as the daemon's
-// configuration has them under registries, and as drayage reads them from a file.
+// Package hostsettings has the settings of single registry hosts. The daemon's
+// configuration has them under registries; the drayage tool reads them from a file.
 package hostsettings
 
 import (
@@ -14,64 +14,63 @@ import (
 
 // Registry holds the settings of one registry host.
 type Registry struct {
-	// Host is the registry as push specs name it, with its port if any.
+	// Host is the registry's name in push specs, with its port if it has one.
 	Host string `yaml:"host"`
-	// PlainHTTP reaches it without TLS.
+	// PlainHTTP connects without TLS.
 	PlainHTTP bool `yaml:"plain_http"`
-	// TLS is how it is reached with it.
+	// TLS are the settings of connections with TLS.
 	TLS TLS `yaml:"tls"`
-	// Headers are sent with every request to it.
+	// Headers are sent with every request to the registry.
 	Headers map[string]string `yaml:"headers"`
-	// TokenService is the address, http(s)://HOST[:PORT], of a token service that may be
-	// asked for it although it is in a private network, or speaks plain HTTP.
+	// TokenService is the address, http(s)://HOST[:PORT], of a token service that is
+	// trusted even if it is in a private network or uses plain HTTP.
 	TokenService string `yaml:"token_service"`
 
-	// What follows says what the registry can. What is not set is found out.
+	// The settings below say what the registry supports. Those that are not set are found out.
 
 	// Mounts says whether blobs may be mounted from other repositories.
 	Mounts *bool `yaml:"mounts"`
-	// Chunk is the size in bytes of the chunks that uploads have to come in; -1 is one
-	// PUT for each blob.
+	// Chunk is the size of upload chunks in bytes; -1 uploads each blob with one PUT.
 	Chunk int64 `yaml:"chunk"`
 	// TagsQuery says whether several tags may be written in one request.
 	TagsQuery *bool `yaml:"tags_query"`
-	// ReferrersAPI says whether the registry keeps track of referrers itself.
+	// ReferrersAPI says whether the registry lists referrers itself.
 	ReferrersAPI *bool `yaml:"referrers_api"`
-	// Head says whether manifests and blobs may be looked up by HEAD.
+	// Head says whether HEAD may be used to look up manifests and blobs.
 	Head *bool `yaml:"head"`
-	// DeniesUnknown says whether 403 is answered where 404 is meant.
+	// DeniesUnknown says whether the registry answers 403 where it means 404.
 	DeniesUnknown *bool `yaml:"denies_unknown"`
 }
 
-// minChunk is the least that a chunk of an upload may have: each costs a request.
+// minChunk is the smallest chunk of an upload in bytes: each chunk costs a request.
 const minChunk = 64 << 10
 
 // TLS names the PEM files of a connection to a registry.
 type TLS struct {
-	// CA holds authorities that are trusted besides the system's and those of certs.d.
+	// CA has authorities that are trusted in addition to the system's and those of certs.d.
 	CA string `yaml:"ca"`
-	// Cert and Key are shown to the registry.
+	// Cert and Key are the client certificate and its key.
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
-	// SkipVerify takes any certificate for the registry's. It is logged at the start, and
-	// with each connection.
+	// SkipVerify accepts any certificate. A warning is logged at the start and with each
+	// connection.
 	SkipVerify bool `yaml:"skip_verify"`
 }
 
-// Options are the options of the hosts by the names that a client knows them by. It reads
-// the files that they name.
+// Options returns the options of each host, by the host's name in the registry client.
+// It checks the settings, and reads the files that they name.
 func Options(list []Registry) (map[string]registry.HostOptions, error) {
 	hosts := map[string]registry.HostOptions{}
 	for i, r := range list {
 		if r.Host == "" {
-			return nil, fmt.Errorf("registries[%d].host: must be set", i)
+			return nil, fmt.Errorf("registries[%d].host: the host is missing", i)
 		}
 		host, err := hostName(r.Host)
 		if err != nil {
 			return nil, fmt.Errorf("registries[%d].host: %w", i, err)
 		}
 		if _, twice := hosts[host]; twice {
-			return nil, fmt.Errorf("registries[%d].host: %s must not be listed twice", i, r.Host)
+			return nil, fmt.Errorf("registries[%d].host: %s has two entries; join them", i, r.Host)
 		}
 		options := registry.HostOptions{
 			PlainHTTP: r.PlainHTTP, CA: r.TLS.CA, Cert: r.TLS.Cert, Key: r.TLS.Key, SkipVerify: r.TLS.SkipVerify,
@@ -81,7 +80,7 @@ func Options(list []Registry) (map[string]registry.HostOptions, error) {
 			},
 		}
 		if r.Chunk < -1 || r.Chunk > 0 && r.Chunk < minChunk {
-			return nil, fmt.Errorf("registries[%d] (%s).chunk: %d must be at least %d bytes, or -1 for uploads in one piece", i, r.Host, r.Chunk, minChunk)
+			return nil, fmt.Errorf("registries[%d] (%s).chunk: %d must be at least %d bytes, or -1 to upload each blob in one request", i, r.Host, r.Chunk, minChunk)
 		}
 		if err := options.Check(); err != nil {
 			return nil, fmt.Errorf("registries[%d] (%s): %w", i, r.Host, err)
@@ -91,7 +90,7 @@ func Options(list []Registry) (map[string]registry.HostOptions, error) {
 	return hosts, nil
 }
 
-// hostName is a host as a client knows it: Docker Hub's many names are one.
+// hostName is the host's name in the registry client: Docker Hub has only one there.
 func hostName(text string) (string, error) {
 	host, err := name.NewRegistry(text, name.StrictValidation)
 	if err != nil {
@@ -100,23 +99,23 @@ func hostName(text string) (string, error) {
 	return host.RegistryStr(), nil
 }
 
-// Load reads a file that holds a list of registries, and adds hosts that are reached by
-// plain HTTP. Without a path there are those alone.
+// Load reads a file with a list of registries, and adds hosts that use plain HTTP.
+// Without a path it returns only those.
 func Load(path string, plainHTTP []string) (map[string]registry.HostOptions, error) {
 	hosts := map[string]registry.HostOptions{}
 	if path != "" {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("read the settings of registries: %w", err)
+			return nil, fmt.Errorf("read the registry settings: %w", err)
 		}
 		var file struct {
 			Registries []Registry `yaml:"registries"`
 		}
 		if err := strictyaml.Decode(data, &file); err != nil {
-			return nil, fmt.Errorf("settings of registries %s: %w", path, err)
+			return nil, fmt.Errorf("registry settings %s: %w", path, err)
 		}
 		if hosts, err = Options(file.Registries); err != nil {
-			return nil, fmt.Errorf("settings of registries %s: %w", path, err)
+			return nil, fmt.Errorf("registry settings %s: %w", path, err)
 		}
 	}
 	for _, text := range plainHTTP {

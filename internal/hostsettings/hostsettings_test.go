@@ -55,10 +55,10 @@ func TestAFileThatIsWrongIsNamedWithItsPlace(t *testing.T) {
 	for text, want := range map[string]string{
 		"registries:\n- {host: a.example, plain_htpp: true}\n": "line 2: plain_htpp is not a setting",
 		"cas: {address: x}\n":                                                         "line 1: cas is not a setting",
-		"registries: [{plain_http: true}]":                                            "registries[0].host: must be set",
+		"registries: [{plain_http: true}]":                                            "registries[0].host: the host is missing",
 		"registries: [{host: 'https://a.example'}]":                                   `registries[0].host: "https://a.example" must be HOST or HOST:PORT`,
-		"registries: [{host: a.example}, {host: a.example}]":                          "registries[1].host: a.example must not be listed twice",
-		"registries: [{host: docker.io}, {host: index.docker.io}]":                    "registries[1].host: index.docker.io must not be listed twice",
+		"registries: [{host: a.example}, {host: a.example}]":                          "registries[1].host: a.example has two entries; join them",
+		"registries: [{host: docker.io}, {host: index.docker.io}]":                    "registries[1].host: index.docker.io has two entries; join them",
 		"registries: [{host: a.example, tls: {cert: x}}]":                             "registries[0] (a.example): cert and key must be set together",
 		"registries: [{host: a.example, tls: {ca: /nowhere/ca.pem}}]":                 "registries[0] (a.example): ca: open /nowhere/ca.pem",
 		"registries: [{host: a.example, plain_http: true, tls: {skip_verify: true}}]": "registries[0] (a.example): plain_http must not be set together with",

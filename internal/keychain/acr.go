@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// acrScope is what an identity's token has to be for.
+	// acrScope is the scope that an identity's token must have.
 	acrScope = "https://containerregistry.azure.net/.default"
 	// exchangeTimeout bounds one exchange, and exchangeBytes its answer.
 	exchangeTimeout = 30 * time.Second
 	exchangeBytes   = 1 << 20
 )
 
-// exchange trades an identity's token for a registry's refresh token
+// exchange exchanges an identity's token for a registry's refresh token
 // (Azure/acr, docs/AAD-OAuth.md).
 type exchange struct {
 	// identity defaults to Azure's default chain.
 	identity azcore.TokenCredential
-	// client defaults to one like [http.DefaultClient].
+	// client defaults to a client like [http.DefaultClient].
 	client *http.Client
 }
 
@@ -40,20 +40,20 @@ func (e exchange) get(ctx context.Context, host string) (authn.AuthConfig, error
 	if identity == nil {
 		found, err := azidentity.NewDefaultAzureCredential(nil)
 		if err != nil {
-			return authn.AuthConfig{}, fmt.Errorf("find an identity: %w", trouble(err))
+			return authn.AuthConfig{}, fmt.Errorf("find the Azure identity: %w", trouble(err))
 		}
 		identity = found
 	}
 	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{acrScope}})
 	if err != nil {
 		if ctx.Err() != nil {
-			return authn.AuthConfig{}, fmt.Errorf("get the identity's token: %w", context.Cause(ctx))
+			return authn.AuthConfig{}, fmt.Errorf("get a token of the Azure identity: %w", context.Cause(ctx))
 		}
-		return authn.AuthConfig{}, fmt.Errorf("get the identity's token: %w", trouble(err))
+		return authn.AuthConfig{}, fmt.Errorf("get a token of the Azure identity: %w", trouble(err))
 	}
 	refresh, err := e.trade(ctx, host, token.Token)
 	if err != nil {
-		return authn.AuthConfig{}, fmt.Errorf("exchange the identity's token: %w", err)
+		return authn.AuthConfig{}, fmt.Errorf("exchange the token of the Azure identity: %w", err)
 	}
 	return authn.AuthConfig{IdentityToken: refresh}, nil
 }
@@ -69,7 +69,7 @@ func (e exchange) trade(ctx context.Context, host, token string) (refresh string
 	if e.client != nil {
 		client = *e.client
 	}
-	// The identity's token is for the registry, and for nobody whom it points to.
+	// Only the registry may get the identity's token, so redirects are not followed.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := client.Do(request)
 	if err != nil {
@@ -81,13 +81,13 @@ func (e exchange) trade(ctx context.Context, host, token string) (refresh string
 		return "", err
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %d", host, response.StatusCode)
+		return "", fmt.Errorf("%s answered with status %d", host, response.StatusCode)
 	}
 	var answer struct {
 		RefreshToken string `json:"refresh_token"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.RefreshToken == "" {
-		return "", fmt.Errorf("%s answers without a refresh token", host)
+		return "", fmt.Errorf("%s answered without a refresh token", host)
 	}
 	return answer.RefreshToken, nil
 }

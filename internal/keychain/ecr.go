@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// isECR tells whether a host is a private registry of Amazon's, in any of its
+// isECR tells whether a host is a private registry of Amazon, in any of its
 // partitions, by IPv4 or dual-stack.
 func isECR(host string) bool {
 	if strings.ContainsAny(host, ":/@?#") {
@@ -47,16 +47,16 @@ func getECR(ctx context.Context, host string) (authn.AuthConfig, error) {
 			return authn.AuthConfig{Username: user, Password: password}, nil
 		}
 	}
-	return authn.AuthConfig{}, errors.New("the answer contains no password")
+	return authn.AuthConfig{}, errors.New("AWS answered without a password")
 }
 
-// awsTrouble says what AWS refused by its code. Its answers are not shown.
+// awsTrouble shows the code of AWS's refusal, but not its answer.
 func awsTrouble(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if refused, ok := errors.AsType[smithy.APIError](err); ok {
-		return fmt.Errorf("AWS refused it: %w", trouble(errors.New(refused.ErrorCode())))
+		return fmt.Errorf("AWS refused: %w", trouble(errors.New(refused.ErrorCode())))
 	}
 	return trouble(err)
 }

@@ -15,15 +15,15 @@ import (
 
 const (
 	// limit is how long a cloud may take to give credentials. Its SDK asks several
-	// places, and waits for some of them in vain.
+	// places, and some of them never answer.
 	limit = 60 * time.Second
-	// keep is for how long credentials serve all repositories of a registry, and sulk
-	// for how long a cloud is not asked again that had none.
+	// keep is how long credentials serve all repositories of a registry, and sulk how
+	// long a cloud is not asked again after it had none.
 	keep = 4 * time.Minute
 	sulk = 10 * time.Second
 )
 
-// provider answers for one cloud's registries alone.
+// provider is a keychain for the registries of one cloud.
 type provider struct {
 	name, hint string
 	serves     func(host string) bool
@@ -37,8 +37,8 @@ func newProvider(name, hint string, serves func(string) bool, get func(context.C
 		found: flight.Group[authn.AuthConfig]{Limit: limit, Keep: keep, KeepFailure: sulk}}
 }
 
-// Find implements [credentials.finder]. An identity that cannot be had is an error: asked
-// anonymously, the registry would refuse with less to go by.
+// Find implements [credentials.finder]. A missing identity is an error: an anonymous
+// request would be refused with a less helpful error.
 func (p *provider) Find(ctx context.Context, target authn.Resource) (credentials.Found, error) {
 	host := target.RegistryStr()
 	if !p.serves(host) {
@@ -64,9 +64,8 @@ func (p *provider) ResolveContext(ctx context.Context, target authn.Resource) (a
 // maxTrouble bounds what is shown of an SDK's error, in bytes.
 const maxTrouble = 400
 
-// trouble makes an SDK's error fit for a line. What is between the second and the third
-// of its rulers is the body of an answer, in which a token may be: azidentity prints
-// answers so.
+// trouble makes one line of an SDK's error. It drops the text between the second and the
+// third ruler: there azidentity prints the body of an answer, which may contain a token.
 func trouble(err error) error {
 	const ruler = "\n----"
 	var shown []string

@@ -293,14 +293,14 @@ func TestARefusalSaysWhereCredentialsWereLookedForOrWhereTheyCameFrom(t *testing
 		fake := registrytest.Start(t, registrytest.Rules{User: "ann", Password: "secret", TokenLife: life})
 		keychain := helpers(t, fake.Host, `echo "credentials not found in native keychain"; exit 1`)
 		err := head(t, client(t, registry.Options{Keychain: keychain}), fake.Host, "acme/app")
-		for _, want := range []string{"asked anonymously", "no credentials were found in ", "config.json (1 entry, some for it)", "$REGISTRY_AUTH_FILE (not set)", "auth.json (not there)", "docker-credential-test (none for "} {
+		for _, want := range []string{"asked anonymously", "no credentials were found in ", "config.json (1 entry, some match)", "$REGISTRY_AUTH_FILE (not set)", "auth.json (not there)", "docker-credential-test (none for "} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v does not say %q", err, want)
 			}
 		}
 		keychain = helpers(t, fake.Host, `echo '{"Username": "ann", "Secret": "hunter2"}'`)
 		err = head(t, client(t, registry.Options{Keychain: keychain}), fake.Host, "acme/app")
-		for _, want := range []string{"with a user name and password (docker-credential-test for ", "config.json names)"} {
+		for _, want := range []string{"with a user name and password (docker-credential-test for ", "config.json))"} {
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%v does not say %q, or has the password", err, want)
 			}

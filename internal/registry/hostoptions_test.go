@@ -92,7 +92,7 @@ func TestEachRegistryHasItsOwnTLS(t *testing.T) {
 		{"certs.d", open, registry.Options{CertDirs: dirs}, ""},
 		{"certs.d with a certificate", strict, registry.Options{CertDirs: dirs}, ""},
 		{"a file that is not there", open, only(open, registry.HostOptions{CA: "/nowhere/ca.pem"}), "its settings cannot be used: ca: open /nowhere/ca.pem"},
-		{"a file that is none", open, only(open, registry.HostOptions{CA: key}), "contains no PEM certificate"},
+		{"a file that is none", open, only(open, registry.HostOptions{CA: key}), "must contain at least one PEM certificate"},
 		{"plain HTTP", open, only(open, registry.HostOptions{PlainHTTP: true}), "answered 400"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestSettingsThatCannotBeAreNamed(t *testing.T) {
 		{registry.HostOptions{SkipVerify: true}, ""},
 		{registry.HostOptions{Cert: cert}, "cert and key must be set together"},
 		{registry.HostOptions{PlainHTTP: true, CA: cert}, "plain_http must not be set together"},
-		{registry.HostOptions{CA: key}, "contains no PEM certificate"},
+		{registry.HostOptions{CA: key}, "must contain at least one PEM certificate"},
 		{registry.HostOptions{Cert: key, Key: cert}, "cert " + key},
 		{registry.HostOptions{Headers: map[string]string{"Authorization": "Bearer x"}}, "headers: Authorization must not be set"},
 		{registry.HostOptions{Headers: map[string]string{"host": "x"}}, "headers: Host must not be set"},

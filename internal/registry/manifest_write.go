@@ -3,7 +3,6 @@ package registry
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -136,7 +135,7 @@ func (w *manifestWrite) hasSubject() bool {
 	var doc struct {
 		Subject *v1.Descriptor `json:"subject"`
 	}
-	return json.Unmarshal(w.data, &doc) != nil || doc.Subject != nil
+	return unmarshalLoosely(w.data, &doc) != nil || doc.Subject != nil
 }
 
 // bytesBody is a request's body in memory.

@@ -129,7 +129,7 @@ func TestFileErrorsNameTheLine(t *testing.T) {
 		{"a wrong type", "workers: many\n", "line 1: `many` does not fit int"},
 		{"a wrong duration", "shutdown_grace: soon\n", "line 1: `soon` does not fit time.Duration"},
 		{"a key twice", "http: a\nhttp: b\n", "line 2"},
-		{"two documents", "http: a\n---\nhttp: b\n", "only one YAML document"},
+		{"two documents", "http: a\n---\nhttp: b\n", "it must be one YAML document"},
 		{"no YAML", "listen: [", "line 1"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
 		{"hold.limit: 0s must be", func(c *Config) { c.Hold.Limit = 0 }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
-		{"registries[0].host: must be set", func(c *Config) { c.Registries = []Registry{{}} }},
+		{"registries[0].host: the host is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"registries[0] (r).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},
 		{"registries[0] (r).chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: -2}} }},
 		{"registries[0] (r.example): ca: open", func(c *Config) {

@@ -1,5 +1,4 @@
-// Package strictyaml decodes settings, and says in a person's words what is wrong with
-// them.
+// Package strictyaml decodes settings, and says in plain words what is wrong with them.
 package strictyaml
 
 import (
@@ -11,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Decode reads one YAML document over what into holds. A key that is not a setting is an
-// error that names its line.
+// Decode reads one YAML document into a struct, whose other fields stay as they are. A
+// key that is not a setting is an error, which names the line.
 func Decode(data []byte, into any) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
@@ -20,12 +19,12 @@ func Decode(data []byte, into any) error {
 		return plain(err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("the file must contain only one YAML document")
+		return errors.New("it must be one YAML document; remove the second one")
 	}
 	return nil
 }
 
-// plain says in a user's words what the YAML package says in Go's.
+// plain replaces the YAML package's Go terms with a user's.
 func plain(err error) error {
 	typed, ok := errors.AsType[*yaml.TypeError](err)
 	if !ok {

@@ -4,7 +4,7 @@ package subprocess
 
 import "os/exec"
 
-// group does nothing: without process groups the program alone is killed.
+// group does nothing: without process groups, only the program is killed.
 func group(*exec.Cmd) {}
 
 func killGroup(*exec.Cmd) {}

@@ -7,15 +7,15 @@ import (
 	"syscall"
 )
 
-// group starts a program as the leader of a group of its own, and has it killed with
-// the group: a shell script that is killed leaves what it has started.
+// group starts a program as the leader of its own process group, and kills it with the
+// whole group: a shell script that is killed alone leaves its children behind.
 func group(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }
 
-// killGroup ends what a program left behind. Its number is nobody else's as long as
-// there is somebody in the group.
+// killGroup ends the processes that a program left behind. The number of the group is not
+// used again while a process is in it.
 func killGroup(cmd *exec.Cmd) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // they may have ended meanwhile
 }

@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	// maxPlain bounds what is shown of a complaint, in bytes.
+	// maxPlain bounds what is shown of a message, in bytes.
 	maxPlain = 300
-	// maxWord is the length of the longest word that is still taken for one.
+	// maxWord is the length of the longest word that is shown.
 	maxWord = 20
 )
 
-// Plain is what may be shown of what a program complains of: its words. Whatever may be
-// a secret is left out: what has digits or signs in it, what is too long to be a word,
-// and what follows a word such as "token:".
+// Plain returns the part of a program's message that may be shown: its plain words. It
+// leaves out whatever may be a secret: words with digits or signs, words that are too
+// long, and the rest of a line after a word such as "token:".
 func Plain(output []byte) string {
 	if len(output) > 4*maxPlain {
 		output = output[:4*maxPlain]

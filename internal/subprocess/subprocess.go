@@ -1,5 +1,5 @@
-// Package subprocess runs helper programs that may hang, print without end, or leave
-// children behind.
+// Package subprocess runs helper programs. A helper may hang, print without end, or
+// leave children behind, and does no harm.
 package subprocess
 
 import (
@@ -17,11 +17,11 @@ const (
 	// some of those are slow.
 	defaultLimit = 30 * time.Second
 
-	// maxOutput bounds what is kept of what a program prints, in bytes.
+	// maxOutput bounds the output of a program, in bytes.
 	maxOutput = 1 << 20
 
-	// lingering is how long the pipes of a program that has ended, or was killed, are
-	// read on: a child of it may hold them open.
+	// lingering is how long the pipes of a program are read after its end: a child of the
+	// program may hold them open.
 	lingering = time.Second
 )
 
@@ -32,7 +32,7 @@ type Command struct {
 	Args []string
 	// Input is its standard input.
 	Input []byte
-	// Limit bounds its time. Defaults to DefaultLimit.
+	// Limit bounds the time of the program. Defaults to 30 seconds.
 	Limit time.Duration
 }
 
@@ -41,13 +41,13 @@ type Output struct {
 	Stdout, Stderr []byte
 }
 
-// Error is a program that did not end well. Its text holds nothing that the program
-// printed: that may be a secret.
+// Error says that a program failed. Its text contains nothing that the program printed,
+// because that may be a secret.
 type Error struct {
 	Path string
-	// Missing tells that it could not be started: another try would not either.
+	// Missing tells that the program could not be started, so that another try is useless.
 	Missing bool
-	// Exit is its exit code, if it ended by itself; else 0.
+	// Exit is the exit code, or 0 if the program did not exit by itself.
 	Exit int
 	// Err says why.
 	Err error
@@ -62,15 +62,15 @@ func (e *Error) Lasting() bool { return e.Missing }
 
 var errTooMuch = fmt.Errorf("printed more than %d bytes", maxOutput)
 
-// limitError is the cause of a program's end that took too long.
+// limitError says that a program took too long and was killed.
 type limitError time.Duration
 
 func (e limitError) Error() string {
 	return fmt.Sprintf("did not end within %s, and was killed", time.Duration(e))
 }
 
-// Run runs a program to its end, or kills it with all its children once its time or
-// the context is over. The output is returned with an error too.
+// Run runs a program to its end. When its time is over or the context ends, it kills the
+// program with all its children. It returns the output even with an error.
 func Run(ctx context.Context, c Command) (Output, error) {
 	if c.Limit <= 0 {
 		c.Limit = defaultLimit
@@ -93,7 +93,7 @@ func Run(ctx context.Context, c Command) (Output, error) {
 	}
 	err := cmd.Wait()
 	if errors.Is(err, exec.ErrWaitDelay) {
-		killGroup(cmd) // there is somebody in it, who holds the pipes
+		killGroup(cmd) // a child still holds the pipes
 	}
 	out := Output{Stdout: stdout.kept, Stderr: stderr.kept}
 	switch exited, isExit := errors.AsType[*exec.ExitError](err); {
@@ -123,8 +123,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// bounded keeps what is written up to a bound, and ends the program beyond it. It has
-// no more than a writer's method: io.Copy would go past it by a buffer's ReadFrom.
+// bounded keeps what is written, and ends the program if that is too much. Write is its
+// only method: with ReadFrom, io.Copy would bypass the bound.
 type bounded struct {
 	kept []byte
 	over context.CancelCauseFunc

@@ -50,13 +50,13 @@ func TestACopyIsAskedForOverTheAPI(t *testing.T) {
 	}
 
 	for want, change := range map[string]func(*operator.Copy){
-		"source: ":                                  func(c *operator.Copy) { c.Source = "app" },
-		"at least one destination is needed":    func(c *operator.Copy) { c.Destinations = nil },
-		"over the limit of 32":                    func(c *operator.Copy) { c.Destinations = make([]string, 33) },
-		"destination: ":                         func(c *operator.Copy) { c.Destinations = []string{"app"} },
-		"is not a tag":                              func(c *operator.Copy) { c.Tags = []string{"a b"} },
-		"overwrite must be always or never":         func(c *operator.Copy) { c.Overwrite = "once" },
-		"must not have a digest: only the source has one": func(c *operator.Copy) { c.Destinations[0] += "@" + copied.Digest },
+		"source: ":                           func(c *operator.Copy) { c.Source = "app" },
+		"at least one destination is needed": func(c *operator.Copy) { c.Destinations = nil },
+		"over the limit of 32":               func(c *operator.Copy) { c.Destinations = make([]string, 33) },
+		"destination: ":                      func(c *operator.Copy) { c.Destinations = []string{"app"} },
+		"must be a tag":                      func(c *operator.Copy) { c.Tags = []string{"a b"} },
+		"overwrite must be always or never":  func(c *operator.Copy) { c.Overwrite = "once" },
+		"must not have a digest":             func(c *operator.Copy) { c.Destinations[0] += "@" + copied.Digest },
 	} {
 		bad := good
 		bad.Destinations = append([]string(nil), good.Destinations...)
@@ -66,8 +66,8 @@ func TestACopyIsAskedForOverTheAPI(t *testing.T) {
 		}
 	}
 
-	c.err = errors.New("read ghcr.io/staging/app:v1: the registry does not have it")
-	if _, err := client.Copy(t.Context(), good); err == nil || !strings.Contains(err.Error(), "the registry does not have it") {
+	c.err = errors.New("read ghcr.io/staging/app:v1: the registry does not have this image")
+	if _, err := client.Copy(t.Context(), good); err == nil || !strings.Contains(err.Error(), "the registry does not have this image") {
 		t.Errorf("error is %v", err)
 	}
 	shut, err := admission.New(admission.Policy{Rules: []admission.Rule{}})

@@ -1,9 +1,9 @@
-"""What all actions that run the tool have in common."""
+"""Helpers for actions that run the `drayage` tool."""
 
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def tool_args(ctx, command):
-    """Begins the command line of the tool, which goes into a file where it is long.
+    """Begins the command line of the tool. A long command line goes into a file.
 
     Args:
       ctx: the rule's context.
@@ -24,7 +24,7 @@ def run_tool(ctx, args, **kwargs):
     Args:
       ctx: the context of a rule that has the toolchain.
       args: Args that begin with the subcommand.
-      **kwargs: what else `ctx.actions.run` is given: inputs, outputs, mnemonic, progress_message.
+      **kwargs: further arguments of `ctx.actions.run`: inputs, outputs, mnemonic, progress_message.
     """
     ctx.actions.run(
         arguments = [args],
@@ -34,7 +34,7 @@ def run_tool(ctx, args, **kwargs):
     )
 
 def assignments(values):
-    """Writes a dict as the tool's flags take it.
+    """Turns a dict into values of the tool's flags.
 
     Args:
       values: dict from string to string.

@@ -1,4 +1,4 @@
-"""image_artifact: what is said about an image, for image_push to push along."""
+"""image_artifact: an artifact about an image, which image_push pushes with it."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":action.bzl", "run_tool")
@@ -11,7 +11,7 @@ def _image_artifact_impl(ctx):
     for i, (target, media_type) in enumerate(ctx.attr.files.items()):
         files = target[DefaultInfo].files.to_list()
         if len(files) != 1 or files[0].is_directory:
-            fail("{}: {} must be one file, which becomes a blob of the artifact".format(ctx.label, target.label))
+            fail("{}: {} in files must be exactly one file".format(ctx.label, target.label))
         blob = ctx.actions.declare_file("{}.{}.blob".format(ctx.label.name, i))
         described = ctx.actions.declare_file("{}.{}.blob.json".format(ctx.label.name, i))
         args = ctx.actions.args()
@@ -44,8 +44,8 @@ def _image_artifact_impl(ctx):
 
 image_artifact = rule(
     implementation = _image_artifact_impl,
-    doc = """What is said about an image: a bill of materials, a provenance, a signature's payload. It is pushed with the image by an `image_push` that names it in
-`referrers`, and registries list it among the image's referrers.
+    doc = """An artifact about an image: a bill of materials, a provenance, a signature's payload. An `image_push` that names it in `referrers` pushes it with the image, and
+registries list it among the image's referrers.
 
 ```starlark
 image_artifact(
@@ -67,12 +67,12 @@ The default output is the metadata of the files; the output group `blobs` has co
     attrs = {
         "annotations": attr.string_dict(doc = "Annotations of the artifact's manifest."),
         "artifact_type": attr.string(
-            doc = "Media type of the artifact, by which it is looked up: `application/spdx+json`, `application/vnd.in-toto+json`.",
+            doc = "Media type of the artifact, such as `application/spdx+json` or `application/vnd.in-toto+json`. Clients look artifacts up by it.",
             mandatory = True,
         ),
         "files": attr.label_keyed_string_dict(
             allow_files = True,
-            doc = "The files, and the media type of each. An empty one is the artifact's type.",
+            doc = "The files, each with its media type. An empty type means the artifact's type.",
             mandatory = True,
         ),
         "_digest_function": attr.label(default = "//rules/settings:digest_function"),

@@ -15,19 +15,19 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
     )
     ```
 
-    The layer is a target of its own, `NAME_layer`. With `platforms` the image for each is `NAME_manifest`, and the index over them has the name.
+    The layer is the target `NAME_layer`. With `platforms`, the image for each is `NAME_manifest`, and `NAME` is their index.
 
     Args:
       name: the image's name.
       binary: the program: any executable target.
-      base: the image below.
-      path: where the program goes. A path with a slash at its end is a directory, where it has the name of the target. `/app/` by default.
+      base: the base image.
+      path: where the program goes. If it ends with a slash, it is a directory, and the program has the target's name there. The default is `/app/`.
       layers: layers between the base and the program.
-      entrypoint: what is run; the program by default. See `image_manifest`.
+      entrypoint: the entrypoint; the default is the program. See `image_manifest`.
       compress: see `image_layer`.
-      include_runfiles: whether the program's runfiles go with it.
+      include_runfiles: whether the program brings its runfiles.
       owner: see `image_layer`.
-      platforms: platforms to build the image for, under one index. By default the target platform alone, and no index.
+      platforms: platforms to build the image for, in one index. The default is the target platform only, without an index.
       **kwargs: further attributes of `image_manifest`.
     """
     path = path or "/app/"

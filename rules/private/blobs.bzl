@@ -1,11 +1,10 @@
 """The output group with the layers of an image, which lets Bazel upload them."""
 
 def made_here(blobs):
-    """Those blobs that the build makes.
+    """Selects the blobs that the build makes.
 
-    A base that was pulled eagerly has its layers as source files. Nobody reads
-    those from the remote cache, and as files of an output group that is asked for
-    they would be uploaded to it.
+    A base that was pulled eagerly has its layers as source files. If they were in an
+    output group, Bazel would upload them to the remote cache, where nothing reads them.
 
     Args:
       blobs: depset of File: the blobs of images and artifacts.

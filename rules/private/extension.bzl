@@ -1,15 +1,15 @@
-"""The module extension that brings the tool, for the host and for executors of other kinds."""
+"""The module extension that provides the tool, for the host and for other execution platforms."""
 
 load(":tool_platform.bzl", "TOOL_PLATFORMS", "platform_of")
 load(":tool_repository.bzl", "tool_repository")
 load(":toolchains_repository.bzl", "toolchains_repository")
 
 _from_source = tag_class(
-    doc = "Builds `drayage` from source, with the host's Go, even if the release has a prebuilt one. Only the root module's counts.",
+    doc = "Builds `drayage` from source, with the host's Go, even if the release has a prebuilt one. Only the root module may use it.",
 )
 
 _prebuilt = tag_class(
-    doc = "A `drayage` that is there already, for the host. Only the root module's counts.",
+    doc = "Uses an existing `drayage` for the host. Only the root module may use it.",
     attrs = {
         "file": attr.label(
             doc = "The executable, for the host's platform.",
@@ -19,7 +19,7 @@ _prebuilt = tag_class(
 )
 
 def _root_tags(mctx):
-    """The root module's prebuilt file, or None, and whether it wants the tool from source."""
+    """Returns the root module's prebuilt file, or None, and whether it builds the tool from source."""
     for module in mctx.modules:
         if not module.is_root:
             continue
@@ -30,7 +30,7 @@ def _root_tags(mctx):
     return None, False
 
 def _attributes(lock, platform):
-    """How the tool for a platform is had: attributes of tool_repository."""
+    """Returns the attributes of tool_repository for a platform."""
     file = lock["files"].get(platform)
     if file:
         return {
@@ -61,10 +61,10 @@ def _drayage_impl(mctx):
 drayage = module_extension(
     implementation = _drayage_impl,
     arch_dependent = True,
-    doc = """Brings the `drayage` tool.
+    doc = """Provides the `drayage` tool.
 
-In a release it is downloaded, for the host and for each platform that actions run on, and its hash compared with the release's. In a checkout it is built with
-the host's Go, for other platforms too. The root module can decide:
+A release downloads it for the host and for each platform that actions run on, and checks its hash. A checkout builds it with the host's Go, for other platforms
+too. The root module can choose:
 
 ```starlark
 drayage = use_extension("@drayage//rules:extensions.bzl", "drayage")

@@ -3,10 +3,10 @@
 load(":pull.bzl", "PULL_ATTRS", "pull")
 
 _pull = tag_class(
-    doc = "A base image: the attributes are those of the repository rule `pull`.",
+    doc = "A base image. The attributes are those of the repository rule `pull`.",
     attrs = PULL_ATTRS | {
         "name": attr.string(
-            doc = "Name of the repository, for `use_repo`.",
+            doc = "Name of the Bazel repository, for `use_repo`.",
             mandatory = True,
         ),
     },
@@ -37,7 +37,7 @@ def _images_impl(mctx):
 
 images = module_extension(
     implementation = _images_impl,
-    doc = """Pulls base images, for workspaces with many of them:
+    doc = """Pulls base images:
 
 ```starlark
 images = use_extension("@drayage//rules:extensions.bzl", "images")

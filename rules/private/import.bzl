@@ -1,16 +1,16 @@
-"""image_import: an image of which the metadata are there as files."""
+"""image_import: an image from files with its metadata."""
 
 load(":action.bzl", "run_tool", "tool_args")
 load(":providers.bzl", "ImageManifestInfo")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _check(ctx, what, blobs, outputs):
-    """Declares an action that fails unless the parts are of one image.
+    """Declares an action that fails unless the files belong to one image.
 
     Args:
       ctx: the rule's context.
-      what: what is checked, for people.
-      blobs: list of File, the layers that are checked too.
+      what: the files that are checked, for the progress message.
+      blobs: list of File, layers to check too.
       outputs: dict from flag to File.
     """
     args = tool_args(ctx, "import")
@@ -58,17 +58,17 @@ def _image_import_impl(ctx):
 
 image_import = rule(
     implementation = _image_import_impl,
-    doc = """An image of which the metadata are there as files. `pull` makes such targets; other ways to get at a base image can do the same.
+    doc = """An image from files with its metadata. `pull` makes such targets, and so can other ways to get a base image.
 
-The parts are checked before anything is made of them: that they are what they are given as, and that they belong to one image. Of the layers that are there, every
-byte is read once; a build that takes long over that can do without them, since pushes and loads can have them from where their metadata say.""",
+The build checks the files before it uses them: that each is what it is given as, and that all belong to one image. It reads every byte of the layers in `blobs` once.
+Leave them out if that takes too long: pushes and loads can get them from where their metadata say.""",
     attrs = {
         "blobs": attr.label_list(
-            doc = "The layers themselves, where they are there. Each has to be one of the manifest's.",
+            doc = "The layers themselves, if there are files of them. Each must be a layer of the manifest.",
             allow_files = True,
         ),
         "config": attr.label(
-            doc = "The OCI image config, byte for byte the one that the manifest names.",
+            doc = "The OCI image config, exactly the one that the manifest names.",
             allow_single_file = True,
             mandatory = True,
         ),
@@ -77,16 +77,16 @@ byte is read once; a build that takes long over that can do without them, since 
             allow_files = True,
         ),
         "manifest": attr.label(
-            doc = "The OCI or docker manifest of the image. That of an index is none.",
+            doc = "The OCI or docker manifest of the image, not of an index.",
             allow_single_file = True,
             mandatory = True,
         ),
         "platform": attr.label(
-            doc = """What an index says that lists the image, as JSON: `{"architecture": "arm", "os": "linux", "variant": "v6"}`. It holds where the config says nothing.""",
+            doc = """The platform that an index gives for the image, as JSON: `{"architecture": "arm", "os": "linux", "variant": "v6"}`. It is used where the config gives none.""",
             allow_single_file = True,
         ),
         "verified": attr.bool(
-            doc = "Whether somebody has compared the parts with each other, so that the build does not. `pull` has, with what the registry's digests say.",
+            doc = "Whether the files are already checked, so that the build does not check them. `pull` has checked them against the registry's digests.",
         ),
     },
     provides = [ImageManifestInfo],

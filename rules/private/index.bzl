@@ -73,15 +73,15 @@ image_index(
 )
 ```
 
-With `platforms`, each image is built for each of them. Without, the images are taken as they are. What an image is for is in its config, or, where that does not say it,
-in the index that a pulled image comes from.
+With `platforms`, each image is built for each of them. Without, the images are used as they are. The platform of an image comes from its config or, if the config has
+none, from the index of a pulled image.
 
-The default output is the index, as it will be pushed; the output group `digest` has a file with its digest, and `blobs` the layers that the build made.""",
+The default output is the index, exactly as it is pushed. The output group `digest` has a file with its digest, and `blobs` has the layers that the build made.""",
     attrs = {
         "annotations": attr.string_dict(doc = "Annotations of the index."),
         "annotations_file": attr.label(
             allow_single_file = True,
-            doc = "More annotations, one `NAME=value` a line. `annotations` wins.",
+            doc = "More annotations, one `NAME=value` per line. `annotations` wins.",
         ),
         "manifests": attr.label_list(
             cfg = _over_platforms,
@@ -90,7 +90,7 @@ The default output is the index, as it will be pushed; the output group `digest`
             providers = [ImageManifestInfo],
         ),
         "platforms": attr.label_list(
-            doc = "Platforms to build the images for: `platform` targets.",
+            doc = "The platforms to build the images for, as `platform` targets.",
             providers = [platform_common.PlatformInfo],
         ),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),

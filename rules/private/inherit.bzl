@@ -1,6 +1,6 @@
-"""What stands for the base's value in an attribute of an image."""
+"""Attributes of an image that can inherit the base's value."""
 
-# The same text is in internal/image. No real value has it.
+# internal/image has the same text. It cannot be a real value.
 INHERIT_FROM_BASE = "<inherit from base>"
 
 # The defaults of attributes that are lists of words. An entrypoint of the image's own clears the base's command.
@@ -21,7 +21,7 @@ _TEXTS = {
 }
 
 def add_inheritable(ctx, args):
-    """Adds the attributes that can be the base's, or nothing at all, to a command line.
+    """Adds the attributes that can be inherited or unset to a command line.
 
     Args:
       ctx: the rule's context.

@@ -1,4 +1,4 @@
-"""What `bazel run` of a push or load target executes."""
+"""The executable of a push or load target, for `bazel run`."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
@@ -13,11 +13,11 @@ exec {tool} {command} {flags}"$@" {specs}
 
 _BES = """\
 #!/bin/sh
-echo "The build's events carry this push to the daemon at --bes_backend; 'drayage ledger' shows what came of it." >&2
+echo "The daemon at --bes_backend pushes this image; 'drayage ledger' shows the result." >&2
 """
 
-# The tool runs on the machine of whoever types bazel run, which is the host, and
-# not on an execution platform: it is not the toolchain's.
+# The tool runs on the machine that runs Bazel, not on an execution platform, so it is
+# not the toolchain's.
 LAUNCHER_ATTRS = {
     "_drayage": attr.label(
         allow_single_file = True,
@@ -30,9 +30,9 @@ def _quoted(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
 def _outputs(ctx, blobs):
-    """Lists where the build puts layers, for who runs the target to take those that are there.
+    """Lists the paths where the build puts layers, so that `bazel run` can use the layers that are there.
 
-    Nothing is built or fetched for the list.
+    The list makes Bazel build and fetch nothing.
 
     Args:
       ctx: the rule's context.
@@ -56,7 +56,7 @@ def launcher(ctx, strategy, specs, needed, blobs, command = "push", options = []
       ctx: the context of a rule that has LAUNCHER_ATTRS.
       strategy: "lazy", "eager", "cas_registry" or "bes".
       specs: list of File, the push specs.
-      needed: runfiles that the push needs.
+      needed: runfiles that the command needs.
       blobs: depset of File, the layers that the build has.
       command: what `drayage` does with the specs: "push" or "load".
       options: list of string, more of its flags.

@@ -6,13 +6,13 @@ load(":providers.bzl", "LayerInfo")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _kind(file):
-    """What the tool is to take a file for: see `drayage layer --help`."""
+    """Returns the kind of a file in the layer's list: see `drayage layer --help`."""
     if file.is_directory:
         return "tree"
     if file.is_source:
         return "file"
 
-    # Bazel 8 tells a symbolic link that a rule declared from a file. Before, the tool has to.
+    # Since Bazel 8, a symbolic link that a rule declared can be told from a file. Before, the tool finds out.
     if hasattr(file, "is_symlink"):
         return "symlink" if file.is_symlink else "file"
     return "output"
@@ -51,7 +51,7 @@ def _empty_runfile(path):
     return "empty\t{}\t".format(_runfiles_path(path))
 
 def _put(list, files, map_each, mode, folder, attributes):
-    """Adds a line for each of the files."""
+    """Adds a line to the list for each of the files."""
     list.add_all(
         files,
         map_each = map_each,
@@ -74,7 +74,7 @@ def _add_runfiles(list, path, info, attributes):
     _put(list, runfiles.empty_filenames, _empty_runfile, "0755?", folder, attributes)
     inputs = [s.target_file for s in runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()]
 
-    # Programs look other repositories' runfiles up in it.
+    # Programs use it to find the runfiles of other repositories.
     mapping = getattr(info.files_to_run, "repo_mapping_manifest", None)
     if mapping:
         _put(list, [mapping], _alone, "0644?", folder + "/_repo_mapping", attributes.removesuffix("\town=folder"))
@@ -82,21 +82,21 @@ def _add_runfiles(list, path, info, attributes):
     return depset(inputs, transitive = [runfiles.files])
 
 def _is_binary(info):
-    """Whether a target is a program: it has runfiles of its own. (Every target of one file has an "executable".)"""
+    """Tells whether a target is a program, which has its own runfiles. (Every target with one file has an "executable".)"""
     run = info.files_to_run
     if run == None or run.executable == None:
         return False
     return run.runfiles_manifest != None or getattr(run, "repo_mapping_manifest", None) != None
 
 def _add_target(ctx, list, path, target, attributes):
-    """Adds what one target has to the list of a layer.
+    """Adds the files of one target to the list of a layer.
 
     Args:
       ctx: the rule's context.
-      list: the Args that make up the list.
-      path: where it goes in the image, as srcs has it.
-      target: what goes there.
-      attributes: the further fields of a line, each after a tab.
+      list: the Args of the list.
+      path: its path in the image, a key of srcs.
+      target: the target that goes there.
+      attributes: further fields of a line, with a tab before each.
 
     Returns:
       A depset of the files that the action reads.
@@ -123,7 +123,7 @@ def _default_mode(ctx):
     return (ctx.attr.default_mode or "0644") + "?"
 
 def _add_structure(ctx, list, path, files, attributes):
-    """Adds files in the folders that they are in, below the prefix that strip_prefix names."""
+    """Adds files with their folders, without the prefix in strip_prefix."""
     prefix = ctx.attr.strip_prefix[path]
     whole = prefix.startswith("/")
     prefix = prefix.strip("/")
@@ -138,7 +138,7 @@ def _plain(ctx, text, what):
     return text
 
 def _attributes(ctx, path):
-    """The further fields of the lines for a path: owner, time and extended attributes."""
+    """Returns the further fields of the lines for a path: owner, time and extended attributes."""
     fields = ""
     owner = ctx.attr.owners.get(path, ctx.attr.owner)
     if owner:
@@ -155,7 +155,7 @@ def _is_pattern(path):
     return "*" in path or "?" in path or "[" in path or "{" in path
 
 def _check_paths(ctx):
-    """Refuses attributes that name a path that is not in the layer."""
+    """Fails if an attribute names a path that is not in the layer."""
     known = {path: None for path in ctx.attr.srcs.keys() + ctx.attr.symlinks.keys() + ctx.attr.directories.keys()}
     for name in ["modes", "mtimes", "owners", "strip_prefix", "xattrs"]:
         for path in getattr(ctx.attr, name):
@@ -205,9 +205,9 @@ image_layer = rule(
     implementation = _image_layer_impl,
     doc = """A layer of an image, from files.
 
-One action writes the blob and a small file of metadata. Everything that is built upon the layer has the metadata only among its inputs; the blob stays where
-Bazel puts it, in the remote cache. The same sources give the same blob to the byte, wherever they are built: times are the epoch, owners are root, modes are as said here. What
-becomes of links, directories and modes is in [tables](../rules.md#what-is-in-a-layer).
+One action writes the blob and a small metadata file. Only the metadata is an input of what is built upon the layer; the blob stays where Bazel puts it, in the remote
+cache. The same sources give the same blob, byte for byte, wherever they are built: times are the epoch, owners are root, modes come from the attributes below.
+[Tables](../rules.md#what-is-in-a-layer) say what becomes of links, directories and modes.
 
 ```starlark
 image_layer(
@@ -219,54 +219,54 @@ image_layer(
 )
 ```
 
-The default output is the metadata; the output group `blob` has the blob.""",
+The default output is the metadata. The output group `blob` has the blob.""",
     attrs = {
         "create_parent_directories": attr.string(
-            doc = """`enabled` writes an entry for each directory that something is in and nobody named, as root's, with mode `0755`. `disabled` leaves them out: they stay what they are in
-the layers below, a link for example. By default what `@drayage//rules/settings:create_parent_directories` says, which is `disabled`.""",
+            doc = """`enabled` writes an entry for each parent directory that no attribute names, owned by root, with mode `0755`. `disabled` leaves those directories as they are in
+the layers below, where one may be a link. The default is `@drayage//rules/settings:create_parent_directories`, which is `disabled`.""",
             values = ["", "disabled", "enabled"],
         ),
         "default_mode": attr.string(
-            doc = """Permission bits, in octal, of all files that neither `modes` names nor a binary brings. By default `0644`. The file system is not asked: Bazel makes each
-output executable.""",
+            doc = """Permission bits, in octal, of all files that `modes` does not name and that do not belong to a binary. The default is `0644`. The modes in the file system do not
+count: Bazel makes each output executable.""",
         ),
-        "directories": attr.string_dict(doc = "Directories that must be there even if they are empty, or must have another mode than `0755`: absolute paths, and modes in octal."),
+        "directories": attr.string_dict(doc = "Directories that must exist even if they are empty, or need another mode than `0755`: absolute paths, and modes in octal."),
         "hard_links": attr.bool(
             default = True,
-            doc = "Whether files that are alike, with the same mode, owner and time, are hard links to the first of them.",
+            doc = "Whether equal files with the same mode, owner and time become hard links to the first of them.",
         ),
         "include_runfiles": attr.bool(
             default = True,
-            doc = "Whether the runfiles of binaries go with them.",
+            doc = "Whether binaries bring their runfiles.",
         ),
         "modes": attr.string_dict(
-            doc = """Permission bits, in octal, by path of `srcs`, or by pattern. By default a binary and its runfiles have `0755`, all else has `default_mode`. The path of a
-binary gives the mode of the program alone, that of a directory the mode of all files in it.
+            doc = """Permission bits, in octal, by path of `srcs` or by pattern. By default a binary and its runfiles have `0755`, and everything else has `default_mode`. The path
+of a binary sets the mode of the program only; the path of a directory sets the mode of all files in it.
 
-A pattern is matched with the whole paths of files: `*` is any text without a slash, `**` any number of folders, `?` one character, `[abc]` one of those, `{a,b}` either. So
-`{"/opt/jdk/bin/*": "0755"}` makes the programs of a JDK run. Of several patterns that match, the last counts; a path of `srcs` wins over patterns. A pattern that matches nothing is an error.""",
+A pattern must match the whole path of a file: `*` matches any text without a slash, `**` any number of folders, `?` one character, `[abc]` one of these, `{a,b}` either. So
+`{"/opt/jdk/bin/*": "0755"}` makes the programs of a JDK executable. If several patterns match, the last one counts; a path of `srcs` wins over patterns. A pattern that matches nothing is an error.""",
         ),
-        "mtime": attr.string(doc = "Time of everything in the layer that `mtimes` does not name: seconds since 1970, or `2006-01-02T15:04:05Z`. By default the epoch."),
+        "mtime": attr.string(doc = "Time of everything in the layer that `mtimes` does not name: seconds since 1970, or `2006-01-02T15:04:05Z`. The default is the epoch."),
         "mtimes": attr.string_dict(doc = "Times by path of `srcs`, `symlinks` or `directories`."),
-        "owner": attr.string(doc = "Owner of everything in the layer that `owners` does not name, in numbers: `uid:gid`, or `uid` for both. By default root. Directories between a path of `srcs` and the files below it have the owner too; those above it are not touched."),
+        "owner": attr.string(doc = "Owner of everything in the layer that `owners` does not name, in numbers: `uid:gid`, or `uid` for both. The default is root. Directories between a path of `srcs` and the files below it get the owner too; those above it do not."),
         "owners": attr.string_dict(doc = "Owners by path of `srcs`, `symlinks` or `directories`."),
         "remove": attr.string_list(
-            doc = """What is deleted from the layers below: absolute paths of files and directories, `["/etc/motd"]`. A path with a slash at its end is a directory that
-stays, with nothing but what this layer puts there: `["/usr/share/doc/"]`. (The archive then has an OCI *whiteout* file, `.wh.motd`.)""",
+            doc = """Files and directories to delete from the layers below, as absolute paths: `["/etc/motd"]`. With a slash at the end, the directory stays, but only with what this
+layer puts there: `["/usr/share/doc/"]`. (The archive then has an OCI *whiteout* file, `.wh.motd`.)""",
         ),
         "srcs": attr.string_keyed_label_dict(
-            doc = """What is in the layer: absolute paths in the image, and the targets that go there. A target with one file is that file; a directory, of the sources or
-made by an action, is that directory; several files go into a directory of that name, side by side. A path that ends with `/` is a directory that the target goes into, under its own name.
-A binary (a target with runfiles of its own) is its executable, with its runfiles beside it in `PATH.runfiles`. Files keep the folders that they are in if `strip_prefix` names the path.""",
+            doc = """The content of the layer: absolute paths in the image, each with the target that goes there. A target with one file becomes that file. A directory, from the sources or
+from an action, becomes that directory. Several files go side by side into a directory of that name. If the path ends with `/`, the target goes into that directory, under its own name.
+A binary (a target with its own runfiles) becomes its executable, with its runfiles beside it in `PATH.runfiles`. Files keep their folders if `strip_prefix` names the path.""",
             allow_files = True,
         ),
         "strip_prefix": attr.string_dict(
-            doc = """By path of `srcs`: the files go there with the folders that they are in, less this prefix. It is a folder of the package that a file belongs to, or,
-with a slash before it, of the repository; `.` strips nothing. `srcs = {"/srv": ":static"}, strip_prefix = {"/srv": "static"}` puts `static/css/site.css` at `/srv/css/site.css`.""",
+            doc = """Prefixes by path of `srcs`: the files go there with their folders, without this prefix. The prefix is a folder of the package that a file belongs to or,
+if it begins with a slash, of the repository; `.` strips nothing. `srcs = {"/srv": ":static"}, strip_prefix = {"/srv": "static"}` puts `static/css/site.css` at `/srv/css/site.css`.""",
         ),
         "symlinks": attr.string_dict(doc = "Symbolic links: absolute paths in the image, and what they point to."),
         "xattrs": attr.string_list_dict(
-            doc = """Extended attributes by path, each `NAME=VALUE`. A value is text, `0x` and hexadecimal digits, or `0s` and base64, as setfattr(1) has it:
+            doc = """Extended attributes by path, each `NAME=VALUE`. A value is text, `0x` with hexadecimal digits, or `0s` with base64, as in setfattr(1):
 `{"/bin/ping": ["security.capability=0x0100000200200000000000000000000000000000"]}`.""",
         ),
         "_create_parent_directories": attr.label(default = "//rules/settings:create_parent_directories"),

@@ -1,4 +1,4 @@
-"""What the rules that make layers have in common."""
+"""Attributes, action and providers that all layer rules share."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":action.bzl", "assignments", "run_tool")
@@ -13,15 +13,15 @@ _EXTENSIONS = {
 LAYER_ATTRS = {
     "annotations": attr.string_dict(doc = "Annotations of the layer in the manifests of images."),
     "compress": attr.string(
-        doc = "`gzip`, `zstd` or `none`. By default what `@drayage//rules/settings:compress` says, which is `gzip`.",
+        doc = "`gzip`, `zstd` or `none`. The default is `@drayage//rules/settings:compress`, which is `gzip`.",
         values = ["", "gzip", "none", "zstd"],
     ),
     "estargz": attr.string(
-        doc = "`enabled` makes a gzip layer seekable, for the stargz snapshotter: containers start before all of it has arrived. By default what `@drayage//rules/settings:estargz` says, which is `disabled`.",
+        doc = "`enabled` makes a gzip layer seekable, for the stargz snapshotter: containers start before the whole layer has arrived. The default is `@drayage//rules/settings:estargz`, which is `disabled`.",
         values = ["", "disabled", "enabled"],
     ),
     "level": attr.int(
-        doc = "Level of the compression: 1 to 9 for gzip, 1 to 22 for zstd. 0 is the default, 6 for gzip and 1 for zstd.",
+        doc = "Compression level: 1 to 9 for gzip, 1 to 22 for zstd. 0 means 6 for gzip and 1 for zstd.",
     ),
     "_compress": attr.label(default = "//rules/settings:compress"),
     "_digest_function": attr.label(default = "//rules/settings:digest_function"),
@@ -33,9 +33,9 @@ def write_layer(ctx, args, inputs, compress = None):
 
     Args:
       ctx: the context of a rule that has LAYER_ATTRS and the toolchain.
-      args: Args that begin with the subcommand; what all layers have in common is added.
-      inputs: depset of what the action reads.
-      compress: the compression where the setting does not count; "" leaves it to the tool.
+      args: Args that begin with the subcommand; the common flags are added.
+      inputs: depset of File, the inputs of the action.
+      compress: the compression, if the setting must not decide; "" lets the tool decide.
 
     Returns:
       The blob, and its metadata.
@@ -43,10 +43,10 @@ def write_layer(ctx, args, inputs, compress = None):
     if compress == None:
         compress = ctx.attr.compress or ctx.attr._compress[BuildSettingInfo].value
 
-    # The setting is for all layers that can be eStargz; an attribute is for this one, and has to be possible.
+    # The setting is for all layers that can be eStargz. The attribute is for this layer, so it must be possible.
     estargz = ctx.attr.estargz or (ctx.attr._estargz[BuildSettingInfo].value if compress == "gzip" else "disabled")
     if estargz == "enabled" and compress not in ["", "gzip"]:
-        fail("{}: estargz needs gzip, but compress is {}".format(ctx.label, compress))
+        fail("{}: estargz must have compress = \"gzip\", but compress is {}".format(ctx.label, compress))
 
     blob = ctx.actions.declare_file(ctx.label.name + _EXTENSIONS.get(compress, ".blob"))
     metadata = ctx.actions.declare_file(ctx.label.name + ".layer.json")
@@ -75,14 +75,14 @@ def layer_providers(blob, metadata):
 
     Args:
       blob: File, the layer.
-      metadata: File, what is to be known of it.
+      metadata: File, the metadata of the layer.
 
     Returns:
       A list of providers.
     """
     return [
-        # The metadata, and not the blob: who asks for a layer by itself under
-        # --remote_download_toplevel wants to know of it, and not to carry it.
+        # The metadata and not the blob, so that a build of a layer under
+        # --remote_download_toplevel does not download the blob.
         DefaultInfo(files = depset([metadata])),
         OutputGroupInfo(blob = depset([blob])),
         LayerInfo(blob = blob, metadata = metadata),

@@ -1,4 +1,4 @@
-"""image_load: an image to where containers are run from on this machine."""
+"""image_load: loads an image into the container runtime of this machine."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":blobs.bzl", "made_here")
@@ -8,7 +8,7 @@ load(":spec.bzl", "destination", "image_of", "write_spec")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _parse_name(ctx, name):
-    """Takes the name of an image apart, as docker does.
+    """Splits the name of an image, as docker does.
 
     Args:
       ctx: the rule's context.
@@ -78,7 +78,7 @@ def _image_load_impl(ctx):
 
 image_load = rule(
     implementation = _image_load_impl,
-    doc = """Loads an image to where containers are run from on this machine: containerd, docker or podman.
+    doc = """Loads an image into containerd, docker or podman on this machine.
 
 ```starlark
 image_load(
@@ -88,11 +88,11 @@ image_load(
 )
 ```
 
-`bazel run //app:load` loads the image, and prints its name and digest. containerd is asked which blobs it has, and only the others move, from where the build left them, the remote cache or the
-registry of the base. So is docker where it keeps its images in containerd; where it does not, and for podman, the whole image is streamed to `docker load`. `bazel build` of the target
-makes metadata alone; the output group `blobs` has the layers that the build made. Of an index the image for this machine is loaded.
+`bazel run //app:load` loads the image, and prints its name and digest. It asks containerd which blobs it has, and sends only the others, from where the build left them, from the remote cache or from
+the registry of the base. It does the same for a docker that keeps its images in containerd. To any other docker, and to podman, it streams the whole image with `docker load` or `podman load`. `bazel build` of
+the target makes only metadata. The output group `blobs` has the layers that the build made. Of an index, the image for this machine is loaded.
 
-What follows `--` is for `drayage load`: `bazel run //app:load -- --platform linux/arm64`, `-- --to podman`, `-- --tag app:other`.""",
+Arguments after `--` go to `drayage load`: `bazel run //app:load -- --platform linux/arm64`, `-- --to podman`, `-- --tag app:other`.""",
     attrs = {
         "image": attr.label(
             doc = "The image, or the index.",
@@ -100,13 +100,13 @@ What follows `--` is for `drayage load`: `bazel run //app:load -- --platform lin
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
         "strategy": attr.string(
-            doc = """Where layers are when the target is run: with `lazy` where the build left them, or in the remote cache (or, of a base, in its registry); with `eager` on this machine, where the build brings them.
-By default `eager` if that is what `@drayage//rules/settings:push_strategy` says, and else `lazy`.""",
+            doc = """Where `bazel run` finds the layers. `lazy`: where the build left them, in the remote cache or, for a base, in its registry. `eager`: on this machine, because the build downloads them.
+The default is `eager` if `@drayage//rules/settings:push_strategy` is `eager`, and `lazy` otherwise.""",
             values = ["", "eager", "lazy"],
         ),
-        "tag": attr.string(doc = """The image's name: `app:dev`, or `ghcr.io/acme/app:dev`. As everywhere, a name without a host is one of Docker Hub's, and the tag is `latest` if there is none.
-It may hold stamp variables: `app:git-{BUILD_SCM_REVISION}`."""),
-        "tag_list": attr.string_list(doc = "More names. (`tags` is an attribute of every Bazel rule and means another thing.)"),
+        "tag": attr.string(doc = """The image's name: `app:dev`, or `ghcr.io/acme/app:dev`. As with docker, a name without a host belongs to Docker Hub, and the default tag is `latest`.
+It may contain stamp variables: `app:git-{BUILD_SCM_REVISION}`."""),
+        "tag_list": attr.string_list(doc = "More names. (`tags` is another attribute, which every Bazel rule has.)"),
         "_daemon": attr.label(default = "//rules/settings:load_daemon"),
         "_strategy": attr.label(default = "//rules/settings:push_strategy"),
     } | LAUNCHER_ATTRS,

@@ -21,7 +21,7 @@ _for_platform = transition(
 )
 
 def _add_base_platform(ctx, args):
-    """Has the action compare the base's platform, which nothing but its config says, with the target platform."""
+    """Makes the action compare the base's platform, which only its config has, with the target platform."""
     mismatch = ctx.attr._base_platform[BuildSettingInfo].value
     platform = known_platform(ctx)
     if mismatch == "ignore" or not platform:
@@ -102,7 +102,7 @@ def _image_manifest_impl(ctx):
 image_manifest = rule(
     implementation = _image_manifest_impl,
     cfg = _for_platform,
-    doc = """An image for one platform, assembled from metadata alone: that of its base and that of its layers.
+    doc = """An image for one platform, made from the metadata of its base and of its layers.
 
 ```starlark
 image_manifest(
@@ -113,75 +113,75 @@ image_manifest(
 )
 ```
 
-What is not set here is as the base has it, also what this page has no word for. `INHERIT_FROM_BASE`, which the same file has, says so where a word is needed. The default outputs are the manifest and the config, as they will be pushed; the output group `digest` has a file with the
-image's digest, and `blobs` the layers that the build made.""",
+What no attribute sets is inherited from the base, even fields that no attribute is for. Use `INHERIT_FROM_BASE`, from the same file, where an attribute needs a value. The default outputs are the manifest and the config, exactly as they are pushed. The output group
+`digest` has a file with the image's digest, and `blobs` has the layers that the build made.""",
     attrs = {
         "annotations": attr.string_dict(doc = "Annotations of the manifest."),
         "annotations_file": attr.label(
             allow_single_file = True,
-            doc = "More annotations, one `NAME=value` a line. `annotations` wins.",
+            doc = "More annotations, one `NAME=value` per line. `annotations` wins.",
         ),
         "base": attr.label(
-            doc = """The image below: any target with `ImageManifestInfo`. None: the image holds its own layers only. A base for another platform than the image is built for is an error, or what
-[`--@drayage//rules/settings:base_platform`](../settings.md#base_platform) makes of it; variants of a processor's architecture that it can run are no other platform.""",
+            doc = """The base image: any target with `ImageManifestInfo`. Without a base, the image has only its own layers. A base for another platform is an error, unless
+[`--@drayage//rules/settings:base_platform`](../settings.md#base_platform) says otherwise. A variant that the image's processor can run is not another platform.""",
             providers = [ImageManifestInfo],
         ),
         "cmd": attr.string_list(
             default = INHERITED_WORDS["cmd"],
-            doc = """Arguments of the entrypoint, or what is run if there is none. Replaces the base's; `[]` takes it away. `INHERIT_FROM_BASE` in it stands for the words of the base:
+            doc = """Arguments of the entrypoint, or the command if there is no entrypoint. Replaces the base's; `[]` removes it. `INHERIT_FROM_BASE` in it stands for the base's words:
 `[INHERIT_FROM_BASE, "--verbose"]`.""",
         ),
         "config_fragment": attr.label(
             allow_single_file = True,
-            doc = """A part of an OCI image config as JSON, for what has no attribute: `{"config": {"Healthcheck": {"Test": ["CMD", "/app/health"]}}}`. It is merged into
-the base's config as RFC 7396 has it: objects are merged, `null` takes a field away, all else takes the place of what the base has, and attributes win. Any field will do, but for those that
-the image's layers and its platform decide: `rootfs`, `history`, `architecture`, `os`, `variant`. It is at most 4 MiB.""",
+            doc = """A part of an OCI image config as JSON, for fields without an attribute: `{"config": {"Healthcheck": {"Test": ["CMD", "/app/health"]}}}`. It is merged into
+the base's config as a JSON merge patch (RFC 7396): objects are merged, `null` removes a field, and anything else replaces the base's value. Attributes win. It must not set `rootfs` or `history`, which the
+layers set, or `architecture`, `os` or `variant`, which the platform sets. It must be at most 4 MiB.""",
         ),
-        "created": attr.string(doc = "When the image was made, as `2006-01-02T15:04:05Z`. By default the epoch: the same sources are to give the same image."),
+        "created": attr.string(doc = "Creation time of the image, as `2006-01-02T15:04:05Z`. The default is the epoch, so that the same sources give the same image."),
         "created_file": attr.label(
             allow_single_file = True,
-            doc = "A file with that time, a stamped one say. `created` wins.",
+            doc = "A file with the creation time, such as a stamped one. `created` wins.",
         ),
         "entrypoint": attr.string_list(
             default = INHERITED_WORDS["entrypoint"],
-            doc = """What is run. Replaces the base's, and the base's `cmd` with it, as in a Dockerfile; `[]` takes both away. `INHERIT_FROM_BASE` in it stands for the words of the base, whose `cmd` then
-stays: `["/sbin/tini", "--", INHERIT_FROM_BASE]`. To keep the base's `cmd` all the same, say `cmd = [INHERIT_FROM_BASE]`.""",
+            doc = """The program that the image runs. Replaces the base's entrypoint and its `cmd`, as in a Dockerfile; `[]` removes both. `INHERIT_FROM_BASE` in it stands for the base's words, and keeps the base's
+`cmd`: `["/sbin/tini", "--", INHERIT_FROM_BASE]`. To keep the base's `cmd` otherwise, set `cmd = [INHERIT_FROM_BASE]`.""",
         ),
-        "env": attr.string_dict(doc = """Environment variables, added to the base's. A name that the base has gets the new value, in which `${NAME}` stands for what
-the base has: `{"PATH": "/app/bin:${PATH}"}`."""),
+        "env": attr.string_dict(doc = """Environment variables, added to the base's. They replace the base's variables of the same name. In a value, `${NAME}` stands for the
+base's value: `{"PATH": "/app/bin:${PATH}"}`."""),
         "env_file": attr.label(
             allow_single_file = True,
-            doc = "More environment variables, one `NAME=value` a line. `env` wins.",
+            doc = "More environment variables, one `NAME=value` per line. `env` wins.",
         ),
         "exposed_ports": attr.string_list(doc = "Ports that the program listens on: `8080`, `8080/tcp`, `53/udp`. Added to the base's."),
         "labels": attr.string_dict(doc = "Labels of the config, added to the base's."),
         "labels_file": attr.label(
             allow_single_file = True,
-            doc = "More labels, one `NAME=value` a line. `labels` wins.",
+            doc = "More labels, one `NAME=value` per line. `labels` wins.",
         ),
         "layers": attr.label_list(
             doc = "The layers on top of the base, the lowest first.",
             providers = [LayerInfo],
         ),
         "platform": attr.label(
-            doc = "The platform that the image and all that is in it are built for, whatever the build's is: a `platform` target. For several platforms there is `image_index`.",
+            doc = "The platform that the image and everything in it is built for, instead of the build's: a `platform` target. For several platforms, use `image_index`.",
             providers = [platform_common.PlatformInfo],
         ),
         "stop_signal": attr.string(
             default = INHERIT_FROM_BASE,
-            doc = "The signal that ends the program: `SIGTERM`. `\"\"` takes the base's away.",
+            doc = "The signal that ends the program: `SIGTERM`. `\"\"` removes the base's.",
         ),
-        "unset_env": attr.string_list(doc = """Names of environment variables of the base that the image does not have, in which `*` stands for any letters: `["DEBUG", "BUILD_*"]`. `env` is set after that, and `${NAME}`
-in it is what the base had all the same."""),
-        "unset_labels": attr.string_list(doc = "Names of labels of the base that the image does not have, in which `*` stands for any letters: `[\"org.opencontainers.image.*\"]`. `labels` are set after that."),
+        "unset_env": attr.string_list(doc = """Names of the base's environment variables to remove; `*` matches any letters: `["DEBUG", "BUILD_*"]`. `env` is set after that, and `${NAME}`
+in it still stands for the base's value."""),
+        "unset_labels": attr.string_list(doc = "Names of the base's labels to remove; `*` matches any letters: `[\"org.opencontainers.image.*\"]`. `labels` are set after that."),
         "user": attr.string(
             default = INHERIT_FROM_BASE,
-            doc = "User, or `user:group`, by name or number. `\"\"` takes the base's away.",
+            doc = "User, or `user:group`, by name or number. `\"\"` removes the base's.",
         ),
-        "volumes": attr.string_list(doc = "Folders that the program writes its data to. Added to the base's."),
+        "volumes": attr.string_list(doc = "Folders that the program writes data to. Added to the base's."),
         "working_dir": attr.string(
             default = INHERIT_FROM_BASE,
-            doc = "Working directory. `\"\"` takes the base's away.",
+            doc = "Working directory. `\"\"` removes the base's.",
         ),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
         "_base_platform": attr.label(default = "//rules/settings:base_platform"),

@@ -1,4 +1,4 @@
-"""The OCI names of platforms."""
+"""OCI platforms and Bazel's constraint values."""
 
 # @platforms//cpu constraint values and the names of GOARCH, which the OCI image spec uses, with the variant.
 ARCHITECTURES = {
@@ -22,7 +22,7 @@ def _has(ctx, name):
     return ctx.target_platform_has_constraint(getattr(ctx.attr, "_constraint_" + name)[platform_common.ConstraintValueInfo])
 
 def known_platform(ctx):
-    """Names the target platform of a rule that has PLATFORM_ATTRS, if it is one that images are for.
+    """Returns the OCI name of the target platform of a rule with PLATFORM_ATTRS, if images can be for it.
 
     Args:
       ctx: the rule's context.
@@ -37,14 +37,14 @@ def known_platform(ctx):
     return None
 
 def target_platform(ctx):
-    """Names the target platform of a rule that has PLATFORM_ATTRS.
+    """Returns the OCI name of the target platform of a rule with PLATFORM_ATTRS, or fails.
 
     Args:
       ctx: the rule's context.
 
     Returns:
-      "os/architecture" or "os/architecture/variant". The system is linux wherever it is not windows: an
-      image that is built on a Mac is not for a Mac.
+      "os/architecture" or "os/architecture/variant". The system is linux unless it is windows: containers on a
+      Mac are linux containers.
     """
     platform = known_platform(ctx)
     if platform:
@@ -52,7 +52,7 @@ def target_platform(ctx):
     fail("{}: the target platform must have one of these CPUs: {}".format(ctx.label, ", ".join(ARCHITECTURES)))
 
 def constraints_of(system, architecture, variant):
-    """Says which target platforms an image is for.
+    """Returns the constraint values of the target platforms that an image is for.
 
     Args:
       system: the OCI image spec's os.
@@ -60,8 +60,8 @@ def constraints_of(system, architecture, variant):
       variant: its variant, or "".
 
     Returns:
-      The labels of constraint values, or None where @platforms has no word for the platform. A linux image is for every
-      system that is not windows.
+      The labels of constraint values, or None if @platforms has no constraint values for the platform. A linux image is
+      for every system except windows.
     """
     for cpu, name in ARCHITECTURES.items():
         wanted, _, wanted_variant = name.partition("/")
@@ -73,7 +73,7 @@ def constraints_of(system, architecture, variant):
 _BEFORE_ARMV7 = ["", "v6", "v5"]
 
 def constraints_by_rank(system, architecture, variant):
-    """Says which target platforms an image does for, and how well.
+    """Returns the constraint values of the target platforms that an image can run on, and how well it fits.
 
     Args:
       system: the OCI image spec's os.
@@ -81,8 +81,8 @@ def constraints_by_rank(system, architecture, variant):
       variant: its variant, or "".
 
     Returns:
-      The labels of constraint values and a number: 0 for an image that is for these platforms, more for one that their processors run as well, the
-      less the better. Or None, None.
+      The labels of constraint values, and a rank: 0 if the image is for these platforms, and more if their processors can
+      run it too. A lower rank is better. Or None, None.
     """
     constraints = constraints_of(system, architecture, variant)
     if constraints:

@@ -1,9 +1,9 @@
-"""pull: the metadata of a base image as a repository."""
+"""pull: a repository with the metadata of a base image."""
 
 load(":platform.bzl", "constraints_by_rank")
 
-# Labels of ours are written in full: the repository may belong to a module that
-# calls drayage and platforms by other names.
+# Labels are in full, because the repository may belong to a module that has other
+# names for drayage and platforms.
 _BUILD = """\
 load("{import_bzl}", "image_import")
 
@@ -74,7 +74,7 @@ def _select(rctx, images):
         if constraints:
             ranked.append((rank, i, constraints))
 
-        # No target platform is told apart by others: they have their own targets only.
+        # An image for any other platform has only a target of its own: select cannot choose it.
 
     taken = []
     for _, i, constraints in sorted(ranked):
@@ -89,7 +89,7 @@ def _select(rctx, images):
         branches[":is_" + name] = ":" + name
     if not branches:
         return settings, repr(":" + images[0]["name"])
-    message = "{}/{} has no image for the target platform, but for {}".format(
+    message = "{}/{} has no image for the target platform; it has images for {}".format(
         rctx.attr.registry,
         rctx.attr.repository,
         ", ".join([image["name"] for image in images]),
@@ -118,29 +118,29 @@ def _pull_impl(rctx):
             build += _ALIAS.format(name = name, actual = actual)
     rctx.file("BUILD.bazel", build)
 
-    # Everything is by digest. Bazel 8.3 wants to be told.
+    # The digests decide the content. Bazel 8.3 and later need to be told.
     if hasattr(rctx, "repo_metadata"):
         return rctx.repo_metadata(reproducible = True)
     return None
 
 PULL_ATTRS = {
     "digest": attr.string(
-        doc = "Digest of the image's manifest or index. Without it the pull fails, and says which one the tag stands for.",
+        doc = "Digest of the image's manifest or index. Without it the pull fails, and the error gives the tag's digest.",
     ),
     "layer_handling": attr.string(
         default = "shallow",
-        doc = "`shallow`: the layers stay in the registry, and whoever pushes or loads an image takes them from there. `eager`: they are fetched with the metadata, for tests that run the image.",
+        doc = "`shallow`: the layers stay in the registry, and pushes and loads get them from there. `eager`: the pull fetches the layers too, for tests that run the image.",
         values = ["eager", "shallow"],
     ),
     "mirrors": attr.string_list(
-        doc = "Hosts that are asked before the registry, possibly with a path that goes before the repository. The layers are taken from them first as well.",
+        doc = "Hosts to ask before the registry, each with an optional path that goes before the repository. Layers are also taken from them first.",
     ),
     "nondistributable_layers": attr.bool(
-        doc = """Whether `eager` fetches the layers as well that are not to be distributed, from the registry or from the `urls` in their descriptors (of public hosts alone). No push sends
-[such layers](../haul.md#layers-that-are-not-to-be-distributed), whatever is said here.""",
+        doc = """Whether `eager` also fetches nondistributable layers, from the registry or from the `urls` in their descriptors (of public hosts only). Pushes never send
+[such layers](../haul.md#layers-that-are-not-to-be-distributed).""",
     ),
     "platforms": attr.string_list(
-        doc = "Of an index, the platforms that are wanted: `os/architecture` or `os/architecture/variant`. By default all.",
+        doc = "The platforms of an index to pull: `os/architecture` or `os/architecture/variant`. The default is all.",
     ),
     "registry": attr.string(
         doc = "Host of the registry: `index.docker.io`.",
@@ -151,7 +151,7 @@ PULL_ATTRS = {
         mandatory = True,
     ),
     "tag": attr.string(
-        doc = "The tag that the digest was found under. For the reader: the digest counts.",
+        doc = "The tag that had the digest, for readers. Only the digest counts.",
     ),
 }
 
@@ -171,9 +171,9 @@ pull(
 )
 ```
 
-`@ubuntu` is the image; of an index, the one for the target platform. Each platform's image has a target of its own too: `@ubuntu//:linux_arm64_v8`.
-What the index leaves open of a platform is in the image's config, and what the config leaves open is taken from the index. For armv7 an image for v6 or v5 does where there is none for v7.
-Credentials are docker's: `config.json` and the credential helpers that it names.""",
+`@ubuntu` is the image or, of an index, the image for the target platform. Each platform's image also has its own target: `@ubuntu//:linux_arm64_v8`.
+What the index does not say about a platform comes from the image's config, and the other way round. For armv7, an image for v6 or v5 is used if there is none for v7.
+Credentials come from docker's `config.json` and the credential helpers that it names.""",
     attrs = PULL_ATTRS | {
         "_drayage": attr.label(default = "@drayage_host//:drayage"),
     },

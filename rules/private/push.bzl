@@ -53,11 +53,11 @@ def _image_push_impl(ctx):
         PushSpecInfo(blobs = blobs, runfiles = needed, specs = specs),
     ]
 
-# What a push that can be run has: the strategies are those of the setting.
+# How `bazel run` pushes: the values are those of the setting.
 _STRATEGY_ATTRS = {
     "strategy": attr.string(
-        doc = """What `bazel run` does: `lazy` streams what the registry lacks from where the build left it on this machine, or from the remote cache (or, of a base, from its registry); `eager` has the layers brought to this
-machine by the build; `cas_registry` sends manifests and configs alone, to a registry that reads the remote cache itself, such as drayaged's own; `bes` leaves the push to the daemon, which has seen the spec in the build's events. By default what `@drayage//rules/settings:push_strategy` says, which is `lazy`.""",
+        doc = """What `bazel run` does. `lazy` streams what the registry lacks from where the build left it on this machine, from the remote cache or, for a base, from its registry. `eager` has the build download the layers to this
+machine first. `cas_registry` sends only manifests and configs, to a registry that reads the remote cache itself, such as drayaged's own. `bes` leaves the push to the daemon, which saw the spec in the build's events. The default is `@drayage//rules/settings:push_strategy`, which is `lazy`.""",
         values = ["", "bes", "cas_registry", "eager", "lazy"],
     ),
     "_strategy": attr.label(default = "//rules/settings:push_strategy"),
@@ -65,11 +65,11 @@ machine by the build; `cas_registry` sends manifests and configs alone, to a reg
 
 image_push = rule(
     implementation = _image_push_impl,
-    doc = """Says that an image is to be pushed, where to and under which tags.
+    doc = """Says where to push an image, and under which tags.
 
-Building the target writes a push spec, a few kilobytes of JSON. Where build events go to the daemon, it finds the spec there and pushes the image; nothing is pushed by the
-machine that runs Bazel. The spec is the default output, and is in the output group `push_spec`. The output group `blobs` has the layers that the build made, [to have them
-uploaded](../cache.md#a-bazelrc-that-uploads-what-is-there). `bazel run` pushes from here.
+Building the target writes a push spec, a few kilobytes of JSON. If build events go to the daemon, it finds the spec there and pushes the image; the machine that runs Bazel pushes
+nothing. The spec is the default output, and is also in the output group `push_spec`. The output group `blobs` has the layers that the build made, [so that Bazel uploads
+them](../cache.md#a-bazelrc-that-uploads-what-is-there). `bazel run` pushes from this machine.
 
 ```starlark
 image_push(
@@ -81,10 +81,10 @@ image_push(
 )
 ```
 
-`repository` and tags may hold *stamp variables*: `{BUILD_SCM_REVISION}` stands for what the workspace status or `--build_metadata` says. They are filled in when the image is pushed, so that a
-new commit does not run a cached action again.""",
+`repository` and tags may contain *stamp variables*: `{BUILD_SCM_REVISION}` stands for its value in the workspace status or in `--build_metadata`. They are filled in when the image is pushed, so that
+a new commit does not run a cached action again.""",
     attrs = {
-        "also_to": attr.string_list(doc = "More places for the same image under the same tags, each `HOST/REPOSITORY`. Each has a push spec of its own."),
+        "also_to": attr.string_list(doc = "More destinations for the same image under the same tags, each `HOST/REPOSITORY`. Each gets its own push spec."),
         "image": attr.label(
             aspects = [uncached],
             doc = "The image, or the index.",
@@ -93,29 +93,29 @@ new commit does not run a cached action again.""",
         ),
         "overwrite": attr.string(
             default = "always",
-            doc = """Whether a tag that points to another image is made to point to this one. With `never` such a tag fails the push, which writes none of its tags then; one that
-points to the same image is fine. See [Tags that are never written over](../haul.md#tags-that-are-never-written-over).""",
+            doc = """Whether to move a tag that points to another image. With `never`, such a tag fails the push, and none of its tags is written; a tag that already points to this
+image is fine. See [Tags that are never written over](../haul.md#tags-that-are-never-written-over).""",
             values = ["always", "never"],
         ),
         "referrers": attr.label_list(
             aspects = [uncached],
-            doc = "Artifacts about the image, `image_artifact` targets: a bill of materials, say. They are pushed before the tags.",
+            doc = "Artifacts about the image, such as a bill of materials: `image_artifact` targets. They are pushed before the tags.",
             providers = [ArtifactInfo],
         ),
         "registry": attr.string(
-            doc = "Host of the registry, with its port if it has one. `--@drayage//rules/settings:registry` puts another in its place.",
+            doc = "Host of the registry, with its port if it has one. `--@drayage//rules/settings:registry` replaces it.",
             mandatory = True,
         ),
         "repository": attr.string(
             doc = "Name of the repository in the registry.",
             mandatory = True,
         ),
-        "tag": attr.string(doc = "A tag. With no tag at all the image is pushed by digest."),
+        "tag": attr.string(doc = "A tag. Without any tag, the image is pushed by its digest only."),
         "tag_file": attr.label(
             allow_single_file = True,
-            doc = "A file with more tags, one a line.",
+            doc = "A file with more tags, one per line.",
         ),
-        "tag_list": attr.string_list(doc = "More tags. (`tags` is an attribute of every Bazel rule and means another thing.)"),
+        "tag_list": attr.string_list(doc = "More tags. (`tags` is another attribute, which every Bazel rule has.)"),
         "_registry": attr.label(default = "//rules/settings:registry"),
     } | _STRATEGY_ATTRS | LAUNCHER_ATTRS,
     executable = True,
@@ -139,7 +139,7 @@ def _multi_push_impl(ctx):
 
 multi_push = rule(
     implementation = _multi_push_impl,
-    doc = """Several pushes in one `bazel run`, which shares what the images have in common: a blob is sent once to each registry.
+    doc = """Several pushes in one `bazel run`. What the images share is sent only once to each registry.
 
 ```starlark
 multi_push(

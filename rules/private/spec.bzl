@@ -1,10 +1,10 @@
-"""The action that writes a push spec, for all rules that have one written."""
+"""The action that writes a push spec, for all rules that need one."""
 
 load(":action.bzl", "assignments", "run_tool", "tool_args")
 load(":providers.bzl", "ArtifactInfo", "ImageIndexInfo", "ImageManifestInfo")
 
 def image_of(target):
-    """Tells what a target has to push.
+    """Returns the content of a push of a target.
 
     Args:
       target: a target with ImageManifestInfo or ImageIndexInfo.
@@ -17,11 +17,11 @@ def image_of(target):
     return content([target[ImageManifestInfo]])
 
 def content(images, index = None, referrers = None, uncached = None):
-    """Describes what a push spec has pushed.
+    """Describes the content of a push spec.
 
     Args:
       images: list of ImageManifestInfo.
-      index: File, the index over the images, or None if there is one image alone.
+      index: File, the index of the images, or None for an image without an index.
       referrers: what write_referrers returned, or None.
       uncached: depset of string, `TAG=LABEL` of the layers that tags keep out of the remote cache, or None.
 
@@ -31,14 +31,14 @@ def content(images, index = None, referrers = None, uncached = None):
     return struct(images = images, index = index, referrers = referrers, uncached = uncached)
 
 def destination(registry, repository, tags, tag_file = None, overwrite = "always"):
-    """Describes where a push spec has something pushed to.
+    """Describes the destination of a push spec.
 
     Args:
       registry: host of the registry.
       repository: name of the repository.
       tags: list of tags.
       tag_file: File with more tags, or None.
-      overwrite: `always` or `never`, whether a tag that points to another image is written over.
+      overwrite: `always` or `never`: whether to overwrite a tag that points to another image.
 
     Returns:
       A struct of that.
@@ -51,10 +51,10 @@ def write_referrers(ctx, artifacts, subject):
     Args:
       ctx: the context of a rule that has the toolchain.
       artifacts: list of targets with ArtifactInfo.
-      subject: File, the manifest or index that they are about.
+      subject: File, the manifest or index that the artifacts are about.
 
     Returns:
-      A struct of the manifests, and of what is known of their files.
+      A struct of the manifests, and of the metadata of their files.
     """
     manifests = []
     for i, artifact in enumerate([a[ArtifactInfo] for a in artifacts]):
@@ -87,10 +87,10 @@ def write_spec(ctx, name, image, to, suffix = ".pushspec.json"):
 
     Args:
       ctx: the context of a rule that has the toolchain.
-      name: how the file is called, less the suffix.
+      name: the name of the file, without the suffix.
       image: what content returned.
       to: what destination returned.
-      suffix: the end of the file's name. The daemon pushes what ends as push specs do.
+      suffix: the end of the file's name. The daemon pushes only files with the suffix of push specs.
 
     Returns:
       The push spec.
@@ -137,12 +137,12 @@ def write_spec(ctx, name, image, to, suffix = ".pushspec.json"):
     return spec
 
 def parse_destination(ctx, address, attribute, registry = ""):
-    """Reads where something is pushed to, as attributes have it.
+    """Parses a destination in an attribute.
 
     Args:
       ctx: the rule's context.
       address: `HOST/REPOSITORY`, or `HOST/REPOSITORY:TAG`.
-      attribute: the attribute's name, for the message.
+      attribute: the attribute's name, for the error.
       registry: a host to push to instead, or "".
 
     Returns:

@@ -1,18 +1,18 @@
-"""Push specs of an image without an image_push of its own."""
+"""Push specs of an image without an image_push."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":spec.bzl", "content", "destination", "parse_destination", "write_spec")
 
 PUSH_SPECS_ATTRS = {
     "push_specs": attr.string_list(
-        doc = """Where the image is to be pushed without an `image_push` of its own, each `HOST/REPOSITORY` or `HOST/REPOSITORY:TAG`. Building the image writes a
-push spec for each place, and the daemon that sees the build's events pushes it. Repository and tag may hold stamp variables: `ghcr.io/acme/app:git-{BUILD_SCM_REVISION}`.""",
+        doc = """Destinations to push the image to without an `image_push`, each `HOST/REPOSITORY` or `HOST/REPOSITORY:TAG`. Building the image writes a
+push spec for each repository, and the daemon that sees the build's events pushes it. Repository and tag may contain stamp variables: `ghcr.io/acme/app:git-{BUILD_SCM_REVISION}`.""",
     ),
     "_registry": attr.label(default = "//rules/settings:registry"),
 }
 
 def write_push_specs(ctx, images, index):
-    """Declares the actions that write an image's own push specs.
+    """Declares the actions that write the push specs of an image.
 
     Args:
       ctx: the context of a rule that has PUSH_SPECS_ATTRS and the toolchain.

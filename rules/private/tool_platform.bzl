@@ -1,6 +1,6 @@
-"""The platforms that the `drayage` tool is made for."""
+"""The platforms that the `drayage` tool is built for."""
 
-# The names of Go for them, and the constraint values of @platforms.
+# Go's names of the platforms, and their constraint values in @platforms.
 TOOL_PLATFORMS = {
     "darwin_amd64": ["@platforms//os:macos", "@platforms//cpu:x86_64"],
     "darwin_arm64": ["@platforms//os:macos", "@platforms//cpu:aarch64"],
@@ -18,14 +18,14 @@ _ARCHITECTURES = {
 }
 
 def platform_of(name, arch):
-    """Names a host in the way of TOOL_PLATFORMS.
+    """Returns a host's name in TOOL_PLATFORMS.
 
     Args:
-      name: the `name` of a repository_os: what Java calls the system.
+      name: the `name` of a repository_os: Java's name of the system.
       arch: its `arch`.
 
     Returns:
-      "linux_amd64", say; possibly a platform that TOOL_PLATFORMS does not have.
+      A name such as "linux_amd64". TOOL_PLATFORMS may not have it.
     """
     name = name.lower()
     system = "windows" if name.startswith("windows") else _SYSTEMS.get(name, name)

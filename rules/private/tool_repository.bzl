@@ -13,7 +13,7 @@ drayage_toolchain(
 )
 """
 
-# What the tool is built from, below the module's root.
+# The tool's sources, below the module's root.
 _SOURCES = ["cmd/drayage", "internal", "pushspec"]
 
 def _build_from_source(rctx, tool):
@@ -59,19 +59,19 @@ def _tool_repository_impl(rctx):
         _build_from_source(rctx, tool)
     files = [tool]
     if tool != "drayage":
-        # Under this name push targets and `pull` know it.
+        # Push targets and `pull` use this name.
         rctx.symlink(tool, "drayage")
         files.append("drayage")
     rctx.file("BUILD.bazel", _BUILD.format(files = files, tool = tool))
 
 tool_repository = repository_rule(
     implementation = _tool_repository_impl,
-    doc = "Holds `drayage` for one platform, and the toolchain of it. Without attributes it is built for the host.",
+    doc = "Holds `drayage` for one platform, and its toolchain. Without attributes, it is built for the host.",
     attrs = {
-        "platform": attr.string(doc = "What to build it for: a key of TOOL_PLATFORMS."),
-        "prebuilt": attr.label(doc = "The tool, if it need not be built."),
-        "sha256": attr.string(doc = "SHA-256 of what is behind the URL, in hexadecimal digits."),
-        "url": attr.string(doc = "Where the tool can be downloaded."),
+        "platform": attr.string(doc = "The platform to build the tool for: a key of TOOL_PLATFORMS."),
+        "prebuilt": attr.label(doc = "The tool, if it exists already."),
+        "sha256": attr.string(doc = "SHA-256 of the download, in hexadecimal digits."),
+        "url": attr.string(doc = "URL of the tool."),
         "_module": attr.label(default = Label("//:go.mod"), allow_single_file = True),
     },
     environ = ["PATH", "GOROOT", "GOCACHE", "GOMODCACHE", "GOPROXY", "HOME"],

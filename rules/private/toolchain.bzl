@@ -1,6 +1,6 @@
-"""The toolchain: which `drayage` the actions run."""
+"""The toolchain: the `drayage` that the actions run."""
 
-# A Label, and not its text: an action's toolchain would be looked for in the main repository.
+# A Label and not a string: Bazel would look for a string in the main repository.
 TOOLCHAIN_TYPE = Label("//rules:toolchain_type")
 
 def _drayage_toolchain_impl(ctx):

@@ -1,4 +1,4 @@
-"""The repository of the toolchains: small, since it is fetched in each build."""
+"""The repository of the toolchains. It is small, because every build fetches it."""
 
 load(":tool_platform.bzl", "TOOL_PLATFORMS")
 
@@ -7,7 +7,7 @@ load("@platforms//host:constraints.bzl", "HOST_CONSTRAINTS")
 
 package(default_visibility = ["//visibility:public"])
 
-# What runs on the machine that Bazel runs on.
+# The tool for the machine that Bazel runs on.
 alias(
     name = "drayage",
     actual = "@drayage_host//:drayage",
@@ -21,7 +21,7 @@ toolchain(
 )
 """
 
-# Nothing is said of the target: what a layer holds is all one to who writes it.
+# There is no constraint on the target platform: the tool writes layers for every platform.
 _TOOLCHAIN = """
 toolchain(
     name = "{platform}",
@@ -43,5 +43,5 @@ def _toolchains_repository_impl(rctx):
 toolchains_repository = repository_rule(
     implementation = _toolchains_repository_impl,
     doc = "Holds a toolchain for each platform that the tool can run on.",
-    attrs = {"platforms": attr.string_list(doc = "Those besides the host.")},
+    attrs = {"platforms": attr.string_list(doc = "The platforms other than the host.")},
 )

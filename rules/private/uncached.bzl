@@ -1,4 +1,4 @@
-"""Which layers of an image their own tags keep out of the remote cache."""
+"""Finds the layers of an image whose tags keep them out of the remote cache."""
 
 load(":providers.bzl", "ArtifactInfo", "LayerInfo")
 
@@ -12,7 +12,7 @@ _TAGS = [
 ]
 
 UncachedInfo = provider(
-    doc = "Targets whose tags keep what they make out of the remote cache.",
+    doc = "Targets whose tags keep their outputs out of the remote cache.",
     fields = {"found": "depset of string: `TAG=LABEL`."},
 )
 
@@ -33,6 +33,6 @@ _ATTRS = ["base", "layers", "manifests"]
 uncached = aspect(
     implementation = _uncached_impl,
     attr_aspects = _ATTRS,
-    doc = "Finds the layers of an image that tags keep out of the remote cache. A push spec says so, for the message when one is missing.",
+    doc = "Finds the layers of an image that tags keep out of the remote cache. The push spec lists them, so that the error for a missing layer can say so.",
     provides = [UncachedInfo],
 )

@@ -381,7 +381,7 @@ def _refusals():
     refused(
         image_layer,
         name = "zstd_estargz",
-        says = "eStargz is a form of gzip, and compress is zstd",
+        says = "estargz must have compress = \"gzip\", but compress is zstd",
         srcs = {"/one": ":one"},
         compress = "zstd",
         estargz = "enabled",

@@ -104,7 +104,7 @@ def load_tests(name):
     refused(
         image_load,
         name = "load_digest",
-        says = "\"app@sha256:0000\" is not the name of an image",
+        says = "\"app@sha256:0000\" must be the name of an image",
         image = ":image",
         tag = "app@sha256:0000",
     )

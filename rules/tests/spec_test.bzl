@@ -99,7 +99,7 @@ def _artifacts():
     refused(
         image_artifact,
         name = "artifact_of_two",
-        says = ":two must be one file",
+        says = ":two in files must be exactly one file",
         artifact_type = "application/spdx+json",
         files = {":two": ""},
     )
