@@ -2,6 +2,7 @@ package haul
 
 import (
 	"context"
+	"errors"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -44,7 +45,10 @@ var errLeaseEnded = &Error{Class: Unavailable, Text: "the tags could not be writ
 // lease gives a context that ends with the lease.
 func (c Claim) lease(ctx context.Context) (context.Context, context.CancelFunc) {
 	leased, cancel := context.WithCancelCause(ctx)
-	if c.Ended != nil {
+	select {
+	case <-c.Ended:
+		cancel(errLeaseEnded)
+	default:
 		go func() {
 			select {
 			case <-c.Ended:
@@ -59,7 +63,7 @@ func (c Claim) lease(ctx context.Context) (context.Context, context.CancelFunc) 
 // leaseError is the error of what was done under a lease: that of the lease if it has
 // ended meanwhile.
 func leaseError(leased context.Context, err error) error {
-	if ended := context.Cause(leased); err != nil && ended == error(errLeaseEnded) {
+	if ended := context.Cause(leased); err != nil && errors.Is(ended, errLeaseEnded) {
 		return ended
 	}
 	return err

@@ -15,9 +15,9 @@ func (s *shipment) tagRoot(ctx context.Context, pending []string) (err error) {
 	// They are claimed although there may be nothing to write: an older build must not
 	// write over what this one has found right.
 	if len(s.request.Tags) > 0 {
-		claim, err := s.request.Claims.ClaimTags(ctx, s.request.Tags)
-		if err != nil {
-			return err
+		claim, refused := s.request.Claims.ClaimTags(ctx, s.request.Tags)
+		if refused != nil {
+			return refused
 		}
 		defer claim.release(true)
 		leased, cancel := claim.lease(ctx)

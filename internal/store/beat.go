@@ -12,7 +12,7 @@ import (
 )
 
 // beatInterval is how often a daemon says that it is alive and looks after those
-// that are not. A dead daemon's jobs are given back within about twice of it.
+// that are not.
 const beatInterval = time.Second
 
 // beatLimit bounds a beat and a look after the others. A connection that takes

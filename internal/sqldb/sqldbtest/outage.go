@@ -1,6 +1,7 @@
 package sqldbtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func childrenOf(parent int) (children []int, err error) {
 			continue // it has ended
 		}
 		// The second field is a name in parentheses, which may hold anything.
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 		if len(fields) < 2 || fields[1] != strconv.Itoa(parent) {
 			continue
 		}

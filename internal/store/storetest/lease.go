@@ -13,8 +13,8 @@ import (
 // shortLease is a lease that a test can wait for.
 const shortLease = 400 * time.Millisecond
 
-// free waits until a daemon is granted blobs, and returns how long that took.
-func free(t *testing.T, s *store.Store, digests ...string) time.Duration {
+// free waits until a daemon is granted blobs.
+func free(t *testing.T, s *store.Store, digests ...string) {
 	t.Helper()
 	began := time.Now()
 	for busy(t, s, store.Attempt{}, digests...) {
@@ -22,7 +22,6 @@ func free(t *testing.T, s *store.Store, digests ...string) time.Duration {
 			t.Fatalf("the blobs are another daemon's after %s", beginLimit)
 		}
 	}
-	return time.Since(began)
 }
 
 func aClaimThatNobodyRenewsEndsWithItsLease(t *testing.T, driver sqldbtest.Driver) {
