@@ -10,7 +10,16 @@ import (
 // empty database in it as drayaged's store names it.
 func StartPostgres(t T) string {
 	t.Helper()
-	cluster, err := sqldbtest.Start(t.Context(), sqldbtest.Options{Bin: filepath.Dir(Tool(t, "initdb"))})
+	_, url := StartCluster(t, sqldbtest.Options{})
+	return url
+}
+
+// StartCluster is [StartPostgres] for tests that stop the cluster, or ask its database
+// themselves.
+func StartCluster(t T, options sqldbtest.Options) (cluster *sqldbtest.Cluster, url string) {
+	t.Helper()
+	options.Bin = filepath.Dir(Tool(t, "initdb"))
+	cluster, err := sqldbtest.Start(t.Context(), options)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -19,9 +28,9 @@ func StartPostgres(t T) string {
 			t.Errorf("%v", err)
 		}
 	})
-	url, err := cluster.NewDatabase(t.Context(), "")
+	url, err = cluster.NewDatabase(t.Context(), "")
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return url
+	return cluster, url
 }

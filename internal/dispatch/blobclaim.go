@@ -12,13 +12,19 @@ import (
 )
 
 const (
-	// claimPatience is for how long another daemon is left to upload what both need,
-	// and longer by a second for each claimPace bytes: its repository may refuse what
-	// this one's takes, and its next one as well.
-	claimPatience = 20 * time.Second
-	claimPace     = 4 << 20
+	// claimTime is for how long a claim is renewed, and longer by a second for each
+	// claimPace bytes, while the registry takes bytes or answers.
+	claimTime = time.Minute
+	claimPace = 1 << 20
 	// claimLimit bounds that.
-	claimLimit = 10 * time.Minute
+	claimLimit = 30 * time.Minute
+	// claimSilence is for how long a registry may be silent before claims are left to
+	// end: another daemon may reach it.
+	claimSilence = 30 * time.Second
+	// claimGrace is for how long a claim is waited for beyond the time for which it would
+	// be renewed here: its holder's repository may refuse what this one's takes, and its
+	// next one as well.
+	claimGrace = store.DefaultLease
 )
 
 // ClaimBlobs implements [haul.Claims].
@@ -29,8 +35,10 @@ func (r *run) ClaimBlobs(ctx context.Context, blobs []pushspec.Blob) (haul.Claim
 		claim.Digests = append(claim.Digests, blob.Digest.String())
 		size += blob.Size
 	}
-	patience := min(claimPatience+time.Duration(size/claimPace)*time.Second, claimLimit)
-	return r.claimBlobs(ctx, claim, patience)
+	claim.Limit = min(claimTime+time.Duration(size/claimPace)*time.Second, claimLimit)
+	granted, err := r.claimBlobs(ctx, claim)
+	r.releaseUploaded = granted.Release
+	return granted, err
 }
 
 // ClaimReferrers implements [haul.Claims]: the index of a subject's referrers is claimed
@@ -38,17 +46,19 @@ func (r *run) ClaimBlobs(ctx context.Context, blobs []pushspec.Blob) (haul.Claim
 // at afterwards.
 func (r *run) ClaimReferrers(ctx context.Context, subject v1.Hash) (haul.Claim, error) {
 	name := "referrers of " + r.destination.Repository + "@" + subject.String()
-	granted, err := r.claimBlobs(ctx, store.BlobClaim{Registry: r.destination.Registry, Digests: []string{name}}, claimPatience)
+	granted, err := r.claimBlobs(ctx, store.BlobClaim{Registry: r.destination.Registry, Digests: []string{name}, Limit: claimTime})
 	if release := granted.Release; release != nil {
 		granted.Release = func(bool) { release(false) } // it is nothing that can be mounted
 	}
 	return granted, err
 }
 
-// claimBlobs waits until this daemon has a claim, or until the one that has it has taken
-// too long.
-func (r *run) claimBlobs(ctx context.Context, claim store.BlobClaim, patience time.Duration) (haul.Claim, error) {
+// claimBlobs waits until this daemon has a claim: for as long as the lease of the one that
+// has it is renewed, but not for much longer than its own would be.
+func (r *run) claimBlobs(ctx context.Context, claim store.BlobClaim) (haul.Claim, error) {
+	patience := claim.Limit + claimGrace
 	grant, err := waitFor(ctx, patience, func(ctx context.Context) (store.BlobGrant, error) {
+		claim.GetsOn = r.getsOn(claim.Registry)
 		return r.worker.opts.Blobs.ClaimBlobs(ctx, r.attempt, claim)
 	})
 	if isBusy(err) {
@@ -62,6 +72,18 @@ func (r *run) claimBlobs(ctx context.Context, claim store.BlobClaim, patience ti
 	return haul.Claim{Elsewhere: grant.Elsewhere, Release: func(written bool) { r.releaseBlobs(ctx, claim, written) }}, nil
 }
 
+// getsOn tells, from now on, whether a registry has taken bytes or answered lately.
+func (r *run) getsOn(registry string) func() bool {
+	claimed, lastProgress := time.Now(), r.worker.opts.Hauler.LastProgress
+	return func() bool {
+		last := lastProgress(registry)
+		if last.Before(claimed) {
+			last = claimed
+		}
+		return time.Since(last) < claimSilence
+	}
+}
+
 func (r *run) releaseBlobs(ctx context.Context, claim store.BlobClaim, written bool) {
 	repository := ""
 	if written {
@@ -69,6 +91,6 @@ func (r *run) releaseBlobs(ctx context.Context, claim store.BlobClaim, written b
 	}
 	// Whatever became of the job, the blobs are where they are.
 	if err := r.worker.opts.Blobs.ReleaseBlobs(context.WithoutCancel(ctx), r.attempt, claim, repository); err != nil {
-		r.logger.Warn().Err(err).Str("registry", claim.Registry).Msg("cannot tell other daemons where blobs went")
+		r.logger.Warn().Err(err).Str("registry", claim.Registry).Msg("cannot tell other daemons where blobs went yet; trying again until they can have them anyway")
 	}
 }

@@ -1,7 +1,7 @@
 package dispatch_test
 
 import (
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/drayage/drayage/internal/haul"
-	"github.com/drayage/drayage/internal/store"
 )
 
 func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
@@ -19,8 +18,8 @@ func TestABlobThatAnotherDaemonUploadsIsWaitedForAndMounted(t *testing.T) {
 	if _, err := w.work(t, 1); err != nil {
 		t.Fatal(err)
 	}
-	if want := (store.BlobClaim{Registry: "ghcr.io", Digests: []string{layer}}); !reflect.DeepEqual(w.claimed, want) || w.busy != 0 {
-		t.Errorf("claimed %q, with %d refusals left; want %q, until it is granted", w.claimed, w.busy, want)
+	if w.claimed.Registry != "ghcr.io" || !slices.Equal(w.claimed.Digests, []string{layer}) || w.busy != 0 {
+		t.Errorf("claimed %q of %s, with %d refusals left; want %q, until it is granted", w.claimed.Digests, w.claimed.Registry, w.busy, layer)
 	}
 	if from := w.blobs.Elsewhere[layer]; from != "acme/base" {
 		t.Errorf("the layer can be mounted from %q, want the other daemon's repository", from)
@@ -53,7 +52,7 @@ func TestABlobThatAnotherDaemonIsAtForTooLongIsNotWaitedFor(t *testing.T) {
 		if _, err := w.work(t, 1); err != nil {
 			t.Fatal(err)
 		}
-		if waited := time.Since(began); waited < 15*time.Second || waited > 25*time.Second {
+		if waited := time.Since(began); waited < time.Minute || waited > 2*time.Minute {
 			t.Errorf("another daemon was waited for for %s", waited)
 		}
 		if w.request.Spec == nil {
@@ -79,7 +78,7 @@ func TestOneDaemonAtATimeWritesAnIndexOfReferrers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if waited := time.Since(began); waited > 25*time.Second {
+			if waited := time.Since(began); waited > 2*time.Minute {
 				t.Errorf("another daemon was waited for for %s", waited)
 			}
 			if granted := claim.Release != nil; granted != (busy == 3) {
@@ -90,7 +89,7 @@ func TestOneDaemonAtATimeWritesAnIndexOfReferrers(t *testing.T) {
 			}
 			claim.Release(true)
 			if digests := w.claimed.Digests; len(digests) != 1 || !strings.Contains(digests[0], "acme/app@"+subject.String()) || w.released == nil || *w.released != "" {
-				t.Errorf("claimed %q, released %v", w.claimed, w.released)
+				t.Errorf("claimed %q, released %v", w.claimed.Digests, w.released)
 			}
 		}
 	})

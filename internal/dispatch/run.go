@@ -31,6 +31,8 @@ type run struct {
 	keepTags []string
 	// stay is among the hauls that go to the same registry.
 	stay *stay
+	// releaseUploaded, if set, ends the claim of the blobs.
+	releaseUploaded func(written bool)
 	// tags is what was granted when the tags were claimed.
 	tags store.TagGrant
 

@@ -10,8 +10,12 @@ import (
 	"github.com/drayage/drayage/internal/store"
 )
 
-// ClaimTags implements [haul.Claims]. A tag that another job writes is not waited for: the
-// job comes again.
+// tagPatience is for how long another job is left to write a tag. A lease that is not
+// renewed ends before.
+const tagPatience = 2 * store.DefaultLease
+
+// ClaimTags implements [haul.Claims]. It waits for a tag that another job writes. One that
+// takes too long is not waited for: the job comes again.
 func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) {
 	registry, repository := r.destination.Address()
 	claim := store.TagClaim{
@@ -19,8 +23,13 @@ func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) 
 		Invocation: r.job.Invocation, Started: r.invocation.Started,
 	}
 	var err error
-	r.tags, err = waitFor(ctx, 0, func(ctx context.Context) (store.TagGrant, error) {
-		return r.worker.opts.Tags.ClaimTags(ctx, r.attempt, claim)
+	r.tags, err = waitFor(ctx, tagPatience, func(ctx context.Context) (store.TagGrant, error) {
+		grant, err := r.worker.opts.Tags.ClaimTags(ctx, r.attempt, claim)
+		if isBusy(err) && r.releaseUploaded != nil {
+			r.releaseUploaded(true) // they are there by now: nobody has to wait for them as well
+			r.releaseUploaded = nil
+		}
+		return grant, err
 	})
 	if err != nil {
 		return haul.Claim{}, err
@@ -28,7 +37,11 @@ func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) 
 	if slices.ContainsFunc(r.tags.Conflicts, func(c store.ConflictingTag) bool { return !c.Ours }) {
 		return haul.Claim{}, r.conflict()
 	}
-	return haul.Claim{Tags: r.tags.Tags, Until: r.tags.Until}, nil
+	granted := haul.Claim{Tags: r.tags.Tags}
+	if r.tags.Lease != nil {
+		granted.Ended = r.tags.Lease.Ended()
+	}
+	return granted, nil
 }
 
 // conflictError says that two targets of one build want a tag for two images.

@@ -101,7 +101,7 @@ func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, er
 
 func (w *world) ClaimTags(_ context.Context, _ store.Attempt, claim store.TagClaim) (store.TagGrant, error) {
 	w.claim = claim
-	grant := store.TagGrant{Until: w.now.Add(time.Minute), Superseded: w.newer, Conflicts: w.conflicts}
+	grant := store.TagGrant{Superseded: w.newer, Conflicts: w.conflicts}
 	for _, tag := range claim.Tags {
 		if !slices.ContainsFunc(w.newer, func(s store.SupersededTag) bool { return s.Name == tag }) {
 			grant.Tags = append(grant.Tags, tag)

@@ -2,7 +2,7 @@ package haul
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -27,15 +27,46 @@ type Claims interface {
 type Claim struct {
 	// Tags are those of the tags asked for that may be written.
 	Tags []string
-	// Until is the end of the lease: no request that writes is sent after it. Zero is
-	// never.
-	Until time.Time
+	// Ended, if set, is closed when the lease has ended: no request that writes is sent
+	// after that.
+	Ended <-chan struct{}
 	// Elsewhere are repositories of the registry that other processes have uploaded blobs
 	// to, by the blobs' digests. They may not be read from.
 	Elsewhere map[string]string
 	// Release, if set, ends the claim. It is told whether the haul has written what it
 	// claimed.
 	Release func(written bool)
+}
+
+// errLeaseEnded ends what is done under a lease.
+var errLeaseEnded = &Error{Class: Unavailable, Text: "the tags could not be written in the time for which they were this push's: " +
+	"the registry was too slow, or the daemons' database was away; the push is tried again"}
+
+// lease gives a context that ends with the lease.
+func (c Claim) lease(ctx context.Context) (context.Context, context.CancelFunc) {
+	leased, cancel := context.WithCancelCause(ctx)
+	select {
+	case <-c.Ended:
+		cancel(errLeaseEnded)
+	default:
+		go func() {
+			select {
+			case <-c.Ended:
+				cancel(errLeaseEnded)
+			case <-leased.Done():
+			}
+		}()
+	}
+	return leased, func() { cancel(nil) }
+}
+
+// leaseError is the error of what was done under a lease: that of the lease if it has
+// ended meanwhile.
+func leaseError(leased context.Context, err error) error {
+	if ended := context.Cause(leased); err != nil && errors.Is(ended, errLeaseEnded) {
+		return ended
+	}
+	return err
 }
 
 func (c Claim) release(written bool) {

@@ -125,3 +125,21 @@ func TestOnlyTagsThatAreGrantedAreWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingIsWrittenAfterTheEndOfALease(t *testing.T) {
+	server, fake := castest.Start(t), registrytest.Start(t, registrytest.Rules{})
+	spec := image(t, server, fake.Host, "acme/app", []string{"v1", "v2"}, noise(1, 1000))
+	r := request(spec)
+	ended := make(chan struct{})
+	close(ended)
+	r.Claims = claims{tags: func(tags []string) (haul.Claim, error) { return haul.Claim{Tags: tags, Ended: ended}, nil }}
+	_, err := impatient(t, server.Dial(t, cas.Options{}), registry.Options{}).Haul(t.Context(), r)
+	if failed, ok := errors.AsType[*haul.Error](err); !ok || failed.Class != haul.Unavailable {
+		t.Errorf("got error %v, want one after which the push is tried again", err)
+	}
+	for _, tag := range r.Tags {
+		if _, found := fake.Manifest("acme/app", tag); found {
+			t.Errorf("tag %s was written", tag)
+		}
+	}
+}

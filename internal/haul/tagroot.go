@@ -11,23 +11,22 @@ import (
 )
 
 // tagRoot writes the root under the tags, or by its digest where there are none.
-func (s *shipment) tagRoot(ctx context.Context, pending []string) error {
+func (s *shipment) tagRoot(ctx context.Context, pending []string) (err error) {
 	// They are claimed although there may be nothing to write: an older build must not
 	// write over what this one has found right.
 	if len(s.request.Tags) > 0 {
-		claim, err := s.request.Claims.ClaimTags(ctx, s.request.Tags)
-		if err != nil {
-			return err
+		claim, refused := s.request.Claims.ClaimTags(ctx, s.request.Tags)
+		if refused != nil {
+			return refused
 		}
 		defer claim.release(true)
-		if !claim.Until.IsZero() {
-			leased, cancel := context.WithDeadline(ctx, claim.Until)
-			defer cancel()
-			ctx = leased
-		}
+		leased, cancel := claim.lease(ctx)
+		defer cancel()
+		defer func() { err = leaseError(leased, err) }()
+		ctx = leased
 		pending = slices.DeleteFunc(slices.Clone(pending), func(tag string) bool { return !slices.Contains(claim.Tags, tag) })
 	}
-	pending, err := s.checkFree(ctx, pending)
+	pending, err = s.checkFree(ctx, pending)
 	if err != nil {
 		return err
 	}

@@ -14,26 +14,22 @@ type Dialect struct {
 	Writers int
 	// Shared says that other daemons may work on the same database.
 	Shared bool
-	alive  func(column string) string
+	// TakenBy is a condition on River's table of jobs: the job's last run was that of
+	// the daemon whose name is the placeholder.
+	TakenBy string
 }
-
-// Alive is an SQL condition: the daemon that the column names is alive, as far as
-// its beats tell.
-func (d Dialect) Alive(column string) string { return d.alive(column) }
 
 func sqliteDialect() Dialect {
-	// A file has one daemon, so none but this one is alive.
-	return Dialect{Writers: 1, alive: func(string) string { return "1 = 0" }}
+	// A file has one daemon, whose runs all are.
+	return Dialect{Writers: 1, TakenBy: "CAST(? AS TEXT) <> ''"}
 }
 
-func postgresDialect(stallLimit time.Duration) Dialect {
-	return Dialect{ForUpdate: " FOR UPDATE", Writers: postgresWriters, Shared: true, alive: func(column string) string {
-		return "EXISTS (SELECT 1 FROM daemon WHERE daemon.id = " + column + " AND NOT " + stale(stallLimit) + ")"
-	}}
+func postgresDialect() Dialect {
+	return Dialect{ForUpdate: " FOR UPDATE", Writers: postgresWriters, Shared: true, TakenBy: "attempted_by[array_upper(attempted_by, 1)] = ?"}
 }
 
-// stale is a condition on PostgreSQL's table daemon: the daemon has been silent
-// for too long.
-func stale(limit time.Duration) string {
+// silentFor is a condition on PostgreSQL's table daemon: the daemon has been silent
+// for so long.
+func silentFor(limit time.Duration) string {
 	return "daemon.seen < now() - make_interval(secs => " + strconv.FormatFloat(limit.Seconds(), 'f', -1, 64) + ")"
 }

@@ -11,10 +11,12 @@
 //
 // On PostgreSQL each daemon holds an advisory lock on its name, on a connection
 // of its own, and says every second that it is alive. A daemon that gets the lock
-// of another's name knows that the other is dead, and gives its jobs back. A
-// daemon that holds its lock and is silent for [Options.StallLimit] has stalled,
-// and loses its jobs too. One daemon at a time holds the keeper's lock. SQLite's
-// file is locked for one process, which is all of these at once.
+// of another's name, and has not heard of the other for a few seconds, knows that the
+// other is dead, and gives its jobs back. A daemon that holds its lock and is silent for
+// [Options.StallLimit] has stalled, and loses its jobs too. When the server was away
+// nobody was heard of: so a daemon that was not heard of itself gives the others time to
+// come back. One daemon at a time holds the keeper's lock. SQLite's file is locked for
+// one process, which is all of these at once.
 //
 // # River's queue
 //

@@ -83,7 +83,7 @@ func openPostgres(ctx context.Context, location string, options Options) (DB, er
 			return joinPostgres(ctx, config.ConnConfig.Copy(), name, options.StallLimit)
 		},
 		reader:    postgresConn{reader, texts},
-		dialect:   postgresDialect(options.StallLimit),
+		dialect:   postgresDialect(),
 		loosen:    `SET LOCAL synchronous_commit TO off`,
 		fetchPoll: postgresPoll,
 		logger:    options.Logger,

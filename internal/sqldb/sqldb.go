@@ -67,11 +67,21 @@ type Session interface {
 	// Beat says that this daemon is alive. It returns whether this daemon is the
 	// keeper: there is one at a time.
 	Beat(ctx context.Context) (keeper bool, err error)
-	// Reap gives back the jobs of daemons that are dead or have stalled, and counts
-	// them.
-	Reap(ctx context.Context) (jobs int64, err error)
+	// Clock is how far the database's clock was ahead of this machine's at the last
+	// beat. Daemons whose own clocks differ have that one in common.
+	Clock() time.Duration
+	// Reap gives back the jobs of daemons that are dead or have stalled.
+	Reap(ctx context.Context) (Reaped, error)
 	// Close ends the session. Others take over at once.
 	Close()
+}
+
+// Reaped is what was done about daemons that are dead or have stalled.
+type Reaped struct {
+	// Jobs counts those that were given back.
+	Jobs int64
+	// Dead are the names of the daemons that are gone.
+	Dead []string
 }
 
 // Runner is the part of a River client that does not depend on the database.

@@ -41,8 +41,9 @@ func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRo
 	if row.Attempt >= maxRuns {
 		attempt.Max = attempt.Number
 	}
-	ctx, end := s.underWay.begin(ctx, row.ID)
+	ctx, end := s.underWay.begin(ctx, attempt.id)
 	defer end()
+	defer s.tags.letGo(attempt.id)
 	began := s.now()
 	var entry ledger.Entry
 	err := rivertype.ErrJobCancelledRemotely

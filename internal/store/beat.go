@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -11,33 +12,47 @@ import (
 )
 
 // beatInterval is how often a daemon says that it is alive and looks after those
-// that are not. A dead daemon's jobs are given back within about twice of it.
+// that are not.
 const beatInterval = time.Second
 
 // beatLimit bounds a beat and a look after the others. A connection that takes
 // longer is given up, and its locks with it.
 const beatLimit = 10 * time.Second
 
-// keep beats until ctx ends and, while this daemon is the keeper, does what only
-// the keeper does.
-func (s *Store) keep(ctx context.Context, session sqldb.Session) {
+// beats beats until ctx ends.
+func (s *Store) beats(ctx context.Context, session sqldb.Session) {
 	beat := time.NewTicker(beatInterval)
 	defer beat.Stop()
 	defer s.keeping.Store(false)
+	var forgotten map[runID]time.Time
+	for {
+		s.keeping.Store(s.beat(ctx, session))
+		forgotten = s.lookForForgotten(ctx, forgotten)
+		select {
+		case <-beat.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// keep says which streams this daemon has, and does what only the keeper does while this
+// daemon is the keeper, until ctx ends. It does not hold up the beats.
+func (s *Store) keep(ctx context.Context) {
+	tick := time.NewTicker(beatInterval)
+	defer tick.Stop()
 	var pruned time.Time
 	for {
-		keeper := s.beat(ctx, session)
-		s.keeping.Store(keeper)
-		if now := s.now(); keeper && now.Sub(pruned) >= pruneInterval {
-			pruned = now
-			if err := s.prune(ctx); err != nil && ctx.Err() == nil {
-				s.logger.Warn().Err(err).Msg("cannot remove what is too old")
-			}
-		}
 		if err := s.tellStreams(ctx); err != nil && ctx.Err() == nil {
 			s.logger.Warn().Err(err).Msg("this daemon cannot say which streams it has; others may take them for broken off")
 		}
-		if keeper {
+		if s.keeping.Load() {
+			if now := s.now(); now.Sub(pruned) >= pruneInterval {
+				pruned = now
+				if err := s.prune(ctx); err != nil && ctx.Err() == nil {
+					s.logger.Warn().Err(err).Msg("cannot remove what is too old")
+				}
+			}
 			if err := s.breakOff(ctx); err != nil && ctx.Err() == nil {
 				s.logger.Warn().Err(err).Msg("cannot look for streams that broke off")
 			}
@@ -46,11 +61,21 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 			}
 		}
 		select {
-		case <-beat.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func (s *Store) lookForForgotten(ctx context.Context, seen map[runID]time.Time) map[runID]time.Time {
+	limited, cancel := context.WithTimeout(ctx, beatLimit)
+	defer cancel()
+	seen, err := s.giveBackForgotten(limited, seen)
+	if err != nil && ctx.Err() == nil {
+		s.logger.Warn().Err(err).Msg("cannot look for jobs that nobody works on")
+	}
+	return seen
 }
 
 // beat says that this daemon is alive and gives back the jobs of those that are
@@ -60,6 +85,7 @@ func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 	defer cancel()
 	keeper, err := session.Beat(limited)
 	if err == nil {
+		s.clock.Store(int64(session.Clock()))
 		err = s.reap(limited, session)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -69,11 +95,11 @@ func (s *Store) beat(ctx context.Context, session sqldb.Session) (keeper bool) {
 }
 
 func (s *Store) reap(ctx context.Context, session sqldb.Session) error {
-	jobs, err := session.Reap(ctx)
-	if jobs > 0 {
-		s.logger.Info().Int64("jobs", jobs).Msg("interrupted jobs are done again")
+	reaped, err := session.Reap(ctx)
+	if reaped.Jobs > 0 {
+		s.logger.Info().Int64("jobs", reaped.Jobs).Msg("interrupted jobs are done again")
 	}
-	return err
+	return errors.Join(err, s.dropBlobs(ctx, reaped.Dead))
 }
 
 // daemonName names this process among those that ever shared the database.

@@ -22,6 +22,12 @@ const blobWait = 500 * time.Millisecond
 type BlobClaim struct {
 	Registry string
 	Digests  []string
+	// Limit is for how long the claim is renewed at most. It counts from when this
+	// daemon claimed a blob first, for whichever of its runs.
+	Limit time.Duration
+	// GetsOn, if set, is asked before each renewal: the claim of a run that does not get
+	// on is left to end. It must not wait.
+	GetsOn func() bool
 }
 
 // sorted has each digest once, in one order, or the database sees a deadlock.
@@ -47,7 +53,7 @@ var errBusy = errors.New("another daemon is uploading one of the blobs")
 // granted.
 //
 // It is all or nothing, so that two daemons never wait for one another. The error
-// is a [*PostponeError] while another daemon is uploading one of the blobs.
+// is a [*PostponeError] while another daemon has a lease of one of the blobs.
 func (s *Store) ClaimBlobs(ctx context.Context, attempt Attempt, claim BlobClaim) (BlobGrant, error) {
 	if !s.db.Dialect().Shared || len(claim.Digests) == 0 {
 		return BlobGrant{}, nil
@@ -55,33 +61,36 @@ func (s *Store) ClaimBlobs(ctx context.Context, attempt Attempt, claim BlobClaim
 	claim = claim.sorted()
 	s.blobs.hold(attempt, claim)
 	var grant BlobGrant
-	err := s.writeLoosely(ctx, func(ctx context.Context, tx sqldb.Conn) (err error) {
+	err := s.writeLoosely(ctx, commitLimit, func(ctx context.Context, tx sqldb.Conn) (err error) {
 		grant, err = s.claimBlobs(ctx, tx, claim)
 		return err
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return grant, nil
-	case errors.Is(err, errBusy):
-		err = &PostponeError{After: blobWait}
-	default:
-		err = fmt.Errorf("claim blobs of %s: %w", claim.Registry, err)
 	}
-	s.blobs.letGo(attempt, claim)
-	return BlobGrant{}, err
+	free := s.blobs.letGo(attempt, claim)
+	if errors.Is(err, errBusy) {
+		return BlobGrant{}, &PostponeError{After: blobWait}
+	}
+	// The claim may have been committed all the same.
+	s.releases.add(s.newRelease(claim.Registry, free, ""))
+	return BlobGrant{}, fmt.Errorf("claim blobs of %s: %w", claim.Registry, err)
 }
 
-// claimBlobs takes every blob that no live daemon is uploading, and finds out
-// about the others.
+// claimBlobs takes every blob that no other daemon has a lease of, and finds out
+// about the others. A lease that this daemon has already is not made longer: renewals
+// do that.
 func (s *Store) claimBlobs(ctx context.Context, tx sqldb.Conn, claim BlobClaim) (BlobGrant, error) {
+	now := s.leaseTime()
 	var args, rest []any
 	for _, digest := range claim.Digests {
-		args = append(args, claim.Registry, digest, s.name, sqldb.Micros(s.now()))
+		args = append(args, claim.Registry, digest, s.name, sqldb.Micros(now), sqldb.Micros(now.Add(s.options.Lease)))
 	}
 	granted := map[string]bool{}
-	err := tx.Query(ctx, `INSERT INTO blob_claim (registry, digest, daemon, time) VALUES `+sqldb.Values(len(claim.Digests), "(?,?,?,?)")+`
-		ON CONFLICT (registry, digest) DO UPDATE SET daemon = excluded.daemon, time = excluded.time
-		WHERE blob_claim.repository = '' AND (blob_claim.daemon = excluded.daemon OR NOT `+s.db.Dialect().Alive("blob_claim.daemon")+`)
+	err := tx.Query(ctx, `INSERT INTO blob_claim (registry, digest, daemon, time, lease_until) VALUES `+sqldb.Values(len(claim.Digests), "(?,?,?,?,?)")+`
+		ON CONFLICT (registry, digest) DO UPDATE SET daemon = excluded.daemon, time = excluded.time,
+			lease_until = CASE WHEN blob_claim.lease_until > excluded.time THEN blob_claim.lease_until ELSE excluded.lease_until END
+		WHERE blob_claim.repository = '' AND (blob_claim.daemon = excluded.daemon OR blob_claim.lease_until <= excluded.time)
 		RETURNING digest`, args, func(scan sqldb.Scan) error {
 		var digest string
 		err := scan(&digest)
@@ -116,40 +125,38 @@ func (s *Store) claimBlobs(ctx context.Context, tx sqldb.Conn, claim BlobClaim) 
 	return grant, err
 }
 
-// ReleaseBlobs ends a claim that was granted. The repository is the one that has
-// the blobs now, or "" where they were not uploaded: then they are anybody's again,
-// once no other job of this daemon is at them.
-func (s *Store) ReleaseBlobs(ctx context.Context, attempt Attempt, claim BlobClaim, repository string) error {
-	if !s.db.Dialect().Shared || len(claim.Digests) == 0 {
-		return nil
-	}
-	claim = claim.sorted()
-	free := s.blobs.letGo(attempt, claim)
-	statement, args, digests := `UPDATE blob_claim SET repository = ?, time = ?`, []any{repository, sqldb.Micros(s.now())}, claim.Digests
-	if repository == "" {
-		statement, args, digests = `DELETE FROM blob_claim`, nil, free
-	}
-	if len(digests) == 0 {
-		return nil
-	}
-	args = append(args, s.name, claim.Registry)
-	for _, digest := range digests {
-		args = append(args, digest)
-	}
-	err := s.writeLoosely(ctx, func(ctx context.Context, tx sqldb.Conn) error {
-		_, err := tx.Exec(ctx, statement+` WHERE daemon = ? AND repository = '' AND registry = ? AND digest IN (`+sqldb.Values(len(digests), "?")+`)`, args...)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("release blobs of %s: %w", claim.Registry, err)
+// renewBlobs makes the leases of blobs begin anew. What has become another daemon's, or
+// was released, stays as it is.
+func (s *Store) renewBlobs(ctx context.Context, tx sqldb.Conn, blobs []heldBlob) error {
+	until := sqldb.Micros(s.leaseTime().Add(s.options.Lease))
+	for piece := range slices.Chunk(blobs, renewSize) {
+		var keys []any
+		for _, blob := range piece {
+			keys = append(keys, blob.registry, blob.digest)
+		}
+		where := ` WHERE (registry, digest) IN (` + sqldb.Values(len(piece), "(?,?)") + `) AND daemon = ? AND repository = ''`
+		keys = append(keys, s.name)
+		if err := s.lockBlobs(ctx, tx, where, keys); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE blob_claim SET lease_until = ?`+where, append([]any{until}, keys...)...); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// lockBlobs locks rows in the order in which they are claimed, or the database sees a
+// deadlock.
+func (s *Store) lockBlobs(ctx context.Context, tx sqldb.Conn, where string, args []any) error {
+	return tx.Query(ctx, `SELECT 1 FROM blob_claim`+where+` ORDER BY registry, digest`+s.db.Dialect().ForUpdate, args,
+		func(sqldb.Scan) error { return nil })
+}
+
 // writeLoosely writes what may be lost in a crash of the server, and need not wait
 // for its disk.
-func (s *Store) writeLoosely(ctx context.Context, fn func(context.Context, sqldb.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, commitLimit)
+func (s *Store) writeLoosely(ctx context.Context, limit time.Duration, fn func(context.Context, sqldb.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return s.db.WriteLoosely(ctx, fn)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/riverqueue/river/rivertype"
 
@@ -57,37 +56,4 @@ func cancelledEntry(job Job, attempts int) ledger.Entry {
 	e := unworkedEntry(job)
 	e.Outcome, e.Attempts = ledger.Cancelled, attempts
 	return e
-}
-
-// underWay are the jobs that this process is working on.
-type underWay struct {
-	mu   sync.Mutex
-	jobs map[int64]context.CancelCauseFunc
-}
-
-// begin gives a context that ends when the job is called off.
-func (u *underWay) begin(ctx context.Context, job int64) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.jobs == nil {
-		u.jobs = map[int64]context.CancelCauseFunc{}
-	}
-	u.jobs[job] = cancel
-	return ctx, func() {
-		cancel(nil)
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		delete(u.jobs, job)
-	}
-}
-
-func (u *underWay) cancel(jobs []int64) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, job := range jobs {
-		if cancel, here := u.jobs[job]; here {
-			cancel(rivertype.ErrJobCancelledRemotely)
-		}
-	}
 }

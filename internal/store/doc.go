@@ -19,6 +19,9 @@
 // [Attempt] counts failures, and what was interrupted by a stop or a kill is not
 // one.
 //
+// A run can also get lost on its way here, when the connection breaks that was to
+// bring it. What the database says is under way here, and is not, is given back.
+//
 // # The keeper
 //
 // Of the daemons that share a database one is the keeper. It seals the log,
@@ -26,7 +29,10 @@
 //
 // # Claims
 //
-// A claim is the exclusive right, for a time, to write tags or to upload blobs.
+// A claim is the exclusive right to write tags or to upload blobs. It is a lease, with
+// an end in the database: its holder renews it while it works, all of a daemon's in one
+// transaction, and within limits. Whoever waits looks at the lease, and not at whether
+// the holder lives. A release that fails is tried again until the lease has ended.
 //
 // A registry keeps the tag that was written last. [Store.ClaimTags] puts an order
 // into that, the fence: a worker asks before it writes, one job at a time may

@@ -30,6 +30,7 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 		return unlessStopped(ctx, err)
 	}
 	defer session.Close()
+	s.clock.Store(int64(session.Clock()))
 	if err := s.reap(ctx, session); err != nil {
 		return unlessStopped(ctx, err)
 	}
@@ -58,13 +59,25 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 	// The session outlives the drain: as long as jobs are under way they are ours.
 	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	var keeper sync.WaitGroup
-	keeper.Go(func() { s.keep(keeping, session) })
+	keeper.Go(func() { s.beats(keeping, session) })
+	keeper.Go(func() { s.keep(keeping) })
+	keeper.Go(func() { s.keepLeases(keeping) })
 	keeper.Go(func() { s.outbox.Deliver(keeping, s.keeping.Load) })
 	<-ctx.Done()
 	err = s.drain(client)
 	stopKeeping()
 	keeper.Wait()
+	s.leave()
 	return err
+}
+
+// leave ends the claims that are left when nothing is under way any more. What fails ends
+// with its lease.
+func (s *Store) leave() {
+	s.releaseAgain(context.Background())
+	if err := s.dropBlobs(context.Background(), []string{s.name}); err != nil {
+		s.logger.Warn().Err(err).Msg("cannot release all blobs; others can have them within " + s.options.Lease.String())
+	}
 }
 
 // unlessStopped is the error of a start, or nil where the start was called off:

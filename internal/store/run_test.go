@@ -46,6 +46,39 @@ func TestAJobThatWasCancelledWhileItsDaemonWasDeadIsNotDone(t *testing.T) {
 	})
 }
 
+// The answer in which the database gave a job to this daemon can get lost.
+func TestAJobThatWasLostOnItsWayIsDoneAgain(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := storetest.Open(t, driver, store.Options{})
+		begun, goOn := make(chan struct{}, 1), make(chan struct{})
+		storetest.Enqueue(t, s, storetest.Jobs("first", 1))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- s.Run(ctx, storetest.Worker(func(ctx context.Context, job store.Job, attempt store.Attempt) (ledger.Entry, error) {
+				if job.Invocation == "first" {
+					begun <- struct{}{}
+					<-goOn
+				}
+				return storetest.Pushed(ctx, job, attempt)
+			}), 1)
+		}()
+		<-begun
+		// The only worker is taken. So nobody begins what is made the same daemon's.
+		storetest.Enqueue(t, s, storetest.Jobs("lost", 1))
+		setJobs(t, s, `state = 'running', attempt = 1, attempted_by = (SELECT attempted_by FROM river_job WHERE state = 'running') WHERE state = 'available'`)
+		close(goOn)
+		storetest.Settled(t, s, "lost", 20*time.Second)
+		if got := storetest.Entries(t, s, ledger.Query{}); len(got) != 2 {
+			t.Errorf("rows = %+v, want one of each job", got)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestALostRunWritesNoRow(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
 		s := storetest.Open(t, driver, store.Options{})

@@ -78,6 +78,10 @@ type Options struct {
 	// no daemon before it counts as broken off. Defaults to [DefaultStreamLimit].
 	StreamLimit time.Duration
 
+	// Lease is how long a claim on blobs or tags holds unless it is renewed. Defaults to
+	// [DefaultLease].
+	Lease time.Duration
+
 	// LogKey signs the ledger's checkpoints: a signer key, as [ledger.NewKey]
 	// makes it. Defaults to a key that is kept in the database.
 	LogKey string
@@ -116,7 +120,11 @@ type Store struct {
 
 	underWay underWay
 	streams  streams
-	blobs    heldBlobs
+	blobs    blobHolds
+	tags     tagHolds
+	releases releases
+	// clock is the database's time less this machine's, in nanoseconds.
+	clock atomic.Int64
 	// name is this daemon's among those that share the database.
 	name string
 }
@@ -178,6 +186,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.StreamLimit == 0 {
 		o.StreamLimit = DefaultStreamLimit
+	}
+	if o.Lease == 0 {
+		o.Lease = DefaultLease
 	}
 	o.Retention.setDefaults()
 }

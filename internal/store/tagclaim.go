@@ -12,10 +12,6 @@ import (
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
-// tagLease is how long a job may write a tag that it has claimed. It bounds how
-// long a worker that dies keeps others from the tag.
-const tagLease = 30 * time.Second
-
 // TagClaim asks to write tags of one repository.
 type TagClaim struct {
 	Registry, Repository string
@@ -30,10 +26,10 @@ type TagClaim struct {
 
 // TagGrant is the answer to a claim.
 type TagGrant struct {
-	// Tags may be written, until Until: a request that has not been sent by then
-	// must not be. The lease ends with the attempt.
+	// Tags may be written until Lease has ended: a request that has not been sent by
+	// then must not be. It ends with the attempt.
 	Tags  []string
-	Until time.Time
+	Lease *Lease
 	// Superseded are the tags that a newer build has written. They stay as they
 	// are.
 	Superseded []SupersededTag
@@ -77,6 +73,7 @@ func (s *Store) ClaimTags(ctx context.Context, attempt Attempt, claim TagClaim) 
 	if len(claim.Tags) == 0 {
 		return TagGrant{}, nil
 	}
+	asked := time.Now()
 	claim.Tags = slices.Compact(slices.Sorted(slices.Values(claim.Tags))) // one order, so that nobody waits in a circle
 	c := &tagClaim{TagClaim: claim, id: attempt.id}
 	if c.Started.IsZero() {
@@ -89,7 +86,10 @@ func (s *Store) ClaimTags(ctx context.Context, attempt Attempt, claim TagClaim) 
 		return TagGrant{}, ErrLost
 	}
 	if c.busy > 0 && !slices.ContainsFunc(c.grant.Conflicts, isOthers) {
-		return TagGrant{}, &PostponeError{After: c.busy}
+		return TagGrant{}, &PostponeError{After: c.busy, Freed: s.underWay.ended(c.holder)}
+	}
+	if len(c.grant.Tags) > 0 {
+		c.grant.Lease = s.tags.hold(attempt.id, asked, s.options.Lease)
 	}
 	return c.grant, nil
 }
@@ -99,9 +99,11 @@ type tagClaim struct {
 	TagClaim
 	id runID
 
-	lost  bool
-	busy  time.Duration
-	grant TagGrant
+	lost bool
+	// busy is how long the lease of another job goes on, the holder.
+	busy   time.Duration
+	holder int64
+	grant  TagGrant
 }
 
 // claimTags answers claims, of runs that are their jobs' current ones.
@@ -116,7 +118,7 @@ func (s *Store) claimTags(ctx context.Context, batch []*tagClaim) error {
 			return err
 		}
 		for _, c := range batch {
-			c.lost, c.busy, c.grant = !current[c.id], 0, TagGrant{}
+			c.lost, c.busy, c.holder, c.grant = !current[c.id], 0, 0, TagGrant{}
 			if c.lost {
 				continue
 			}
@@ -137,8 +139,8 @@ func (s *Store) claimTags(ctx context.Context, batch []*tagClaim) error {
 // claimOne takes the lease of every tag that is free, and neither a newer build's nor
 // another target's of this one.
 func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error {
-	now := s.now()
-	until := now.Add(tagLease)
+	now := s.leaseTime()
+	until := now.Add(s.options.Lease)
 	var args []any
 	for _, tag := range c.Tags {
 		args = append(args, c.Registry, c.Repository, tag, c.id.job, sqldb.Micros(until), sqldb.Micros(c.Started), c.Invocation, c.Digest, c.Target)
@@ -169,7 +171,6 @@ func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error 
 	if err != nil {
 		return err
 	}
-	c.grant.Until = until
 	for _, tag := range c.Tags {
 		if granted[tag] {
 			c.grant.Tags = append(c.grant.Tags, tag)
@@ -186,9 +187,9 @@ func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error 
 func (s *Store) refusedTag(ctx context.Context, tx sqldb.Conn, c *tagClaim, tag string, now time.Time) error {
 	newer := SupersededTag{Name: tag}
 	var target string
-	var started, until int64
-	_, err := sqldb.QueryRow(ctx, tx, `SELECT started, invocation_id, digest, target, lease_until FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
-		[]any{c.Registry, c.Repository, tag}, &started, &newer.Invocation, &newer.Digest, &target, &until)
+	var started, until, holder int64
+	_, err := sqldb.QueryRow(ctx, tx, `SELECT started, invocation_id, digest, target, lease_until, COALESCE(lease_job, 0) FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
+		[]any{c.Registry, c.Repository, tag}, &started, &newer.Invocation, &newer.Digest, &target, &until, &holder)
 	if err != nil {
 		return err
 	}
@@ -202,8 +203,45 @@ func (s *Store) refusedTag(ctx context.Context, tx sqldb.Conn, c *tagClaim, tag 
 		c.grant.Superseded = append(c.grant.Superseded, newer)
 		return nil
 	}
-	c.busy = max(c.busy, sqldb.FromMicros(until).Sub(now), time.Millisecond)
+	if left := max(sqldb.FromMicros(until).Sub(now), time.Millisecond); left > c.busy {
+		c.busy, c.holder = left, holder
+	}
 	return nil
+}
+
+// renewTags makes the leases of runs begin anew, and returns those that had not ended.
+func (s *Store) renewTags(ctx context.Context, tx sqldb.Conn, runs []runID) (kept map[runID]bool, err error) {
+	kept = map[runID]bool{}
+	if len(runs) == 0 {
+		return kept, nil
+	}
+	// A job has another worker's run by now, or none: its tags are not this one's.
+	current, err := s.checkRuns(ctx, tx, runs)
+	if err != nil {
+		return nil, err
+	}
+	now := s.leaseTime()
+	args := []any{sqldb.Micros(now.Add(s.options.Lease)), sqldb.Micros(now)}
+	byJob := map[int64]runID{}
+	for id := range current {
+		byJob[id.job] = id
+	}
+	for _, id := range runs {
+		if current[id] {
+			args = append(args, id.job)
+		}
+	}
+	if len(args) == 2 {
+		return kept, nil
+	}
+	err = tx.Query(ctx, `UPDATE tag_fence SET lease_until = ? WHERE lease_until > ? AND lease_job IN (`+sqldb.Values(len(args)-2, "?")+`) RETURNING lease_job`, args,
+		func(scan sqldb.Scan) error {
+			var job int64
+			err := scan(&job)
+			kept[byJob[job]] = true
+			return err
+		})
+	return kept, err
 }
 
 // releaseTags ends the leases of jobs whose runs end: those that wrote their tags

@@ -62,6 +62,9 @@ var ErrLost = errors.New("the job was given to another worker")
 type PostponeError struct {
 	// After is how long to wait.
 	After time.Duration
+	// Freed, if set, is closed when it is worth trying again before that: what was in the
+	// way has ended.
+	Freed <-chan struct{}
 }
 
 func (e *PostponeError) Error() string { return fmt.Sprintf("postponed by %s", e.After) }

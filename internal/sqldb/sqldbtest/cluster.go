@@ -36,6 +36,8 @@ const (
 type Cluster struct {
 	dir       string
 	port      int
+	options   Options
+	owner     *syscall.Credential
 	server    *exec.Cmd
 	log       *bytes.Buffer
 	exited    chan struct{}
@@ -67,29 +69,27 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
-	c := &Cluster{dir: dir, log: &bytes.Buffer{}}
-	if err := c.start(ctx, owner, options); err != nil {
+	c := &Cluster{dir: dir, log: &bytes.Buffer{}, options: options, owner: owner}
+	if err := c.start(ctx); err != nil {
 		stopped := c.Stop() // so that nobody writes to the log any more
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w\n%s", err, c.log), stopped)
 	}
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context, owner *syscall.Credential, options Options) error {
-	if owner != nil {
-		if err := os.Chown(c.dir, int(owner.Uid), int(owner.Gid)); err != nil {
+func (c *Cluster) start(ctx context.Context) error {
+	if c.owner != nil {
+		if err := os.Chown(c.dir, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
 			return err
 		}
 	}
-	data := filepath.Join(c.dir, "data")
-	folder := cmp.Or(options.Bin, binFolder())
-	initdb, err := find(folder, "initdb")
+	initdb, err := c.program("initdb")
 	if err != nil {
 		return err
 	}
-	setup := exec.CommandContext(ctx, initdb, "--pgdata="+data, "--username="+superuser, "--auth=trust",
+	setup := exec.CommandContext(ctx, initdb, "--pgdata="+c.data(), "--username="+superuser, "--auth=trust",
 		"--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions")
-	c.prepare(setup, owner)
+	c.prepare(setup)
 	if err := setup.Run(); err != nil {
 		return fmt.Errorf("initdb: %w", err)
 	}
@@ -97,35 +97,47 @@ func (c *Cluster) start(ctx context.Context, owner *syscall.Credential, options 
 	if c.port, err = freePort(); err != nil {
 		return err
 	}
-	program, err := find(folder, "postgres")
+	return c.serve(ctx)
+}
+
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+
+func (c *Cluster) program(name string) (string, error) {
+	return find(cmp.Or(c.options.Bin, binFolder()), name)
+}
+
+// serve starts the server and waits until it answers.
+func (c *Cluster) serve(ctx context.Context) error {
+	program, err := c.program("postgres")
 	if err != nil {
 		return err
 	}
 	durable := "off"
-	if options.Durable {
+	if c.options.Durable {
 		durable = "on"
 	}
 	// It outlives the start: Stop ends it.
-	c.server = exec.CommandContext(context.WithoutCancel(ctx), program, "-D", data, "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
+	c.server = exec.CommandContext(context.WithoutCancel(ctx), program, "-D", c.data(), "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "fsync="+durable, "-c", "shared_buffers=256MB")
-	c.prepare(c.server, owner)
-	if err := c.server.Start(); err != nil {
+	c.prepare(c.server)
+	server, exited := c.server, make(chan struct{})
+	if err := server.Start(); err != nil {
 		return err
 	}
-	c.exited = make(chan struct{})
+	c.exited = exited
 	go func() {
 		// How it ended is of no interest: either it was stopped, or start says that
 		// it does not answer.
-		_ = c.server.Wait()
-		close(c.exited)
+		_ = server.Wait()
+		close(exited)
 	}()
 	return c.answers(ctx)
 }
 
-func (c *Cluster) prepare(cmd *exec.Cmd, owner *syscall.Credential) {
+func (c *Cluster) prepare(cmd *exec.Cmd) {
 	cmd.Dir = c.dir
 	cmd.Stdout, cmd.Stderr = c.log, c.log
-	cmd.SysProcAttr = attributes(owner)
+	cmd.SysProcAttr = attributes(c.owner)
 }
 
 // answers waits until the server takes connections.
@@ -173,17 +185,8 @@ func (c *Cluster) NewDatabase(ctx context.Context, template string) (string, err
 
 // Stop ends the server and removes its folder.
 func (c *Cluster) Stop() error {
-	if c.exited != nil {
-		// SIGQUIT is PostgreSQL's immediate shutdown: nothing here is worth a
-		// checkpoint.
-		if err := c.server.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("stop PostgreSQL: %w", err)
-		}
-		select {
-		case <-c.exited:
-		case <-time.After(stopLimit):
-			return errors.Join(fmt.Errorf("stop PostgreSQL: it did not end within %s", stopLimit), c.server.Process.Kill())
-		}
+	if err := c.Crash(); err != nil {
+		return err
 	}
 	return os.RemoveAll(c.dir)
 }

@@ -60,6 +60,10 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"a tag that is being written is waited for by the other target", aTagThatIsBeingWrittenIsWaitedForByTheOtherTarget},
 
 		{"a blob is one daemon's to upload", aBlobIsOneDaemonsToUpload},
+		{"a claim that nobody renews ends with its lease", aClaimThatNobodyRenewsEndsWithItsLease},
+		{"a claim is renewed while its holder gets on", aClaimIsRenewedWhileItsHolderGetsOn},
+		{"a lease of tags is renewed while its run lasts", aLeaseOfTagsIsRenewedWhileItsRunLasts},
+		{"who waits for a tag hears when its holder ends", whoWaitsForATagHearsWhenItsHolderEnds},
 		{"a daemon that is alone is granted everything", aDaemonThatIsAloneIsGrantedEverything},
 	})
 }

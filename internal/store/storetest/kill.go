@@ -27,6 +27,9 @@ func ExerciseKills(t *testing.T, driver sqldbtest.Driver, kills int) {
 		{"a dead daemon's jobs are finished by another", aDeadDaemonsJobsAreFinishedByAnother},
 		{"a stalled daemon that comes back decides nothing", aStalledDaemonThatComesBackDecidesNothing},
 	})
+	if driver.Shared {
+		exerciseOutages(t, kills)
+	}
 }
 
 // victimEnv holds the store's URL in a process that is there to be killed.
@@ -158,7 +161,7 @@ func aJobThatWasRunningAtTheKillIsDoneAgainAtOnce(t *testing.T, driver sqldbtest
 
 	s = OpenAt(t, url, store.Options{})
 	Run(t, s, Pushed)
-	Settled(t, s, "inv", 5*time.Second)
+	Settled(t, s, "inv", 10*time.Second)
 	if got := Entries(t, s, ledger.Query{})[0].Attempts; got != 1 {
 		t.Errorf("the row counts %d attempts, want 1: an interrupted one is not counted", got)
 	}
