@@ -61,7 +61,7 @@ func TestMistakesInABackendStopTheStart(t *testing.T) {
 		"must be grpc://":   {Address: "http://127.0.0.1:1"},
 		"must have a port":  {Address: "grpc://127.0.0.1"},
 		"no such file":      {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: "/nowhere/ca.pem"}},
-		"contains no PEM cert": {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: keyFile}},
+		"must contain at least one PEM certificate": {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CAFile: keyFile}},
 		"given together":    {Address: "grpcs://127.0.0.1:1", TLS: bes.TLS{CertFile: certFile}},
 	} {
 		_, err := bes.New(bes.Config{Backends: []bes.Backend{backend}})

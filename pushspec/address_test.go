@@ -6,7 +6,7 @@ import (
 	"github.com/drayage/drayage/pushspec"
 )
 
-func TestAPlaceHasOneName(t *testing.T) {
+func TestAnAddressHasOneName(t *testing.T) {
 	for _, row := range []struct{ registry, repository, want string }{
 		{"ghcr.io", "acme/app", "ghcr.io/acme/app"},
 		{"GHCR.io", "acme/app", "ghcr.io/acme/app"},
@@ -18,7 +18,7 @@ func TestAPlaceHasOneName(t *testing.T) {
 	} {
 		registry, repository := pushspec.Destination{Registry: row.registry, Repository: row.repository}.Address()
 		if got := registry + "/" + repository; got != row.want {
-			t.Errorf("%s, %s: the place is %s, want %s", row.registry, row.repository, got, row.want)
+			t.Errorf("%s, %s: the address is %s, want %s", row.registry, row.repository, got, row.want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package bep
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -42,27 +41,11 @@ type Invocation struct {
 	// FinishedAt is when Bazel says that the build ended.
 	FinishedAt time.Time
 
-	// Aborted are the targets that were announced and will not come, up to
-	// MaxBytes' share of them; AbortedCount counts them all.
-	Aborted      []Aborted
-	AbortedCount int
+	// Unconfigured counts the targets and patterns that Bazel gave up before it said what
+	// they are, and the aliases that were not built, so that nobody knows whether they would
+	// have pushed anything. It is 1 where the build failed before there was any.
+	Unconfigured int
 }
-
-// Aborted is a target that was announced and will not come.
-type Aborted struct {
-	Label, Aspect, Configuration string
-	// Reason is the number that Bazel gives: see build_event_stream.Aborted.
-	Reason int
-	// Description is Bazel's own, and can be empty.
-	Description string
-}
-
-// maxAborted bounds how many aborted targets are kept one by one; a broken package
-// can take thousands with it.
-const maxAborted = 1000
-
-// maxDescription bounds an aborted target's description, in bytes.
-const maxDescription = 1024
 
 func (s *Scanner) started(b []byte) (remember [][]byte, err error) {
 	inv := &s.invocation
@@ -129,6 +112,9 @@ func (s *Scanner) finished(b []byte) error {
 		}
 	}
 	inv.Finished = true
+	if inv.ExitCode != 0 && !s.knowsTargets {
+		inv.Unconfigured = max(inv.Unconfigured, 1)
+	}
 	inv.FinishedAt = orMillis(finish, millis)
 	return m.Err
 }
@@ -161,29 +147,6 @@ func pairs(b []byte, budget int64) (map[string]string, error) {
 		values[key] = value
 	}
 	return values, m.Err
-}
-
-func (s *Scanner) aborted(id targetID, b []byte) error {
-	a := Aborted{Label: id.label, Aspect: id.aspect, Configuration: id.configuration}
-	m := wire.Walk(b)
-	for m.Next() {
-		switch m.Num {
-		case 1:
-			a.Reason = int(int32(m.Varint))
-		case 2:
-			a.Description = text(bytes.TrimSpace(m.Bytes[:min(len(m.Bytes), maxDescription)]))
-		}
-	}
-	if m.Err != nil {
-		return m.Err
-	}
-	inv := &s.invocation
-	inv.AbortedCount++
-	size := int64(96 + len(a.Label) + len(a.Aspect) + len(a.Configuration) + len(a.Description))
-	if len(inv.Aborted) < maxAborted && s.keep(size) {
-		inv.Aborted = append(inv.Aborted, a)
-	}
-	return nil
 }
 
 func readTimestamp(b []byte) (time.Time, error) {

@@ -24,26 +24,8 @@ const kindSize = 24
 // and nothing depends on them.
 const kindShare = 4
 
-// configured notes the kind of a target.
-func (s *Scanner) configured(id, payload []byte) error {
-	const targetConfigured = 16
-	inner, err := wire.Sub(id, targetConfigured)
-	if err != nil {
-		return err
-	}
-	var label, aspect []byte
-	m := wire.Walk(inner)
-	for m.Next() {
-		switch m.Num {
-		case 1:
-			label = m.Bytes
-		case 2:
-			aspect = m.Bytes
-		}
-	}
-	if m.Err != nil {
-		return m.Err
-	}
+// noteKind notes the kind of a target, which a TargetConfigured tells.
+func (s *Scanner) noteKind(label, aspect, payload []byte) error {
 	kind, err := wire.Sub(payload, 1)
 	if err != nil || len(kind) == 0 || len(label) == 0 {
 		return err

@@ -9,8 +9,16 @@ type Options struct {
 	// FileSuffix ends the name of a push spec. Defaults to [DefaultFileSuffix].
 	FileSuffix string
 
+	// PushKinds are what Bazel calls the rules whose targets always have push specs.
+	// Defaults to [DefaultPushKinds].
+	PushKinds []string
+
+	// PushTag is the tag of targets that have push specs, whatever their rule. Defaults
+	// to [DefaultPushTag].
+	PushTag string
+
 	// MaxBytes bounds what is kept for the life of the stream: sets that hold push
-	// specs, kinds of targets, aborted targets. Defaults to [DefaultMaxBytes].
+	// specs, kinds of targets, push targets. Defaults to [DefaultMaxBytes].
 	MaxBytes int64
 
 	// WindowBytes bounds the recent sets that are kept as they came, for push spec
@@ -25,6 +33,10 @@ const (
 
 	// DefaultFileSuffix ends the name of every push spec that image_push writes.
 	DefaultFileSuffix = ".pushspec.json"
+
+	// DefaultPushTag is for targets of rules that push sometimes, and of rules that are
+	// not Drayage's.
+	DefaultPushTag = "drayage-push"
 
 	// DefaultMaxBytes keeps some 30,000 push specs of one stream: thirty times the
 	// images of a very large repository.
@@ -42,7 +54,16 @@ const (
 	maxSpecsPerEvent = 1 << 16
 )
 
+// DefaultPushKinds are the rules of Drayage that always have push specs.
+func DefaultPushKinds() []string { return []string{"image_push rule", "multi_push rule"} }
+
 func (o Options) withDefaults() Options {
+	if o.PushKinds == nil {
+		o.PushKinds = DefaultPushKinds()
+	}
+	if o.PushTag == "" {
+		o.PushTag = DefaultPushTag
+	}
 	if o.OutputGroup == "" {
 		o.OutputGroup = DefaultOutputGroup
 	}

@@ -18,7 +18,11 @@ type Scanner struct {
 	window     window
 	kinds      kinds
 	reported   map[string]struct{}
+	pushes     map[string]bool   // labels of push targets, and whether they are given up in every configuration
+	causes     map[string]string // why labels cannot be configured
 	invocation Invocation
+	// knowsTargets is set once Bazel has said which targets are meant.
+	knowsTargets bool
 
 	kept int64
 	full bool
@@ -35,6 +39,9 @@ type Found struct {
 	// they refer to sets that came before the stream that was seen, or that were
 	// not kept. Whoever calls must say so loudly: a push is missing.
 	Lost []LostGroup
+
+	// Targets say what became of push targets, and of those that may be some.
+	Targets []PushTarget
 
 	// Changed says whether [Scanner.Invocation] changed.
 	Changed bool
@@ -100,9 +107,11 @@ func (s *Scanner) Invocation() Invocation { return s.invocation }
 // Fields of build_event_stream.BuildEvent.
 const (
 	eventID              = 1
+	eventChildren        = 2
 	eventProgress        = 3
 	eventAborted         = 4
 	eventStarted         = 5
+	eventExpanded        = 6
 	eventCompleted       = 8
 	eventOptionsParsed   = 13
 	eventFinished        = 14
@@ -124,7 +133,7 @@ func (s *Scanner) Scan(event []byte) (Found, error) {
 		switch m.Num {
 		case eventID:
 			id = m.Bytes
-		case eventProgress, eventAborted, eventStarted, eventCompleted, eventOptionsParsed, eventFinished, eventNamedSet,
+		case eventProgress, eventAborted, eventStarted, eventExpanded, eventCompleted, eventOptionsParsed, eventFinished, eventNamedSet,
 			eventWorkspaceStatus, eventConfigured, eventBuildMetadata:
 			kind, payload = m.Num, m.Bytes
 		}
@@ -137,14 +146,18 @@ func (s *Scanner) Scan(event []byte) (Found, error) {
 	}
 	s.found = Found{}
 	wasFull := s.full
-	if err := s.payload(kind, id, payload, &s.found); err != nil {
+	if err := s.payload(kind, parts{event, id, payload}, &s.found); err != nil {
 		return Found{}, err
 	}
 	s.found.Full = s.full && !wasFull
 	return s.found, nil
 }
 
-func (s *Scanner) payload(kind protowire.Number, id, payload []byte, found *Found) error {
+// parts are an encoded event, and its id and payload, which lie in it.
+type parts struct{ event, id, payload []byte }
+
+func (s *Scanner) payload(kind protowire.Number, of parts, found *Found) error {
+	id, payload := of.id, of.payload
 	var err error
 	switch kind {
 	case eventNamedSet:
@@ -152,10 +165,12 @@ func (s *Scanner) payload(kind protowire.Number, id, payload []byte, found *Foun
 	case eventCompleted:
 		err = s.completed(id, payload, found)
 	case eventConfigured:
-		err = s.configured(id, payload)
+		err = s.configured(of.event, id, payload, found)
 	case eventStarted:
 		found.Changed = true
 		found.Remember, err = s.started(payload)
+	case eventExpanded:
+		found.Remember = s.expanded()
 	case eventOptionsParsed:
 		found.Changed = true
 		err = s.optionsParsed(payload)
@@ -173,11 +188,7 @@ func (s *Scanner) payload(kind protowire.Number, id, payload []byte, found *Foun
 		found.Remember = record(kind, nil, payload)
 		s.invocation.Metadata, err = s.pairs(payload)
 	case eventAborted:
-		var target targetID
-		if target, err = abortedID(id); err == nil && target.label != "" {
-			found.Changed = true
-			err = s.aborted(target, payload)
-		}
+		err = s.aborted(of.event, id, payload, found)
 	}
 	if err != nil {
 		return fmt.Errorf("read %s event: %w", eventNames[kind], err)
@@ -189,6 +200,7 @@ var eventNames = map[protowire.Number]string{
 	eventAborted:         "aborted",
 	eventStarted:         "started",
 	eventCompleted:       "target completed",
+	eventExpanded:        "pattern expanded",
 	eventFinished:        "build finished",
 	eventNamedSet:        "named set of files",
 	eventOptionsParsed:   "options parsed",

@@ -17,6 +17,7 @@ type stream struct {
 	scanner *bep.Scanner
 	specs   []bep.SpecFile
 	lost    []bep.LostGroup
+	targets []bep.PushTarget
 	records [][]byte
 	full    int
 }
@@ -226,8 +227,9 @@ func TestInvocationIsCollected(t *testing.T) {
 	s.send(&pb.BuildEvent{Payload: &pb.BuildEvent_BuildMetadata{BuildMetadata: &pb.BuildMetadata{
 		Metadata: map[string]string{"USER": "me"},
 	}}})
+	s.send(&pb.BuildEvent{Payload: &pb.BuildEvent_Expanded{Expanded: &pb.PatternExpanded{}}})
 	s.send(&pb.BuildEvent{
-		Id: &pb.BuildEventId{Id: &pb.BuildEventId_TargetCompleted{TargetCompleted: &pb.BuildEventId_TargetCompletedId{Label: "//a"}}},
+		Id: &pb.BuildEventId{Id: &pb.BuildEventId_TargetConfigured{TargetConfigured: &pb.BuildEventId_TargetConfiguredId{Label: "//a"}}},
 		Payload: &pb.BuildEvent_Aborted{Aborted: &pb.Aborted{
 			Reason: pb.Aborted_LOADING_FAILURE, Description: "no such package",
 		}},
@@ -246,7 +248,7 @@ func TestInvocationIsCollected(t *testing.T) {
 		ID: "id", Command: "build", ToolVersion: "7.7.1", Started: got.Started, FinishedAt: got.FinishedAt,
 		Status: map[string]string{"BUILD_SCM_REVISION": "abc"}, Metadata: map[string]string{"USER": "me"},
 		Finished: true, ExitName: "TESTS_FAILED", ExitCode: 3,
-		Aborted: []bep.Aborted{{Label: "//a", Reason: 5, Description: "no such package"}}, AbortedCount: 1,
+		Unconfigured: 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

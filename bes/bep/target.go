@@ -34,28 +34,6 @@ func readTargetID(b []byte) (targetID, error) {
 	return id, m.Err
 }
 
-// abortedID reads which target an aborted event stands in for. The label is empty
-// where it stands in for something else.
-func abortedID(id []byte) (targetID, error) {
-	const (
-		targetCompleted   = 5
-		targetConfigured  = 16
-		unconfiguredLabel = 19
-		configuredLabel   = 21
-	)
-	m := wire.Walk(id)
-	for m.Next() {
-		switch m.Num {
-		case targetCompleted, targetConfigured:
-			return readTargetID(m.Bytes)
-		case unconfiguredLabel, configuredLabel:
-			label, err := wire.Sub(m.Bytes, 1)
-			return targetID{label: text(label)}, err
-		}
-	}
-	return targetID{}, m.Err
-}
-
 // Fields of TargetComplete and OutputGroup.
 const (
 	completeSuccess = 1
@@ -81,18 +59,28 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 			groups++
 		}
 	}
-	if m.Err != nil || groups == 0 {
+	if m.Err != nil {
 		return m.Err
 	}
 	inner, err := wire.Sub(id, targetCompleted)
 	if err != nil {
 		return err
 	}
+	if groups > 0 {
+		if err := s.groups(inner, payload, success, found); err != nil {
+			return err
+		}
+	}
+	return s.ended(inner, payload, success, found)
+}
+
+// groups reports the push specs in the output groups of a target.
+func (s *Scanner) groups(inner, payload []byte, success bool, found *Found) error {
 	c := completion{scanner: s, id: inner, payload: payload, succeeded: success, found: found}
 	// The push spec group goes first: a file that the default group holds as well
 	// is reported as one of the former.
 	for _, wanted := range [...]bool{true, false} {
-		m = wire.Walk(payload)
+		m := wire.Walk(payload)
 		for m.Next() {
 			if m.Num != completeGroup {
 				continue
@@ -100,6 +88,9 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 			if err := c.group(m.Bytes, wanted); err != nil {
 				return err
 			}
+		}
+		if m.Err != nil {
+			return m.Err
 		}
 	}
 	return nil

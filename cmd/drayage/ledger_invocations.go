@@ -18,8 +18,7 @@ func newLedgerExpectedCommand() *cobra.Command {
 		Use:   "expected INVOCATION_ID",
 		Short: "Show what an invocation should have pushed, and what it did push",
 		Long: `Show everything that a Bazel invocation should have pushed: each push spec with its
-outcome, and each target that made no push spec because Bazel aborted it or some of
-its actions failed.`,
+outcome, and each push target that made no push spec, with the reason.`,
 		Example: `  drayage ledger expected 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11`,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -34,15 +33,27 @@ func writeExpected(w io.Writer, set operator.ExpectedSet) error {
 	rows := [][]string{{"STATE", "OUTCOME", "TARGET", "REASON"}}
 	counts := map[ledger.ExpectedState]int{}
 	for _, e := range set.Expected {
-		rows = append(rows, []string{string(e.State), string(e.Outcome), e.Target, e.Reason})
+		rows = append(rows, []string{string(e.State), string(e.Outcome), e.Target, firstLine(e.Reason)})
 		counts[e.State]++
 	}
 	if err := table.Write(w, rows); err != nil {
 		return err
 	}
-	missing := counts[ledger.ExpectedIncomplete] + counts[ledger.ExpectedAborted] + counts[ledger.ExpectedLost]
-	_, err := fmt.Fprintf(w, "\n%d ended, %d pending, %s with missing pushes%s\n",
-		counts[ledger.ExpectedEnded], counts[ledger.ExpectedPending], counted(missing, "target", "targets"), andMore(set.Omitted))
+	missing, awaited := 0, counts[ledger.ExpectedAwaited]
+	for state, n := range counts {
+		if state.Missing(set.Over) {
+			missing += n
+		}
+	}
+	if set.Over {
+		awaited = 0
+	}
+	_, err := fmt.Fprintf(w, "\n%d ended, %d pending, %d awaited, %d missing%s\n",
+		counts[ledger.ExpectedEnded], counts[ledger.ExpectedPending], awaited, missing, andMore(set.Omitted))
+	if err == nil && set.Unconfigured > 0 {
+		_, err = fmt.Fprintf(w, "Bazel gave up before it said what %s: nobody knows whether they push anything.\n",
+			counted(set.Unconfigured, "target or pattern is", "targets and patterns are"))
+	}
 	return err
 }
 

@@ -125,9 +125,9 @@ func TestWrongArgumentsOfVerifySaySo(t *testing.T) {
 	newTestDaemon(t)
 	for want, args := range map[string][]string{
 		"--since: \"tuesday\"":      {"--registry", "--since", "tuesday"},
-		"must be a verifier key":        {"--key", "nonsense"},
+		"must be a verifier key":    {"--key", "nonsense"},
 		"read checkpoint: ":         {"--checkpoint", "none.txt"},
-		"must be the HTTP address":   {"--daemon", "nowhere"},
+		"must be the HTTP address":  {"--daemon", "nowhere"},
 		"Check that drayaged runs ": {"--daemon", "http://127.0.0.1:1"},
 	} {
 		if out, err := tool(t, append([]string{"ledger", "verify"}, args...)...); err == nil || !strings.Contains(out, want) {

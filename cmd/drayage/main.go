@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -32,6 +33,9 @@ func run(args []string) int {
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "drayage: %v\n", err)
+		if exit, ok := errors.AsType[*exitError](err); ok {
+			return exit.code
+		}
 		return 1
 	}
 	return 0

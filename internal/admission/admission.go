@@ -255,7 +255,7 @@ func checkClient(pattern string) error {
 		return nil
 	}
 	if !strings.HasPrefix(pattern, tokenPrefix) && !strings.HasPrefix(pattern, certificatePrefix) {
-		return fmt.Errorf("%q must begin with token:, certificate: or address:", pattern)
+		return fmt.Errorf("%q must begin with token:, certificate: or address: to name a client", pattern)
 	}
 	return checkGlob(pattern)
 }
@@ -297,7 +297,7 @@ func checkTarget(pattern string) error {
 		label, found = pattern[at+2:], true
 	}
 	if !found || strings.Count(label, ":") > 1 || (!strings.Contains(label, ":") && !strings.HasSuffix(label, "...")) {
-		return fmt.Errorf("%q must be a target such as //app:push, //app:all or //services/...", pattern)
+		return fmt.Errorf("%q must be a target such as //app:push, //services/... or //app:all", pattern)
 	}
 	return nil
 }

@@ -6,9 +6,15 @@ import (
 	"github.com/drayage/drayage/internal/store"
 )
 
-// absent are the push specs that an event should have told of and did not.
+// absent is what an event says of push specs that are not there: yet, or for good.
 func absent(found bep.Found) []store.Absent {
 	var list []store.Absent
+	for _, target := range found.Targets {
+		list = append(list, store.Absent{
+			Target: target.Label, Configuration: target.Configuration,
+			State: expectedState(target.State), Reason: target.Reason, IfPushed: target.Unsure,
+		})
+	}
 	for _, spec := range found.Specs {
 		if spec.Incomplete {
 			list = append(list, store.Absent{
@@ -26,18 +32,18 @@ func absent(found bep.Found) []store.Absent {
 	return list
 }
 
-// aborted are the targets that Bazel announced and gave up: had they been built,
-// there might have been a push spec.
-func aborted(invocation bep.Invocation) []store.Absent {
-	var list []store.Absent
-	for _, a := range invocation.Aborted {
-		if a.Label == "" {
-			continue
-		}
-		list = append(list, store.Absent{
-			Target: a.Label, Configuration: a.Configuration, Aspect: a.Aspect,
-			State: ledger.ExpectedAborted, Reason: a.Description,
-		})
+// expectedState is empty where nothing is missing of the target.
+func expectedState(state bep.TargetState) ledger.ExpectedState {
+	switch state {
+	case bep.TargetAwaited:
+		return ledger.ExpectedAwaited
+	case bep.TargetFailed:
+		return ledger.ExpectedUnbuilt
+	case bep.TargetGivenUp:
+		return ledger.ExpectedAborted
+	case bep.TargetSilent:
+		return ledger.ExpectedLost
+	case bep.TargetBuilt, bep.TargetSkipped:
 	}
-	return list
+	return ""
 }

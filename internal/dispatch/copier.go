@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/admission"
@@ -100,7 +99,7 @@ func copySpec(image *copies.Image, to pushspec.Destination) ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > maxCopySpec {
-		return nil, fmt.Errorf("copy to %s/%s: the manifests take %s, and the daemon keeps at most %s with a job: copy the image without --by-daemon", to.Registry, to.Repository, humanize.IBytes(uint64(len(data))), humanize.IBytes(maxCopySpec))
+		return nil, fmt.Errorf("copy to %s/%s: the manifests take %d bytes, and the daemon keeps at most %d with a job: copy the image without --by-daemon", to.Registry, to.Repository, len(data), maxCopySpec)
 	}
 	return data, nil
 }

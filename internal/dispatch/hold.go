@@ -32,6 +32,9 @@ type Hold struct {
 	Always bool
 	// Limit is how long a build is held at most. Defaults to DefaultHoldLimit.
 	Limit time.Duration
+	// PassAtLimit lets a build end well whose pushes are not done within Limit. Without it
+	// the build fails.
+	PassAtLimit bool
 	// Pushes tells when they are done, and how they ended.
 	Pushes Pushes
 }
@@ -42,6 +45,10 @@ type Pushes interface {
 	Invocation(ctx context.Context, id string) (store.Invocation, bool, error)
 	// Wait returns when the invocation has no job to do.
 	Wait(ctx context.Context, invocation string) error
+	// Pending counts the invocation's jobs to do.
+	Pending(ctx context.Context, invocation string) (int, error)
+	// Expected is everything that the invocation asked for, or would have.
+	Expected(ctx context.Context, invocation string) ([]ledger.Expected, error)
 	// Entries are ledger rows, the newest first.
 	Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry, error)
 }
@@ -55,8 +62,8 @@ func (h Hold) wanted(metadata map[string]string) bool {
 }
 
 // hold makes the wait for a stream's last message last until the pushes are done,
-// if the build is to be held. It fails the build if one of them failed, in the one way that Bazel prints
-// without trying again.
+// if the build is to be held. It fails the build if one of them failed, never came, or is not done when the limit
+// is over, in the one way that Bazel prints without trying again.
 func (s *observation) hold(durable func(context.Context) error) func(context.Context) error {
 	deadline := time.Now().Add(s.holds.Limit)
 	return func(ctx context.Context) error {
@@ -75,19 +82,43 @@ func (s *observation) hold(durable func(context.Context) error) func(context.Con
 			if ctx.Err() != nil {
 				return ctx.Err() // Bazel went away; the wait goes on when it is back
 			}
-			s.logger.Warn().Err(err).Dur("limit", s.holds.Limit).Msg("the build is no longer held; its pushes go on")
-			return nil
+			if limited.Err() == nil {
+				return unavailable(err)
+			}
+			return s.atLimit(ctx)
 		}
 		failed, err := s.failed(ctx)
 		if err != nil {
-			s.logger.Error().Err(err).Msg("cannot read how the pushes of a held build ended")
+			return unavailable(err)
+		}
+		missing, err := s.missing(ctx, invocation)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(failed)+len(missing) == 0 {
 			return nil
 		}
-		if len(failed) == 0 {
-			return nil
-		}
-		return &bes.Verdict{Err: status.Error(codes.FailedPrecondition, verdict(id, failed))}
+		return failBuild(verdict(id, failed, missing))
 	}
+}
+
+// failBuild makes Bazel print a line and fail.
+func failBuild(line string) error {
+	return &bes.Verdict{Err: status.Error(codes.FailedPrecondition, line)}
+}
+
+// atLimit ends the wait of a build that was held for as long as it may be.
+func (s *observation) atLimit(ctx context.Context) error {
+	s.logger.Warn().Dur("limit", s.holds.Limit).Bool("pass", s.holds.PassAtLimit).Msg("the build is no longer held; its pushes go on")
+	if s.holds.PassAtLimit {
+		return nil
+	}
+	pending, err := s.holds.Pushes.Pending(ctx, s.stream.InvocationID)
+	if err != nil {
+		return unavailable(err)
+	}
+	return failBuild(fmt.Sprintf("drayage: the build was held for %s, and %s not done; drayage wait %s goes on waiting",
+		s.holds.Limit, counted(pending, "push is", "pushes are"), s.stream.InvocationID))
 }
 
 // failed are the targets whose pushes ended badly.
@@ -109,16 +140,54 @@ func (s *observation) failed(ctx context.Context) ([]string, error) {
 	return slices.Compact(targets), nil
 }
 
+// missing are the targets whose pushes never came, of a build that says that it went well.
+// Of any other build Bazel has said enough.
+func (s *observation) missing(ctx context.Context, invocation store.Invocation) ([]string, error) {
+	if invocation.ExitCode != exitSuccess {
+		return nil, nil
+	}
+	expected, err := s.holds.Pushes.Expected(ctx, s.stream.InvocationID)
+	if err != nil {
+		return nil, err
+	}
+	var targets []string
+	for _, e := range expected {
+		if e.State.Missing(true) {
+			targets = append(targets, e.Target)
+		}
+	}
+	slices.Sort(targets)
+	return slices.Compact(targets), nil
+}
+
+// exitSuccess is Bazel's name of the exit code of a build that went well.
+const exitSuccess = "SUCCESS"
+
 // verdict is what Bazel prints: one line of ASCII.
-func verdict(invocation string, targets []string) string {
-	named, more := targets, ""
-	if len(targets) > maxNamed {
-		named, more = targets[:maxNamed], fmt.Sprintf(" and %d more", len(targets)-maxNamed)
+func verdict(invocation string, failed, missing []string) string {
+	var parts []string
+	see := "drayage ledger --invocation "
+	if len(failed) > 0 {
+		parts = append(parts, counted(len(failed), "push", "pushes")+" failed: "+named(failed))
 	}
-	pushes := "pushes"
-	if len(targets) == 1 {
-		pushes = "push"
+	if len(missing) > 0 {
+		parts = append(parts, counted(len(missing), "push", "pushes")+" never came: "+named(missing))
+		see = "drayage ledger expected "
 	}
-	return fmt.Sprintf("drayage: %d %s failed: %s%s; see drayage ledger --invocation %s",
-		len(targets), pushes, strings.Join(named, ", "), more, invocation)
+	return fmt.Sprintf("drayage: %s; see %s%s", strings.Join(parts, "; "), see, invocation)
+}
+
+// named names targets, if they are not too many.
+func named(targets []string) string {
+	if len(targets) <= maxNamed {
+		return strings.Join(targets, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(targets[:maxNamed], ", "), len(targets)-maxNamed)
+}
+
+func counted(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }

@@ -20,11 +20,23 @@ import (
 type pushes struct {
 	metadata map[string]string
 	failed   []string
+	missing  []string
+	exitCode string
 	done     chan struct{}
 }
 
+func (p *pushes) Pending(context.Context, string) (int, error) { return 3, nil }
+
+func (p *pushes) Expected(context.Context, string) ([]ledger.Expected, error) {
+	list := []ledger.Expected{{Target: "//a:well", State: ledger.ExpectedEnded}}
+	for _, target := range p.missing {
+		list = append(list, ledger.Expected{Target: target, State: ledger.ExpectedLost})
+	}
+	return list, nil
+}
+
 func (p *pushes) Invocation(context.Context, string) (store.Invocation, bool, error) {
-	return store.Invocation{Metadata: p.metadata}, true, nil
+	return store.Invocation{Metadata: p.metadata, ExitCode: p.exitCode}, true, nil
 }
 
 func (p *pushes) Wait(ctx context.Context, _ string) error {
@@ -74,19 +86,39 @@ func TestHeldBuildFailsWithTheTargetsWhosePushesFailed(t *testing.T) {
 	p := &pushes{failed: []string{"//b:push", "//a:push"}, done: make(chan struct{})}
 	close(p.done)
 	err := lastWait(t, p, dispatch.Hold{Always: true})(t.Context())
+	wantVerdict(t, err, "drayage: 2 pushes failed: //a:push, //b:push; see drayage ledger --invocation i")
+}
+
+func wantVerdict(t *testing.T, err error, want string) {
+	t.Helper()
 	verdict, ok := errors.AsType[*bes.Verdict](err)
 	if !ok || status.Code(verdict.Err) != codes.FailedPrecondition {
 		t.Fatalf("error is %v, want a verdict of FAILED_PRECONDITION", err)
 	}
-	want := "drayage: 2 pushes failed: //a:push, //b:push; see drayage ledger --invocation i"
 	if got := status.Convert(verdict.Err).Message(); got != want {
 		t.Errorf("message is %q, want %q", got, want)
 	}
 }
 
-func TestBuildIsNotHeldForEver(t *testing.T) {
+func TestAHeldBuildThatWentWellFailsIfAnExpectedPushNeverCame(t *testing.T) {
+	p := &pushes{missing: []string{"//a:push"}, exitCode: "SUCCESS", done: make(chan struct{})}
+	close(p.done)
+	err := lastWait(t, p, dispatch.Hold{Always: true})(t.Context())
+	wantVerdict(t, err, "drayage: 1 push never came: //a:push; see drayage ledger expected i")
+
+	p.exitCode = "BUILD_FAILURE" // Bazel has said why
+	if err := lastWait(t, p, dispatch.Hold{Always: true})(t.Context()); err != nil {
+		t.Errorf("a build that failed anyway ends with %v", err)
+	}
+}
+
+func TestABuildThatIsHeldForTooLongFailsUnlessItMayPass(t *testing.T) {
 	p := &pushes{done: make(chan struct{})}
-	if err := lastWait(t, p, dispatch.Hold{Always: true, Limit: time.Millisecond})(t.Context()); err != nil {
+	hold := dispatch.Hold{Always: true, Limit: time.Millisecond}
+	wantVerdict(t, lastWait(t, p, hold)(t.Context()),
+		"drayage: the build was held for 1ms, and 3 pushes are not done; drayage wait i goes on waiting")
+	hold.PassAtLimit = true
+	if err := lastWait(t, p, hold)(t.Context()); err != nil {
 		t.Errorf("error is %v", err)
 	}
 }

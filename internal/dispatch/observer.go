@@ -24,6 +24,8 @@ type Queue interface {
 	Remember(ctx context.Context, invocation string, records [][]byte) error
 	// Remembered are the records that Remember kept.
 	Remembered(ctx context.Context, invocation string) ([][]byte, error)
+	// Streaming notes that the invocation's stream is here until ended is called.
+	Streaming(invocation string) (ended func())
 	Invocations
 }
 
@@ -70,7 +72,11 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 	if proved {
 		s.owner = client
 	}
-	if s.broken = o.refuse(ctx, s); s.broken != nil || stream.FirstSequence <= 1 {
+	if s.broken = o.refuse(ctx, s); s.broken != nil {
+		return s
+	}
+	s.ended = o.opts.Queue.Streaming(stream.InvocationID)
+	if stream.FirstSequence <= 1 {
 		return s
 	}
 	// A stream that goes on after a crash of the daemon does not begin anew: what
@@ -113,6 +119,8 @@ type observation struct {
 	batches *batcher
 	holds   Hold
 	logger  zerolog.Logger
+	// ended says that the stream is not here any more. It is nil where it never was.
+	ended func()
 	// warned is set once a priority was asked for that there is not.
 	warned bool
 	// broken is why the stream cannot be observed; it keeps every event from
@@ -148,7 +156,6 @@ func (s *observation) Observe(event bes.Event) func(context.Context) error {
 	if event.Finished {
 		news.invocation = s.invocation()
 		news.invocation.Finished = true
-		news.invocation.Absent = aborted(s.scanner.Invocation())
 	}
 	if news.empty() {
 		return nil
@@ -164,6 +171,9 @@ func (s *observation) Observe(event bes.Event) func(context.Context) error {
 // End implements [bes.Observation].
 func (s *observation) End(err error) {
 	s.batches.close()
+	if s.ended != nil {
+		s.ended()
+	}
 	if err != nil {
 		s.logger.Info().Err(err).Msg("stream ended early")
 	}
@@ -236,6 +246,7 @@ func (s *observation) invocation() *store.Invocation {
 		Metadata:     i.Metadata,
 		Flags:        i.Flags,
 		Unsent:       store.Unsent(i.Unsent),
+		Unconfigured: i.Unconfigured,
 		ExitCode:     i.ExitName,
 	}
 }

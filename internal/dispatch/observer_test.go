@@ -132,17 +132,49 @@ func TestMalformedEventIsPassedOver(t *testing.T) {
 	}
 }
 
-func TestAbortedTargetIsMissedAloud(t *testing.T) {
+func TestAPushTargetThatIsGivenUpIsMissedAloud(t *testing.T) {
 	q := &queue{}
 	s := begin(t, q, 1)
+	s.keep(configured("//app:push", "image_push rule"))
 	s.keep(&bepb.BuildEvent{
 		Id:      &bepb.BuildEventId{Id: &bepb.BuildEventId_TargetCompleted{TargetCompleted: &bepb.BuildEventId_TargetCompletedId{Label: "//app:push"}}},
 		Payload: &bepb.BuildEvent_Aborted{Aborted: &bepb.Aborted{Description: "its dependency failed"}},
 	})
 	s.finish()
-	want := []store.Absent{{Target: "//app:push", State: ledger.ExpectedAborted, Reason: "its dependency failed"}}
-	if diff := cmp.Diff(want, q.invocations[len(q.invocations)-1].Absent); diff != "" {
+	want := []store.Absent{
+		{Target: "//app:push", State: ledger.ExpectedAwaited},
+		{Target: "//app:push", State: ledger.ExpectedAborted, Reason: "its dependency failed"},
+	}
+	if diff := cmp.Diff(want, q.absent()); diff != "" {
 		t.Errorf("absent (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPushTargetIsStillKnownAsOneAfterACrash(t *testing.T) {
+	q := &queue{}
+	before := begin(t, q, 1)
+	before.keep(configured("//app:push", "image_push rule"))
+	after := begin(t, q, 2)
+	event := completed("//app:push", "0")
+	event.GetCompleted().Success, event.GetCompleted().OutputGroup = false, nil
+	after.keep(event)
+	last := q.absent()[len(q.absent())-1]
+	if last.State != ledger.ExpectedUnbuilt || last.IfPushed {
+		t.Errorf("it is %+v, want a push target that was not built", last)
+	}
+	before.observation.End(errors.New("killed"))
+	after.finish()
+}
+
+func TestAStreamIsHereUntilItsObservationEnds(t *testing.T) {
+	q := &queue{}
+	s := begin(t, q, 1)
+	if q.streaming != 1 {
+		t.Errorf("%d streams are here, want one", q.streaming)
+	}
+	s.finish()
+	if q.streaming != 0 {
+		t.Errorf("%d streams are here after the end", q.streaming)
 	}
 }
 

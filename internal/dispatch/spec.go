@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/pushspec"
 )
@@ -37,7 +36,7 @@ func (r *run) specFile(ctx context.Context) ([]byte, error) {
 	case ref.Hash == "":
 		return nil, errNoDigest
 	case ref.Size > pushspec.MaxSize:
-		return nil, &pushspec.Error{Reason: fmt.Sprintf("the document has %d bytes; the limit is %d", ref.Size, pushspec.MaxSize)}
+		return nil, &pushspec.Error{Reason: fmt.Sprintf("%d bytes are over the limit of %d", ref.Size, int64(pushspec.MaxSize))}
 	}
 	data, err := r.worker.opts.Specs.ReadAll(ctx, cas.Blob{
 		Instance: ref.Instance,

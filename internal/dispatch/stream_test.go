@@ -21,6 +21,7 @@ type queue struct {
 	invocations []store.Invocation
 	records     [][]byte
 	enqueues    int
+	streaming   int
 	err         error
 	// entered and release, if set, make Enqueue say that it was entered and wait.
 	entered, release chan struct{}
@@ -54,6 +55,17 @@ func (q *queue) Remember(_ context.Context, _ string, records [][]byte) error {
 
 func (q *queue) Remembered(context.Context, string) ([][]byte, error) { return q.records, q.err }
 
+func (q *queue) Streaming(string) func() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.streaming++
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.streaming--
+	}
+}
+
 func (q *queue) Invocation(context.Context, string) (store.Invocation, bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -61,6 +73,15 @@ func (q *queue) Invocation(context.Context, string) (store.Invocation, bool, err
 		return store.Invocation{}, false, nil
 	}
 	return q.invocations[0], true, nil
+}
+
+// absent is what was saved of push specs that are not there.
+func (q *queue) absent() []store.Absent {
+	var list []store.Absent
+	for _, i := range q.invocations {
+		list = append(list, i.Absent...)
+	}
+	return list
 }
 
 func targets(jobs []store.Job) []string {
@@ -130,6 +151,13 @@ func specFile(name, hex string) *bepb.File {
 	return &bepb.File{
 		Name: name + ".pushspec.json", Digest: hex, Length: 42,
 		File: &bepb.File_Uri{Uri: "bytestream://cache:9092/main/blobs/" + hex + "/42"},
+	}
+}
+
+func configured(label, kind string) *bepb.BuildEvent {
+	return &bepb.BuildEvent{
+		Id:      &bepb.BuildEventId{Id: &bepb.BuildEventId_TargetConfigured{TargetConfigured: &bepb.BuildEventId_TargetConfiguredId{Label: label}}},
+		Payload: &bepb.BuildEvent_Configured{Configured: &bepb.TargetConfigured{TargetKind: kind}},
 	}
 }
 

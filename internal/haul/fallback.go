@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -65,7 +64,7 @@ func (f *fallback) encode() ([]byte, error) {
 		return nil, fmt.Errorf("write index of referrers: %w", err)
 	}
 	if len(data) > maxFallback {
-		return nil, &Error{Class: Rejected, Text: fmt.Sprintf("the index of referrers would take %s, and registries accept at most %s", humanize.IBytes(uint64(len(data))), humanize.IBytes(maxFallback))}
+		return nil, &Error{Class: Rejected, Text: fmt.Sprintf("the index of referrers would take %d bytes, and registries accept at most %d", len(data), maxFallback)}
 	}
 	return data, nil
 }

@@ -34,9 +34,27 @@ const (
 	// ExpectedIncomplete: the target's push specs are not all there, since some of
 	// their actions failed.
 	ExpectedIncomplete ExpectedState = "incomplete"
+	// ExpectedAwaited: Bazel has configured the target, and has not told yet what came
+	// of it.
+	ExpectedAwaited ExpectedState = "awaited"
+	// ExpectedUnbuilt: Bazel could not build the target.
+	ExpectedUnbuilt ExpectedState = "unbuilt"
 	// ExpectedAborted: Bazel announced the target and then gave it up.
 	ExpectedAborted ExpectedState = "aborted"
-	// ExpectedLost: the stream named a push spec in a way that could not be
-	// followed.
+	// ExpectedLost: the stream named no push spec of a target that was built, or named it
+	// in a way that could not be followed.
 	ExpectedLost ExpectedState = "lost"
 )
+
+// Missing says whether a push in this state is expected and will not come. Over says
+// that nothing more of the build is to come.
+func (s ExpectedState) Missing(over bool) bool {
+	switch s {
+	case ExpectedUnbuilt, ExpectedAborted, ExpectedIncomplete, ExpectedLost:
+		return true
+	case ExpectedAwaited:
+		return over
+	case ExpectedPending, ExpectedEnded:
+	}
+	return false
+}

@@ -95,7 +95,7 @@ func (c *Client) Retry(ctx context.Context, selection Selection) (Acted, error) 
 	return c.act(ctx, RetryPath, selection)
 }
 
-// Requeue does pushes again that ended without the image in its place.
+// Requeue does pushes again that failed, were denied or were cancelled.
 func (c *Client) Requeue(ctx context.Context, selection Selection) (Acted, error) {
 	return c.act(ctx, RequeuePath, selection)
 }

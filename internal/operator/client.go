@@ -91,6 +91,14 @@ func (l Login) tls() (*tls.Config, error) {
 	return config, nil
 }
 
+// UnavailableError says that the daemon cannot be reached, or cannot answer now.
+type UnavailableError struct{ err error }
+
+func (e *UnavailableError) Error() string { return e.err.Error() }
+
+// Unwrap returns what was wrong.
+func (e *UnavailableError) Unwrap() error { return e.err }
+
 // NotFoundError says that the daemon does not know what was asked for.
 type NotFoundError struct{ detail string }
 
@@ -139,12 +147,12 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, answ
 		if unreachable, ok := errors.AsType[*url.Error](err); ok {
 			err = unreachable.Err
 		}
-		return fmt.Errorf("ask the daemon at %s: %w. Check that drayaged runs and that this is its HTTP address", c.base, err)
+		return &UnavailableError{fmt.Errorf("ask the daemon at %s: %w. Check that drayaged runs and that this is its HTTP address", c.base, err)}
 	}
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("read the answer of the daemon at %s: %w", c.base, err)
+		return &UnavailableError{fmt.Errorf("read the answer of the daemon at %s: %w", c.base, err)}
 	}
 	if response.StatusCode != http.StatusOK {
 		return c.refusal(response, data)
@@ -161,6 +169,14 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, answ
 
 // refusal is the error that an answer other than 200 tells of.
 func (c *Client) refusal(response *http.Response, data []byte) error {
+	err := c.refused(response, data)
+	if response.StatusCode >= http.StatusInternalServerError {
+		return &UnavailableError{err}
+	}
+	return err
+}
+
+func (c *Client) refused(response *http.Response, data []byte) error {
 	var problem Problem
 	if json.Unmarshal(data, &problem) != nil || problem.Title == "" {
 		return fmt.Errorf("ask the daemon at %s: it answered %s", c.base, response.Status)

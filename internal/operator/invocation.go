@@ -18,6 +18,12 @@ type InvocationSummary struct {
 	Started time.Time `json:"started,omitzero"`
 	// Finished says that the whole stream has arrived.
 	Finished bool `json:"finished"`
+	// BrokenOff is when the stream was given up, since it ended early and nobody came back
+	// with the rest. If somebody comes back after all, it is not there any more.
+	BrokenOff time.Time `json:"brokenOff,omitzero"`
+	// Unconfigured counts the targets and patterns of which Bazel never said what they
+	// are, so that nobody knows whether they push anything.
+	Unconfigured int `json:"unconfigured,omitzero"`
 	// ExitCode is Bazel's name of how the build ended: "SUCCESS",
 	// "BUILD_FAILURE", …
 	ExitCode string `json:"exitCode,omitzero"`
@@ -30,7 +36,15 @@ type Invocation struct {
 	Pending int `json:"pending"`
 	// Outcomes counts the pushes that are done, by outcome.
 	Outcomes map[ledger.Outcome]int `json:"outcomes"`
+	// Missing counts the pushes that were expected and will not come.
+	Missing int `json:"missing,omitzero"`
 }
+
+// Over says that nothing more of the build is to come.
+func (i InvocationSummary) Over() bool { return i.Finished || !i.BrokenOff.IsZero() }
+
+// Settled says that nothing will change any more, unless the build's stream comes back.
+func (i Invocation) Settled() bool { return i.Over() && i.Pending == 0 }
 
 // InvocationPage lists invocations, the latest begun first.
 type InvocationPage struct {
@@ -42,6 +56,10 @@ type InvocationPage struct {
 // ExpectedSet is everything that an invocation asked for, or would have.
 type ExpectedSet struct {
 	Expected []ledger.Expected `json:"expected"`
+	// Over says that nothing more of the build is to come: what is awaited is missing.
+	Over bool `json:"over,omitzero"`
+	// Unconfigured is that of the invocation: see [InvocationSummary].
+	Unconfigured int `json:"unconfigured,omitzero"`
 	// Omitted counts what was left off a list that is too long.
 	Omitted int `json:"omitted,omitzero"`
 }

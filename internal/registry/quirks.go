@@ -10,7 +10,7 @@ import (
 type Quirks struct {
 	// name is what people call the registry.
 	name string
-	// noMount means that a mount is never granted; asking would be in vain.
+	// noMount means that no mount is ever granted, from the repository itself neither.
 	noMount bool
 	// noSelfMount means that a mount from the repository itself is not to be
 	// tried.

@@ -26,9 +26,6 @@ func (s Settings) apply(q *Quirks) {
 		}
 	}
 	unless(&q.noMount, s.Mounts)
-	if s.Mounts != nil && !*s.Mounts {
-		q.noSelfMount = true
-	}
 	unless(&q.noManyTags, s.TagsQuery)
 	unless(&q.noHead, s.Head)
 	if s.DeniesUnknown != nil {

@@ -108,5 +108,6 @@ func (r *Repository) Mounts() bool {
 // MountsItself tells whether a mount from the repository itself is the way to
 // ask whether a blob is there: it is known to work here, or worth a try.
 func (r *Repository) MountsItself(try bool) bool {
-	return !r.host.quirks().noSelfMount && r.mayMount(r.name) && (try || r.host.learned.selfMounts.Load())
+	quirks := r.host.quirks()
+	return !quirks.noMount && !quirks.noSelfMount && r.mayMount(r.name) && (try || r.host.learned.selfMounts.Load())
 }

@@ -53,7 +53,8 @@ type Config struct {
 	// once. Defaults to 30s.
 	StallLimit time.Duration `yaml:"stall_limit"`
 
-	Retention Retention `yaml:"retention"`
+	// Retention says how long what surrounds the ledger is kept.
+	Retention store.Retention `yaml:"retention"`
 
 	// Webhooks are told of every outcome.
 	Webhooks []Webhook `yaml:"webhooks"`
@@ -180,21 +181,6 @@ type Ledger struct {
 	KeyFile string `yaml:"key_file"`
 }
 
-// Retention says how long what surrounds the ledger is kept; its rows and its log
-// always are. Below zero is for ever.
-type Retention struct {
-	// Jobs that have ended can be requeued for so long. Defaults to 72h.
-	Jobs time.Duration `yaml:"jobs"`
-	// Invocations, and what each expected, are kept for so long. Defaults to 9600h,
-	// which is 400 days.
-	Invocations time.Duration `yaml:"invocations"`
-	// Checkpoints other than each day's last are kept for so long. Defaults to 720h.
-	Checkpoints time.Duration `yaml:"checkpoints"`
-	// DeadLetters, events that webhooks did not take, are kept for so long. Defaults
-	// to 720h.
-	DeadLetters time.Duration `yaml:"dead_letters"`
-}
-
 // Webhook is told of outcomes, as signed CloudEvents.
 type Webhook struct {
 	// Name tells it from the others; events wait in the database under it.
@@ -219,6 +205,9 @@ type Relay struct {
 	// SpoolBytes bounds what all streams put there.
 	// Defaults to 4 GiB.
 	SpoolBytes int64 `yaml:"spool_bytes"`
+	// Linger is how long Bazel may take to come back to a stream that ended early. After
+	// that the stream is broken off. Defaults to 2m.
+	Linger time.Duration `yaml:"linger"`
 	// DeliverTimeout is how long a best-effort backend may take over what is left
 	// once Bazel is done. Defaults to 5m.
 	DeliverTimeout time.Duration `yaml:"deliver_timeout"`
@@ -233,6 +222,9 @@ type Hold struct {
 	// Limit is how long a build is held at most; its pushes go on after that.
 	// Defaults to 10m.
 	Limit time.Duration `yaml:"limit"`
+	// AtLimit is what becomes of a build whose pushes are not done by then: fail (the
+	// default) or pass.
+	AtLimit string `yaml:"at_limit"`
 }
 
 // Registry holds the settings of one registry host.
@@ -245,6 +237,12 @@ type Log struct {
 	// Format is json or console. Defaults to json.
 	Format string `yaml:"format"`
 }
+
+// What becomes of a held build whose pushes are not done when its limit is over.
+const (
+	holdFail = "fail"
+	holdPass = "pass"
+)
 
 // Backend modes.
 const (
@@ -259,7 +257,7 @@ func Defaults() Config {
 		HTTP:          "127.0.0.1:9091",
 		Store:         "drayage.db",
 		StallLimit:    store.DefaultStallLimit,
-		Retention:     Retention(store.DefaultRetention()),
+		Retention:     store.DefaultRetention(),
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
 		CAS:           CAS{Grace: haul.DefaultGrace},
@@ -269,9 +267,10 @@ func Defaults() Config {
 			ReplayBytes:      bes.DefaultReplayBytes,
 			ReplayBytesTotal: bes.DefaultReplayBytesTotal,
 			SpoolBytes:       bes.DefaultSpoolBytes,
+			Linger:           bes.DefaultLinger,
 			DeliverTimeout:   bes.DefaultDeliverTimeout,
 		},
-		Hold: Hold{Limit: dispatch.DefaultHoldLimit},
+		Hold: Hold{Limit: dispatch.DefaultHoldLimit, AtLimit: holdFail},
 		Log:  Log{Level: "info", Format: "json"},
 	}
 }
@@ -352,11 +351,14 @@ func (c *Config) Check() error {
 	if c.ShutdownGrace < 0 {
 		return fmt.Errorf("shutdown_grace: %s must not be negative", c.ShutdownGrace)
 	}
-	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.SpoolBytes < 1 || r.DeliverTimeout <= 0 {
-		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total, spool_bytes and deliver_timeout must be greater than 0")
+	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.SpoolBytes < 1 || r.Linger <= 0 || r.DeliverTimeout <= 0 {
+		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total, spool_bytes, linger and deliver_timeout must be greater than 0")
 	}
 	if c.Hold.Limit <= 0 {
 		return fmt.Errorf("hold.limit: %s must be greater than 0", c.Hold.Limit)
+	}
+	if c.Hold.AtLimit != holdFail && c.Hold.AtLimit != holdPass {
+		return fmt.Errorf("hold.at_limit: %q must be %s or %s", c.Hold.AtLimit, holdFail, holdPass)
 	}
 	for i, b := range c.Backends {
 		if b.Address == "" {

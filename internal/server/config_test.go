@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drayage/drayage/internal/hostsettings"
+	"github.com/drayage/drayage/internal/store"
 )
 
 // usable is the smallest configuration that passes the check.
@@ -59,8 +60,8 @@ registry_credential_helper: /bin/r
 backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper, keepalive: 1m,
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
-relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, deliver_timeout: 8s}
-hold: {always: true, limit: 9s}
+relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, linger: 12s, deliver_timeout: 8s}
+hold: {always: true, limit: 9s, at_limit: pass}
 registries:
 - {host: "r:5000", plain_http: true, tls: {ca: ca.pem, cert: c.pem, key: k.pem, skip_verify: true}, headers: {f: g}, token_service: "http://t:1",
    mounts: false, chunk: 1048576, tags_query: true, referrers_api: false, head: true, denies_unknown: true}
@@ -96,7 +97,7 @@ log: {level: debug, format: console}
 		Store:                    "postgres://db/drayage",
 		Ledger:                   Ledger{KeyFile: "log.key"},
 		StallLimit:               4 * time.Second,
-		Retention:                Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
+		Retention:                store.Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
 		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main"},
@@ -107,8 +108,8 @@ log: {level: debug, format: console}
 			PassHeaders: []string{"e"}, CredentialHelper: "/bin/helper", Keepalive: time.Minute,
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},
-		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, DeliverTimeout: 8 * time.Second},
-		Hold:  Hold{Always: true, Limit: 9 * time.Second},
+		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, Linger: 12 * time.Second, DeliverTimeout: 8 * time.Second},
+		Hold:  Hold{Always: true, Limit: 9 * time.Second, AtLimit: holdPass},
 		Registries: []Registry{{
 			Host: "r:5000", PlainHTTP: true, TLS: hostsettings.TLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", SkipVerify: true},
 			Headers: map[string]string{"f": "g"}, TokenService: "http://t:1",
@@ -169,6 +170,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"backends[0].mode: \"maybe\" must be", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
 		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
 		{"hold.limit: 0s must be", func(c *Config) { c.Hold.Limit = 0 }},
+		{`hold.at_limit: "wait" must be`, func(c *Config) { c.Hold.AtLimit = "wait" }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
 		{"registries[0].host: the host is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"registries[0] (r).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},

@@ -15,7 +15,8 @@ import (
 func (d *Daemon) openStore(ctx context.Context) error {
 	options := store.Options{
 		Logger: d.logger, DrainTimeout: d.config.ShutdownGrace,
-		StallLimit: d.config.StallLimit, Retention: store.Retention(d.config.Retention),
+		StallLimit: d.config.StallLimit, Retention: d.config.Retention,
+		StreamLimit: min(store.DefaultStreamLimit, d.config.Relay.Linger),
 	}
 	if name := d.config.Ledger.KeyFile; name != "" {
 		key, err := os.ReadFile(name)

@@ -240,7 +240,7 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 			TLS: bes.TLS{CAFile: b.TLS.CA, CertFile: b.TLS.Cert, KeyFile: b.TLS.Key, ServerName: b.TLS.ServerName},
 		})
 	}
-	hold := dispatch.Hold{Always: d.config.Hold.Always, Limit: d.config.Hold.Limit, Pushes: d.store}
+	hold := dispatch.Hold{Always: d.config.Hold.Always, Limit: d.config.Hold.Limit, PassAtLimit: d.config.Hold.AtLimit == holdPass, Pushes: d.store}
 	scan := bep.Options{OutputGroup: pushspec.OutputGroup, FileSuffix: pushspec.FileSuffix}
 	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: d.store, Scan: scan, Hold: hold, Client: d.access.stream, Logger: d.logger})
 	var err error
@@ -255,6 +255,7 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 		ReplayBytesTotal: d.config.Relay.ReplayBytesTotal,
 		SpoolDir:         d.config.Relay.SpoolDir,
 		SpoolBytes:       d.config.Relay.SpoolBytes,
+		Linger:           d.config.Relay.Linger,
 		DeliverTimeout:   d.config.Relay.DeliverTimeout,
 		Metrics:          metrics,
 		Logger:           d.logger,

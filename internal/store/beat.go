@@ -28,12 +28,18 @@ func (s *Store) keep(ctx context.Context, session sqldb.Session) {
 	for {
 		keeper := s.beat(ctx, session)
 		s.keeping.Store(keeper)
+		if now := s.now(); keeper && now.Sub(pruned) >= pruneInterval {
+			pruned = now
+			if err := s.prune(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn().Err(err).Msg("cannot remove what is too old")
+			}
+		}
+		if err := s.tellStreams(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn().Err(err).Msg("this daemon cannot say which streams it has; others may take them for broken off")
+		}
 		if keeper {
-			if now := s.now(); now.Sub(pruned) >= pruneInterval {
-				pruned = now
-				if err := s.prune(ctx); err != nil && ctx.Err() == nil {
-					s.logger.Warn().Err(err).Msg("cannot remove what is too old")
-				}
+			if err := s.breakOff(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn().Err(err).Msg("cannot look for streams that broke off")
 			}
 			if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil {
 				s.logger.Warn().Err(err).Msg("cannot seal new rows of the ledger")

@@ -8,14 +8,17 @@ import (
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
-// Absent is a target of which no push spec came, or not all: it was aborted, or
-// its group of outputs is incomplete.
+// Absent is a target of which no push spec has come, or not all.
 type Absent struct {
 	Target, Configuration, Aspect string
-	// State is incomplete, aborted or lost.
+	// State is awaited, unbuilt, incomplete, aborted or lost; or empty, which ends the
+	// wait for the target. Every state but awaited ends it.
 	State ledger.ExpectedState
 	// Reason is a text for people, and may be empty.
 	Reason string
+	// IfPushed says that the target counts only if the ledger has a push of it: what the
+	// stream says does not tell.
+	IfPushed bool
 }
 
 // Expected is everything that an invocation asked for, or would have: its push
@@ -54,22 +57,6 @@ func (s *Store) Expected(ctx context.Context, invocation string) ([]ledger.Expec
 		return nil, fmt.Errorf("read expected pushes of invocation %s: %w", invocation, err)
 	}
 	return list, nil
-}
-
-// saveAbsent adds to the targets of which nothing came.
-func saveAbsent(ctx context.Context, tx sqldb.Conn, invocation string, list []Absent) error {
-	if len(list) == 0 {
-		return nil
-	}
-	var args []any
-	for _, a := range list {
-		args = append(args, invocation, sqldb.CleanText(a.Target), sqldb.CleanText(a.Configuration), sqldb.CleanText(a.Aspect), string(a.State), sqldb.CleanText(a.Reason))
-	}
-	return sqldb.ExecMany(ctx, tx, sqldb.Insert{
-		SQL:   `INSERT INTO absent (invocation_id, target, configuration, aspect, state, reason) VALUES `,
-		Group: "(?,?,?,?,?,?)", Args: args,
-		Tail: ` ON CONFLICT (invocation_id, target, configuration, aspect, state) DO NOTHING`,
-	})
 }
 
 // Outcomes counts how the pushes of an invocation ended.

@@ -32,10 +32,20 @@ type Invocation struct {
 	// Finished says that the whole stream has arrived.
 	Finished bool `json:"finished,omitzero"`
 
+	// Unconfigured counts the targets and patterns of which Bazel never said what they
+	// are, so that nobody knows whether they push anything.
+	Unconfigured int `json:"unconfigured,omitzero"`
+	// BrokenOff is when the stream was given up, since it ended early and nobody came back
+	// with the rest. Zero for all others. It is the store's to say.
+	BrokenOff time.Time `json:"-"`
+
 	// Absent are targets of which no push spec came. Those that are saved add to
 	// those that were; [Store.Expected] reads them.
 	Absent []Absent `json:"-"`
 }
+
+// Over says that nothing more of the build is to come.
+func (i Invocation) Over() bool { return i.Finished || !i.BrokenOff.IsZero() }
 
 // Unsent tells of files that Bazel could not upload to the remote cache.
 type Unsent struct {
@@ -69,7 +79,7 @@ func (s *Store) Invocation(ctx context.Context, id string) (Invocation, bool, er
 func readInvocation(ctx context.Context, c sqldb.Conn, id, suffix string) (Invocation, bool, error) {
 	var i Invocation
 	found := false
-	err := c.Query(ctx, `SELECT body FROM invocation WHERE id = ?`+suffix, []any{id}, func(scan sqldb.Scan) (err error) {
+	err := c.Query(ctx, `SELECT body, broken_off FROM invocation WHERE id = ?`+suffix, []any{id}, func(scan sqldb.Scan) (err error) {
 		found = true
 		i, err = scanInvocation(scan)
 		return err
@@ -79,12 +89,16 @@ func readInvocation(ctx context.Context, c sqldb.Conn, id, suffix string) (Invoc
 
 func scanInvocation(scan sqldb.Scan) (Invocation, error) {
 	var body []byte
-	if err := scan(&body); err != nil {
+	var brokenOff int64
+	if err := scan(&body, &brokenOff); err != nil {
 		return Invocation{}, err
 	}
 	var i Invocation
 	if err := json.Unmarshal(body, &i); err != nil {
 		return Invocation{}, fmt.Errorf("decode: %w", err)
+	}
+	if brokenOff != 0 {
+		i.BrokenOff = sqldb.FromMicros(brokenOff)
 	}
 	return i, nil
 }
@@ -93,8 +107,8 @@ func scanInvocation(scan sqldb.Scan) (Invocation, error) {
 // first statement on.
 func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocation) error {
 	id := sqldb.CleanText(news.ID)
-	if _, err := tx.Exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, body)
-		VALUES (?, '', 0, 0, 0, '', ?) ON CONFLICT (id) DO NOTHING`, id, []byte("{}")); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, streamed, body)
+		VALUES (?, '', 0, 0, 0, '', 0, ?) ON CONFLICT (id) DO NOTHING`, id, []byte("{}")); err != nil {
 		return err
 	}
 	old, _, err := readInvocation(ctx, tx, id, s.db.Dialect().ForUpdate)
@@ -116,8 +130,8 @@ func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocati
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, body = ? WHERE id = ?`,
-		merged.Build, sqldb.Micros(merged.Started), sqldb.Micros(s.now()), finished, merged.ExitCode, body, id)
+	_, err = tx.Exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, streamed = ?, broken_off = 0, body = ? WHERE id = ?`,
+		merged.Build, sqldb.Micros(merged.Started), sqldb.Micros(s.now()), finished, merged.ExitCode, sqldb.Micros(s.now()), body, id)
 	return err
 }
 
@@ -129,7 +143,7 @@ func (s *Store) Invocations(ctx context.Context, before *Invocation, limit int) 
 		where, args = `WHERE (started, id) < (?, ?)`, []any{sqldb.Micros(before.Started), before.ID}
 	}
 	list := []Invocation{}
-	err := s.db.Read().Query(ctx, `SELECT body FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
+	err := s.db.Read().Query(ctx, `SELECT body, broken_off FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
 		func(scan sqldb.Scan) error {
 			i, err := scanInvocation(scan)
 			list = append(list, i)

@@ -50,6 +50,7 @@ func (i Invocation) merge(news Invocation) Invocation {
 	i.Metadata = mergeMaps(i.Metadata, news.Metadata)
 	i.Flags = mergeMaps(i.Flags, news.Flags)
 	i.Unsent = i.Unsent.merge(news.Unsent)
+	i.Unconfigured = max(i.Unconfigured, news.Unconfigured)
 	i.Finished = i.Finished || news.Finished
 	return i
 }

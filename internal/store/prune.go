@@ -13,18 +13,18 @@ const pruneInterval = time.Hour
 
 // Retention says how long things are kept. A negative time keeps them
 // forever. The ledger's rows and log are always kept: each is needed to verify the
-// others.
+// others. The keys are those of the daemon's configuration.
 type Retention struct {
 	// Jobs that have ended can be requeued for so long. Defaults to 3 days.
-	Jobs time.Duration
+	Jobs time.Duration `yaml:"jobs"`
 	// Invocations are kept for so long after they were last heard of, together
 	// with what each expected. Defaults to 400 days.
-	Invocations time.Duration
+	Invocations time.Duration `yaml:"invocations"`
 	// Checkpoints other than each day's last one are kept for so long. Defaults to
 	// 30 days.
-	Checkpoints time.Duration
+	Checkpoints time.Duration `yaml:"checkpoints"`
 	// DeadLetters are kept for so long. Defaults to 30 days.
-	DeadLetters time.Duration
+	DeadLetters time.Duration `yaml:"dead_letters"`
 }
 
 const day = 24 * time.Hour

@@ -35,12 +35,12 @@ func (s *Store) RetryNow(ctx context.Context, selection Selection) (int, error) 
 	return total, nil
 }
 
-// Requeue repeats pushes that ended without the image where the build wanted it.
+// Requeue repeats pushes that ended badly.
 // Each becomes a new job, with a row of its own in the ledger when it ends. It
 // returns how many it began, and how many are gone: their jobs are no longer kept
 // (see [Retention]), so they need a new build.
 func (s *Store) Requeue(ctx context.Context, selection Selection) (begun, gone int, err error) {
-	err = s.selected(ctx, selection, notGood(), func(ctx context.Context, tx sqldb.Conn, rows []expectedRow) error {
+	err = s.selected(ctx, selection, endedBadly(), func(ctx context.Context, tx sqldb.Conn, rows []expectedRow) error {
 		ids := make([]int64, len(rows))
 		for i, r := range rows {
 			ids[i] = r.job

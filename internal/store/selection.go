@@ -89,13 +89,13 @@ func (s *Store) selected(ctx context.Context, selection Selection, condition str
 // pendingOnly selects what has not ended.
 const pendingOnly = `x.entry_id IS NULL`
 
-// notGood selects what ended without the image where the build wanted it.
-func notGood() string {
-	var good []string
+// endedBadly selects what ended badly.
+func endedBadly() string {
+	var bad []string
 	for _, outcome := range ledger.Outcomes() {
-		if outcome.Good() {
-			good = append(good, `'`+string(outcome)+`'`)
+		if outcome.Bad() {
+			bad = append(bad, `'`+string(outcome)+`'`)
 		}
 	}
-	return `x.entry_id IS NOT NULL AND x.outcome NOT IN (` + strings.Join(good, `, `) + `)`
+	return `x.entry_id IS NOT NULL AND x.outcome IN (` + strings.Join(bad, `, `) + `)`
 }

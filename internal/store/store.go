@@ -74,6 +74,10 @@ type Options struct {
 	// stopped, or its network loses packets. Defaults to [DefaultStallLimit].
 	StallLimit time.Duration
 
+	// StreamLimit is how long the stream of an invocation that is not finished may be with
+	// no daemon before it counts as broken off. Defaults to [DefaultStreamLimit].
+	StreamLimit time.Duration
+
 	// LogKey signs the ledger's checkpoints: a signer key, as [ledger.NewKey]
 	// makes it. Defaults to a key that is kept in the database.
 	LogKey string
@@ -111,6 +115,7 @@ type Store struct {
 	keeping atomic.Bool
 
 	underWay underWay
+	streams  streams
 	blobs    heldBlobs
 	// name is this daemon's among those that share the database.
 	name string
@@ -170,6 +175,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.JobTimeout == 0 {
 		o.JobTimeout = DefaultJobTimeout
+	}
+	if o.StreamLimit == 0 {
+		o.StreamLimit = DefaultStreamLimit
 	}
 	o.Retention.setDefaults()
 }

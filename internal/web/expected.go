@@ -11,7 +11,7 @@ import (
 // expected answers with what an invocation asked for, and what became of it.
 func (h *handler) expected(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	_, known, err := h.Source.Invocation(r.Context(), id)
+	invocation, known, err := h.Source.Invocation(r.Context(), id)
 	if err != nil {
 		h.broken(w, r, err)
 		return
@@ -26,7 +26,7 @@ func (h *handler) expected(w http.ResponseWriter, r *http.Request) {
 		noInvocation(w, id)
 		return
 	}
-	var set operator.ExpectedSet
+	set := operator.ExpectedSet{Over: invocation.Over(), Unconfigured: invocation.Unconfigured}
 	set.Expected, set.Omitted = bounded(list)
 	found(w, set)
 }

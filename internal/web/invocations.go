@@ -72,6 +72,9 @@ func (h *handler) lookUp(ctx context.Context, id string) (operator.Invocation, b
 	if invocation.Pending, err = h.Source.Pending(ctx, id); err != nil {
 		return operator.Invocation{}, false, err
 	}
+	if invocation.Missing, err = h.Source.Missing(ctx, id); err != nil {
+		return operator.Invocation{}, false, err
+	}
 	invocation.Outcomes, err = h.Source.Outcomes(ctx, id)
 	return invocation, true, err
 }
@@ -84,6 +87,8 @@ func summary(known store.Invocation) operator.InvocationSummary {
 		BazelVersion: known.BazelVersion,
 		Started:      known.Started,
 		Finished:     known.Finished,
+		BrokenOff:    known.BrokenOff,
+		Unconfigured: known.Unconfigured,
 		ExitCode:     known.ExitCode,
 	}
 }

@@ -101,7 +101,7 @@ func (h *handler) invocationPage(w http.ResponseWriter, r *http.Request) {
 		view
 		Invocation operator.Invocation
 	}{h.view("Invocation "+id, "/", query, page), invocation}
-	if invocation.Pending > 0 || !invocation.Finished {
+	if !invocation.Settled() {
 		data.Refresh = refreshSeconds
 	}
 	h.render(w, r, "invocation.html", data)

@@ -25,6 +25,8 @@ type LedgerSource interface {
 	Invocations(ctx context.Context, before *store.Invocation, limit int) ([]store.Invocation, error)
 	// Pending counts an invocation's jobs that are not done.
 	Pending(ctx context.Context, invocation string) (int, error)
+	// Missing counts what an invocation was expected to push and will not.
+	Missing(ctx context.Context, invocation string) (int, error)
 	// Outcomes counts an invocation's ledger rows by outcome.
 	Outcomes(ctx context.Context, invocation string) (map[ledger.Outcome]int, error)
 	// Expected is everything that an invocation asked for, or would have.

@@ -30,7 +30,10 @@ type source struct {
 	entries []ledger.Entry
 	query   ledger.Query
 	pending int
-	err     error
+	missing int
+	// broken is when the known invocation's stream was given up.
+	broken time.Time
+	err    error
 }
 
 func (s *source) Entries(_ context.Context, q ledger.Query) ([]ledger.Entry, error) {
@@ -39,10 +42,12 @@ func (s *source) Entries(_ context.Context, q ledger.Query) ([]ledger.Entry, err
 }
 
 func (s *source) Invocation(_ context.Context, id string) (store.Invocation, bool, error) {
-	return store.Invocation{ID: id, Build: "the-build", Command: "build", Finished: true, ExitCode: "SUCCESS"}, id == "known", s.err
+	return store.Invocation{ID: id, Build: "the-build", Command: "build", Finished: s.broken.IsZero(), ExitCode: "SUCCESS", BrokenOff: s.broken}, id == "known", s.err
 }
 
 func (s *source) Pending(context.Context, string) (int, error) { return s.pending, s.err }
+
+func (s *source) Missing(context.Context, string) (int, error) { return s.missing, s.err }
 
 func (s *source) Outcomes(context.Context, string) (map[ledger.Outcome]int, error) {
 	return map[ledger.Outcome]int{ledger.Pushed: 2, ledger.Failed: 1}, s.err
@@ -191,6 +196,16 @@ func TestPageOfAnInvocationAsksAgainWhileItIsUnderWay(t *testing.T) {
 	}
 	if status, _ := get(t, base+"/invocations/unknown"); status != http.StatusNotFound {
 		t.Errorf("status of an unknown invocation is %d", status)
+	}
+	s.broken, s.missing = time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC), 4
+	_, page := get(t, base+"/invocations/known")
+	for _, want := range []string{"its stream broke off, and was given up at 2026-03-02 09:30:00 UTC", "4 expected and never came"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q:\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, `http-equiv="refresh"`) {
+		t.Error("the page of a build that will never end is loaded again and again")
 	}
 }
 

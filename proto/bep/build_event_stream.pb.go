@@ -112,6 +112,7 @@ type BuildEventId struct {
 	//
 	//	*BuildEventId_Progress
 	//	*BuildEventId_Started
+	//	*BuildEventId_Pattern
 	//	*BuildEventId_TargetCompleted
 	//	*BuildEventId_BuildFinished
 	//	*BuildEventId_OptionsParsed
@@ -177,6 +178,15 @@ func (x *BuildEventId) GetStarted() *BuildEventId_BuildStartedId {
 	if x != nil {
 		if x, ok := x.Id.(*BuildEventId_Started); ok {
 			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *BuildEventId) GetPattern() *BuildEventId_PatternExpandedId {
+	if x != nil {
+		if x, ok := x.Id.(*BuildEventId_Pattern); ok {
+			return x.Pattern
 		}
 	}
 	return nil
@@ -284,6 +294,10 @@ type BuildEventId_Started struct {
 	Started *BuildEventId_BuildStartedId `protobuf:"bytes,3,opt,name=started,proto3,oneof"`
 }
 
+type BuildEventId_Pattern struct {
+	Pattern *BuildEventId_PatternExpandedId `protobuf:"bytes,4,opt,name=pattern,proto3,oneof"`
+}
+
 type BuildEventId_TargetCompleted struct {
 	TargetCompleted *BuildEventId_TargetCompletedId `protobuf:"bytes,5,opt,name=target_completed,json=targetCompleted,proto3,oneof"`
 }
@@ -327,6 +341,8 @@ type BuildEventId_BuildMetadata struct {
 func (*BuildEventId_Progress) isBuildEventId_Id() {}
 
 func (*BuildEventId_Started) isBuildEventId_Id() {}
+
+func (*BuildEventId_Pattern) isBuildEventId_Id() {}
 
 func (*BuildEventId_TargetCompleted) isBuildEventId_Id() {}
 
@@ -781,6 +797,43 @@ func (x *NamedSetOfFiles) GetFileSets() []*BuildEventId_NamedSetOfFilesId {
 	return nil
 }
 
+// Which targets the patterns of the command line mean: the event's children.
+type PatternExpanded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatternExpanded) Reset() {
+	*x = PatternExpanded{}
+	mi := &file_bep_build_event_stream_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatternExpanded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatternExpanded) ProtoMessage() {}
+
+func (x *PatternExpanded) ProtoReflect() protoreflect.Message {
+	mi := &file_bep_build_event_stream_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatternExpanded.ProtoReflect.Descriptor instead.
+func (*PatternExpanded) Descriptor() ([]byte, []int) {
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{7}
+}
+
 // A target whose configurations are known.
 type TargetConfigured struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -793,7 +846,7 @@ type TargetConfigured struct {
 
 func (x *TargetConfigured) Reset() {
 	*x = TargetConfigured{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[7]
+	mi := &file_bep_build_event_stream_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +858,7 @@ func (x *TargetConfigured) String() string {
 func (*TargetConfigured) ProtoMessage() {}
 
 func (x *TargetConfigured) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[7]
+	mi := &file_bep_build_event_stream_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +871,7 @@ func (x *TargetConfigured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetConfigured.ProtoReflect.Descriptor instead.
 func (*TargetConfigured) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{7}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TargetConfigured) GetTargetKind() string {
@@ -850,7 +903,7 @@ type OutputGroup struct {
 
 func (x *OutputGroup) Reset() {
 	*x = OutputGroup{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[8]
+	mi := &file_bep_build_event_stream_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +915,7 @@ func (x *OutputGroup) String() string {
 func (*OutputGroup) ProtoMessage() {}
 
 func (x *OutputGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[8]
+	mi := &file_bep_build_event_stream_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +928,7 @@ func (x *OutputGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputGroup.ProtoReflect.Descriptor instead.
 func (*OutputGroup) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{8}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OutputGroup) GetName() string {
@@ -912,13 +965,14 @@ type TargetComplete struct {
 	Success       bool                   `protobuf:"varint,1,opt,name=success,proto3" json:"success,omitempty"`
 	OutputGroup   []*OutputGroup         `protobuf:"bytes,2,rep,name=output_group,json=outputGroup,proto3" json:"output_group,omitempty"`
 	Tag           []string               `protobuf:"bytes,3,rep,name=tag,proto3" json:"tag,omitempty"`
+	FailureDetail *FailureDetail         `protobuf:"bytes,9,opt,name=failure_detail,json=failureDetail,proto3" json:"failure_detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TargetComplete) Reset() {
 	*x = TargetComplete{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[9]
+	mi := &file_bep_build_event_stream_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +984,7 @@ func (x *TargetComplete) String() string {
 func (*TargetComplete) ProtoMessage() {}
 
 func (x *TargetComplete) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[9]
+	mi := &file_bep_build_event_stream_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +997,7 @@ func (x *TargetComplete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetComplete.ProtoReflect.Descriptor instead.
 func (*TargetComplete) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{9}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TargetComplete) GetSuccess() bool {
@@ -967,6 +1021,58 @@ func (x *TargetComplete) GetTag() []string {
 	return nil
 }
 
+func (x *TargetComplete) GetFailureDetail() *FailureDetail {
+	if x != nil {
+		return x.FailureDetail
+	}
+	return nil
+}
+
+// Why a target was not built.
+type FailureDetail struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FailureDetail) Reset() {
+	*x = FailureDetail{}
+	mi := &file_bep_build_event_stream_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FailureDetail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FailureDetail) ProtoMessage() {}
+
+func (x *FailureDetail) ProtoReflect() protoreflect.Message {
+	mi := &file_bep_build_event_stream_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FailureDetail.ProtoReflect.Descriptor instead.
+func (*FailureDetail) Descriptor() ([]byte, []int) {
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *FailureDetail) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // What the workspace status command printed.
 type WorkspaceStatus struct {
 	state         protoimpl.MessageState  `protogen:"open.v1"`
@@ -977,7 +1083,7 @@ type WorkspaceStatus struct {
 
 func (x *WorkspaceStatus) Reset() {
 	*x = WorkspaceStatus{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[10]
+	mi := &file_bep_build_event_stream_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1095,7 @@ func (x *WorkspaceStatus) String() string {
 func (*WorkspaceStatus) ProtoMessage() {}
 
 func (x *WorkspaceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[10]
+	mi := &file_bep_build_event_stream_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1108,7 @@ func (x *WorkspaceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkspaceStatus.ProtoReflect.Descriptor instead.
 func (*WorkspaceStatus) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{10}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WorkspaceStatus) GetItem() []*WorkspaceStatus_Item {
@@ -1022,7 +1128,7 @@ type BuildMetadata struct {
 
 func (x *BuildMetadata) Reset() {
 	*x = BuildMetadata{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[11]
+	mi := &file_bep_build_event_stream_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1140,7 @@ func (x *BuildMetadata) String() string {
 func (*BuildMetadata) ProtoMessage() {}
 
 func (x *BuildMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[11]
+	mi := &file_bep_build_event_stream_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1153,7 @@ func (x *BuildMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildMetadata.ProtoReflect.Descriptor instead.
 func (*BuildMetadata) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{11}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BuildMetadata) GetMetadata() map[string]string {
@@ -1070,7 +1176,7 @@ type BuildFinished struct {
 
 func (x *BuildFinished) Reset() {
 	*x = BuildFinished{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[12]
+	mi := &file_bep_build_event_stream_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1188,7 @@ func (x *BuildFinished) String() string {
 func (*BuildFinished) ProtoMessage() {}
 
 func (x *BuildFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[12]
+	mi := &file_bep_build_event_stream_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1201,7 @@ func (x *BuildFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildFinished.ProtoReflect.Descriptor instead.
 func (*BuildFinished) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{12}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BuildFinished) GetFinishTimeMillis() int64 {
@@ -1129,6 +1235,7 @@ type BuildEvent struct {
 	//	*BuildEvent_Progress
 	//	*BuildEvent_Aborted
 	//	*BuildEvent_Started
+	//	*BuildEvent_Expanded
 	//	*BuildEvent_Completed
 	//	*BuildEvent_OptionsParsed
 	//	*BuildEvent_Finished
@@ -1145,7 +1252,7 @@ type BuildEvent struct {
 
 func (x *BuildEvent) Reset() {
 	*x = BuildEvent{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[13]
+	mi := &file_bep_build_event_stream_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1264,7 @@ func (x *BuildEvent) String() string {
 func (*BuildEvent) ProtoMessage() {}
 
 func (x *BuildEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[13]
+	mi := &file_bep_build_event_stream_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +1277,7 @@ func (x *BuildEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEvent.ProtoReflect.Descriptor instead.
 func (*BuildEvent) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{13}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BuildEvent) GetId() *BuildEventId {
@@ -1216,6 +1323,15 @@ func (x *BuildEvent) GetStarted() *BuildStarted {
 	if x != nil {
 		if x, ok := x.Payload.(*BuildEvent_Started); ok {
 			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *BuildEvent) GetExpanded() *PatternExpanded {
+	if x != nil {
+		if x, ok := x.Payload.(*BuildEvent_Expanded); ok {
+			return x.Expanded
 		}
 	}
 	return nil
@@ -1307,6 +1423,10 @@ type BuildEvent_Started struct {
 	Started *BuildStarted `protobuf:"bytes,5,opt,name=started,proto3,oneof"`
 }
 
+type BuildEvent_Expanded struct {
+	Expanded *PatternExpanded `protobuf:"bytes,6,opt,name=expanded,proto3,oneof"`
+}
+
 type BuildEvent_Completed struct {
 	Completed *TargetComplete `protobuf:"bytes,8,opt,name=completed,proto3,oneof"`
 }
@@ -1341,6 +1461,8 @@ func (*BuildEvent_Aborted) isBuildEvent_Payload() {}
 
 func (*BuildEvent_Started) isBuildEvent_Payload() {}
 
+func (*BuildEvent_Expanded) isBuildEvent_Payload() {}
+
 func (*BuildEvent_Completed) isBuildEvent_Payload() {}
 
 func (*BuildEvent_OptionsParsed) isBuildEvent_Payload() {}
@@ -1364,7 +1486,7 @@ type BuildEventId_BuildFinishedId struct {
 
 func (x *BuildEventId_BuildFinishedId) Reset() {
 	*x = BuildEventId_BuildFinishedId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[14]
+	mi := &file_bep_build_event_stream_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1498,7 @@ func (x *BuildEventId_BuildFinishedId) String() string {
 func (*BuildEventId_BuildFinishedId) ProtoMessage() {}
 
 func (x *BuildEventId_BuildFinishedId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[14]
+	mi := &file_bep_build_event_stream_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1523,7 @@ type BuildEventId_BuildMetadataId struct {
 
 func (x *BuildEventId_BuildMetadataId) Reset() {
 	*x = BuildEventId_BuildMetadataId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[15]
+	mi := &file_bep_build_event_stream_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1535,7 @@ func (x *BuildEventId_BuildMetadataId) String() string {
 func (*BuildEventId_BuildMetadataId) ProtoMessage() {}
 
 func (x *BuildEventId_BuildMetadataId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[15]
+	mi := &file_bep_build_event_stream_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1560,7 @@ type BuildEventId_BuildStartedId struct {
 
 func (x *BuildEventId_BuildStartedId) Reset() {
 	*x = BuildEventId_BuildStartedId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[16]
+	mi := &file_bep_build_event_stream_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1572,7 @@ func (x *BuildEventId_BuildStartedId) String() string {
 func (*BuildEventId_BuildStartedId) ProtoMessage() {}
 
 func (x *BuildEventId_BuildStartedId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[16]
+	mi := &file_bep_build_event_stream_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1598,7 @@ type BuildEventId_ConfigurationId struct {
 
 func (x *BuildEventId_ConfigurationId) Reset() {
 	*x = BuildEventId_ConfigurationId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[17]
+	mi := &file_bep_build_event_stream_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1610,7 @@ func (x *BuildEventId_ConfigurationId) String() string {
 func (*BuildEventId_ConfigurationId) ProtoMessage() {}
 
 func (x *BuildEventId_ConfigurationId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[17]
+	mi := &file_bep_build_event_stream_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1644,7 @@ type BuildEventId_ConfiguredLabelId struct {
 
 func (x *BuildEventId_ConfiguredLabelId) Reset() {
 	*x = BuildEventId_ConfiguredLabelId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[18]
+	mi := &file_bep_build_event_stream_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1656,7 @@ func (x *BuildEventId_ConfiguredLabelId) String() string {
 func (*BuildEventId_ConfiguredLabelId) ProtoMessage() {}
 
 func (x *BuildEventId_ConfiguredLabelId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[18]
+	mi := &file_bep_build_event_stream_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,6 +1686,51 @@ func (x *BuildEventId_ConfiguredLabelId) GetConfiguration() *BuildEventId_Config
 	return nil
 }
 
+// The patterns of the command line that say which targets are meant.
+type BuildEventId_PatternExpandedId struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pattern       []string               `protobuf:"bytes,1,rep,name=pattern,proto3" json:"pattern,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuildEventId_PatternExpandedId) Reset() {
+	*x = BuildEventId_PatternExpandedId{}
+	mi := &file_bep_build_event_stream_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildEventId_PatternExpandedId) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildEventId_PatternExpandedId) ProtoMessage() {}
+
+func (x *BuildEventId_PatternExpandedId) ProtoReflect() protoreflect.Message {
+	mi := &file_bep_build_event_stream_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildEventId_PatternExpandedId.ProtoReflect.Descriptor instead.
+func (*BuildEventId_PatternExpandedId) Descriptor() ([]byte, []int) {
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 5}
+}
+
+func (x *BuildEventId_PatternExpandedId) GetPattern() []string {
+	if x != nil {
+		return x.Pattern
+	}
+	return nil
+}
+
 // A named set of files, by an id that is opaque and valid in one stream only.
 type BuildEventId_NamedSetOfFilesId struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1574,7 +1741,7 @@ type BuildEventId_NamedSetOfFilesId struct {
 
 func (x *BuildEventId_NamedSetOfFilesId) Reset() {
 	*x = BuildEventId_NamedSetOfFilesId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[19]
+	mi := &file_bep_build_event_stream_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1753,7 @@ func (x *BuildEventId_NamedSetOfFilesId) String() string {
 func (*BuildEventId_NamedSetOfFilesId) ProtoMessage() {}
 
 func (x *BuildEventId_NamedSetOfFilesId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[19]
+	mi := &file_bep_build_event_stream_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1766,7 @@ func (x *BuildEventId_NamedSetOfFilesId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_NamedSetOfFilesId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_NamedSetOfFilesId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 5}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 6}
 }
 
 func (x *BuildEventId_NamedSetOfFilesId) GetId() string {
@@ -1619,7 +1786,7 @@ type BuildEventId_ProgressId struct {
 
 func (x *BuildEventId_ProgressId) Reset() {
 	*x = BuildEventId_ProgressId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[20]
+	mi := &file_bep_build_event_stream_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1798,7 @@ func (x *BuildEventId_ProgressId) String() string {
 func (*BuildEventId_ProgressId) ProtoMessage() {}
 
 func (x *BuildEventId_ProgressId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[20]
+	mi := &file_bep_build_event_stream_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1811,7 @@ func (x *BuildEventId_ProgressId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_ProgressId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_ProgressId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 6}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 7}
 }
 
 func (x *BuildEventId_ProgressId) GetOpaqueCount() int32 {
@@ -1667,7 +1834,7 @@ type BuildEventId_TargetCompletedId struct {
 
 func (x *BuildEventId_TargetCompletedId) Reset() {
 	*x = BuildEventId_TargetCompletedId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[21]
+	mi := &file_bep_build_event_stream_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +1846,7 @@ func (x *BuildEventId_TargetCompletedId) String() string {
 func (*BuildEventId_TargetCompletedId) ProtoMessage() {}
 
 func (x *BuildEventId_TargetCompletedId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[21]
+	mi := &file_bep_build_event_stream_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +1859,7 @@ func (x *BuildEventId_TargetCompletedId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_TargetCompletedId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_TargetCompletedId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 7}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 8}
 }
 
 func (x *BuildEventId_TargetCompletedId) GetLabel() string {
@@ -1727,7 +1894,7 @@ type BuildEventId_TargetConfiguredId struct {
 
 func (x *BuildEventId_TargetConfiguredId) Reset() {
 	*x = BuildEventId_TargetConfiguredId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[22]
+	mi := &file_bep_build_event_stream_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1906,7 @@ func (x *BuildEventId_TargetConfiguredId) String() string {
 func (*BuildEventId_TargetConfiguredId) ProtoMessage() {}
 
 func (x *BuildEventId_TargetConfiguredId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[22]
+	mi := &file_bep_build_event_stream_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1919,7 @@ func (x *BuildEventId_TargetConfiguredId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_TargetConfiguredId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_TargetConfiguredId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 8}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 9}
 }
 
 func (x *BuildEventId_TargetConfiguredId) GetLabel() string {
@@ -1779,7 +1946,7 @@ type BuildEventId_UnconfiguredLabelId struct {
 
 func (x *BuildEventId_UnconfiguredLabelId) Reset() {
 	*x = BuildEventId_UnconfiguredLabelId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[23]
+	mi := &file_bep_build_event_stream_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1958,7 @@ func (x *BuildEventId_UnconfiguredLabelId) String() string {
 func (*BuildEventId_UnconfiguredLabelId) ProtoMessage() {}
 
 func (x *BuildEventId_UnconfiguredLabelId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[23]
+	mi := &file_bep_build_event_stream_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +1971,7 @@ func (x *BuildEventId_UnconfiguredLabelId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_UnconfiguredLabelId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_UnconfiguredLabelId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 9}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 10}
 }
 
 func (x *BuildEventId_UnconfiguredLabelId) GetLabel() string {
@@ -1823,7 +1990,7 @@ type BuildEventId_OptionsParsedId struct {
 
 func (x *BuildEventId_OptionsParsedId) Reset() {
 	*x = BuildEventId_OptionsParsedId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[24]
+	mi := &file_bep_build_event_stream_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +2002,7 @@ func (x *BuildEventId_OptionsParsedId) String() string {
 func (*BuildEventId_OptionsParsedId) ProtoMessage() {}
 
 func (x *BuildEventId_OptionsParsedId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[24]
+	mi := &file_bep_build_event_stream_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +2015,7 @@ func (x *BuildEventId_OptionsParsedId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_OptionsParsedId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_OptionsParsedId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 10}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 11}
 }
 
 // What the workspace status command printed.
@@ -1860,7 +2027,7 @@ type BuildEventId_WorkspaceStatusId struct {
 
 func (x *BuildEventId_WorkspaceStatusId) Reset() {
 	*x = BuildEventId_WorkspaceStatusId{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[25]
+	mi := &file_bep_build_event_stream_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +2039,7 @@ func (x *BuildEventId_WorkspaceStatusId) String() string {
 func (*BuildEventId_WorkspaceStatusId) ProtoMessage() {}
 
 func (x *BuildEventId_WorkspaceStatusId) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[25]
+	mi := &file_bep_build_event_stream_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +2052,7 @@ func (x *BuildEventId_WorkspaceStatusId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildEventId_WorkspaceStatusId.ProtoReflect.Descriptor instead.
 func (*BuildEventId_WorkspaceStatusId) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 11}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{0, 12}
 }
 
 type WorkspaceStatus_Item struct {
@@ -1898,7 +2065,7 @@ type WorkspaceStatus_Item struct {
 
 func (x *WorkspaceStatus_Item) Reset() {
 	*x = WorkspaceStatus_Item{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[26]
+	mi := &file_bep_build_event_stream_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2077,7 @@ func (x *WorkspaceStatus_Item) String() string {
 func (*WorkspaceStatus_Item) ProtoMessage() {}
 
 func (x *WorkspaceStatus_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[26]
+	mi := &file_bep_build_event_stream_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2090,7 @@ func (x *WorkspaceStatus_Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkspaceStatus_Item.ProtoReflect.Descriptor instead.
 func (*WorkspaceStatus_Item) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{10, 0}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{12, 0}
 }
 
 func (x *WorkspaceStatus_Item) GetKey() string {
@@ -1950,7 +2117,7 @@ type BuildFinished_ExitCode struct {
 
 func (x *BuildFinished_ExitCode) Reset() {
 	*x = BuildFinished_ExitCode{}
-	mi := &file_bep_build_event_stream_proto_msgTypes[28]
+	mi := &file_bep_build_event_stream_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2129,7 @@ func (x *BuildFinished_ExitCode) String() string {
 func (*BuildFinished_ExitCode) ProtoMessage() {}
 
 func (x *BuildFinished_ExitCode) ProtoReflect() protoreflect.Message {
-	mi := &file_bep_build_event_stream_proto_msgTypes[28]
+	mi := &file_bep_build_event_stream_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2142,7 @@ func (x *BuildFinished_ExitCode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildFinished_ExitCode.ProtoReflect.Descriptor instead.
 func (*BuildFinished_ExitCode) Descriptor() ([]byte, []int) {
-	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{12, 0}
+	return file_bep_build_event_stream_proto_rawDescGZIP(), []int{14, 0}
 }
 
 func (x *BuildFinished_ExitCode) GetName() string {
@@ -1996,10 +2163,11 @@ var File_bep_build_event_stream_proto protoreflect.FileDescriptor
 
 const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\n" +
-	"\x1cbep/build_event_stream.proto\x12\x12build_event_stream\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\r\n" +
+	"\x1cbep/build_event_stream.proto\x12\x12build_event_stream\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x0e\n" +
 	"\fBuildEventId\x12I\n" +
 	"\bprogress\x18\x02 \x01(\v2+.build_event_stream.BuildEventId.ProgressIdH\x00R\bprogress\x12K\n" +
-	"\astarted\x18\x03 \x01(\v2/.build_event_stream.BuildEventId.BuildStartedIdH\x00R\astarted\x12_\n" +
+	"\astarted\x18\x03 \x01(\v2/.build_event_stream.BuildEventId.BuildStartedIdH\x00R\astarted\x12N\n" +
+	"\apattern\x18\x04 \x01(\v22.build_event_stream.BuildEventId.PatternExpandedIdH\x00R\apattern\x12_\n" +
 	"\x10target_completed\x18\x05 \x01(\v22.build_event_stream.BuildEventId.TargetCompletedIdH\x00R\x0ftargetCompleted\x12Y\n" +
 	"\x0ebuild_finished\x18\t \x01(\v20.build_event_stream.BuildEventId.BuildFinishedIdH\x00R\rbuildFinished\x12Y\n" +
 	"\x0eoptions_parsed\x18\f \x01(\v20.build_event_stream.BuildEventId.OptionsParsedIdH\x00R\roptionsParsed\x12Q\n" +
@@ -2017,7 +2185,9 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x1a\x81\x01\n" +
 	"\x11ConfiguredLabelId\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12V\n" +
-	"\rconfiguration\x18\x02 \x01(\v20.build_event_stream.BuildEventId.ConfigurationIdR\rconfiguration\x1a#\n" +
+	"\rconfiguration\x18\x02 \x01(\v20.build_event_stream.BuildEventId.ConfigurationIdR\rconfiguration\x1a-\n" +
+	"\x11PatternExpandedId\x12\x18\n" +
+	"\apattern\x18\x01 \x03(\tR\apattern\x1a#\n" +
 	"\x11NamedSetOfFilesId\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x1a/\n" +
 	"\n" +
@@ -2080,7 +2250,8 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\x04file\"\x92\x01\n" +
 	"\x0fNamedSetOfFiles\x12.\n" +
 	"\x05files\x18\x01 \x03(\v2\x18.build_event_stream.FileR\x05files\x12O\n" +
-	"\tfile_sets\x18\x02 \x03(\v22.build_event_stream.BuildEventId.NamedSetOfFilesIdR\bfileSets\"E\n" +
+	"\tfile_sets\x18\x02 \x03(\v22.build_event_stream.BuildEventId.NamedSetOfFilesIdR\bfileSets\"\x11\n" +
+	"\x0fPatternExpanded\"E\n" +
 	"\x10TargetConfigured\x12\x1f\n" +
 	"\vtarget_kind\x18\x01 \x01(\tR\n" +
 	"targetKind\x12\x10\n" +
@@ -2091,11 +2262,14 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"\n" +
 	"incomplete\x18\x04 \x01(\bR\n" +
 	"incomplete\x12;\n" +
-	"\finline_files\x18\x05 \x03(\v2\x18.build_event_stream.FileR\vinlineFilesJ\x04\b\x02\x10\x03\"\x80\x01\n" +
+	"\finline_files\x18\x05 \x03(\v2\x18.build_event_stream.FileR\vinlineFilesJ\x04\b\x02\x10\x03\"\xca\x01\n" +
 	"\x0eTargetComplete\x12\x18\n" +
 	"\asuccess\x18\x01 \x01(\bR\asuccess\x12B\n" +
 	"\foutput_group\x18\x02 \x03(\v2\x1f.build_event_stream.OutputGroupR\voutputGroup\x12\x10\n" +
-	"\x03tag\x18\x03 \x03(\tR\x03tag\"\x7f\n" +
+	"\x03tag\x18\x03 \x03(\tR\x03tag\x12H\n" +
+	"\x0efailure_detail\x18\t \x01(\v2!.build_event_stream.FailureDetailR\rfailureDetail\")\n" +
+	"\rFailureDetail\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\"\x7f\n" +
 	"\x0fWorkspaceStatus\x12<\n" +
 	"\x04item\x18\x01 \x03(\v2(.build_event_stream.WorkspaceStatus.ItemR\x04item\x1a.\n" +
 	"\x04Item\x12\x10\n" +
@@ -2113,14 +2287,15 @@ const file_bep_build_event_stream_proto_rawDesc = "" +
 	"finishTime\x1a2\n" +
 	"\bExitCode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04code\x18\x02 \x01(\x05R\x04code\"\xe8\x06\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\"\xab\a\n" +
 	"\n" +
 	"BuildEvent\x120\n" +
 	"\x02id\x18\x01 \x01(\v2 .build_event_stream.BuildEventIdR\x02id\x12<\n" +
 	"\bchildren\x18\x02 \x03(\v2 .build_event_stream.BuildEventIdR\bchildren\x12:\n" +
 	"\bprogress\x18\x03 \x01(\v2\x1c.build_event_stream.ProgressH\x00R\bprogress\x127\n" +
 	"\aaborted\x18\x04 \x01(\v2\x1b.build_event_stream.AbortedH\x00R\aaborted\x12<\n" +
-	"\astarted\x18\x05 \x01(\v2 .build_event_stream.BuildStartedH\x00R\astarted\x12B\n" +
+	"\astarted\x18\x05 \x01(\v2 .build_event_stream.BuildStartedH\x00R\astarted\x12A\n" +
+	"\bexpanded\x18\x06 \x01(\v2#.build_event_stream.PatternExpandedH\x00R\bexpanded\x12B\n" +
 	"\tcompleted\x18\b \x01(\v2\".build_event_stream.TargetCompleteH\x00R\tcompleted\x12J\n" +
 	"\x0eoptions_parsed\x18\r \x01(\v2!.build_event_stream.OptionsParsedH\x00R\roptionsParsed\x12?\n" +
 	"\bfinished\x18\x0e \x01(\v2!.build_event_stream.BuildFinishedH\x00R\bfinished\x12R\n" +
@@ -2146,7 +2321,7 @@ func file_bep_build_event_stream_proto_rawDescGZIP() []byte {
 }
 
 var file_bep_build_event_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bep_build_event_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_bep_build_event_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_bep_build_event_stream_proto_goTypes = []any{
 	(Aborted_AbortReason)(0),                 // 0: build_event_stream.Aborted.AbortReason
 	(*BuildEventId)(nil),                     // 1: build_event_stream.BuildEventId
@@ -2156,73 +2331,79 @@ var file_bep_build_event_stream_proto_goTypes = []any{
 	(*OptionsParsed)(nil),                    // 5: build_event_stream.OptionsParsed
 	(*File)(nil),                             // 6: build_event_stream.File
 	(*NamedSetOfFiles)(nil),                  // 7: build_event_stream.NamedSetOfFiles
-	(*TargetConfigured)(nil),                 // 8: build_event_stream.TargetConfigured
-	(*OutputGroup)(nil),                      // 9: build_event_stream.OutputGroup
-	(*TargetComplete)(nil),                   // 10: build_event_stream.TargetComplete
-	(*WorkspaceStatus)(nil),                  // 11: build_event_stream.WorkspaceStatus
-	(*BuildMetadata)(nil),                    // 12: build_event_stream.BuildMetadata
-	(*BuildFinished)(nil),                    // 13: build_event_stream.BuildFinished
-	(*BuildEvent)(nil),                       // 14: build_event_stream.BuildEvent
-	(*BuildEventId_BuildFinishedId)(nil),     // 15: build_event_stream.BuildEventId.BuildFinishedId
-	(*BuildEventId_BuildMetadataId)(nil),     // 16: build_event_stream.BuildEventId.BuildMetadataId
-	(*BuildEventId_BuildStartedId)(nil),      // 17: build_event_stream.BuildEventId.BuildStartedId
-	(*BuildEventId_ConfigurationId)(nil),     // 18: build_event_stream.BuildEventId.ConfigurationId
-	(*BuildEventId_ConfiguredLabelId)(nil),   // 19: build_event_stream.BuildEventId.ConfiguredLabelId
-	(*BuildEventId_NamedSetOfFilesId)(nil),   // 20: build_event_stream.BuildEventId.NamedSetOfFilesId
-	(*BuildEventId_ProgressId)(nil),          // 21: build_event_stream.BuildEventId.ProgressId
-	(*BuildEventId_TargetCompletedId)(nil),   // 22: build_event_stream.BuildEventId.TargetCompletedId
-	(*BuildEventId_TargetConfiguredId)(nil),  // 23: build_event_stream.BuildEventId.TargetConfiguredId
-	(*BuildEventId_UnconfiguredLabelId)(nil), // 24: build_event_stream.BuildEventId.UnconfiguredLabelId
-	(*BuildEventId_OptionsParsedId)(nil),     // 25: build_event_stream.BuildEventId.OptionsParsedId
-	(*BuildEventId_WorkspaceStatusId)(nil),   // 26: build_event_stream.BuildEventId.WorkspaceStatusId
-	(*WorkspaceStatus_Item)(nil),             // 27: build_event_stream.WorkspaceStatus.Item
-	nil,                                      // 28: build_event_stream.BuildMetadata.MetadataEntry
-	(*BuildFinished_ExitCode)(nil),           // 29: build_event_stream.BuildFinished.ExitCode
-	(*timestamppb.Timestamp)(nil),            // 30: google.protobuf.Timestamp
+	(*PatternExpanded)(nil),                  // 8: build_event_stream.PatternExpanded
+	(*TargetConfigured)(nil),                 // 9: build_event_stream.TargetConfigured
+	(*OutputGroup)(nil),                      // 10: build_event_stream.OutputGroup
+	(*TargetComplete)(nil),                   // 11: build_event_stream.TargetComplete
+	(*FailureDetail)(nil),                    // 12: build_event_stream.FailureDetail
+	(*WorkspaceStatus)(nil),                  // 13: build_event_stream.WorkspaceStatus
+	(*BuildMetadata)(nil),                    // 14: build_event_stream.BuildMetadata
+	(*BuildFinished)(nil),                    // 15: build_event_stream.BuildFinished
+	(*BuildEvent)(nil),                       // 16: build_event_stream.BuildEvent
+	(*BuildEventId_BuildFinishedId)(nil),     // 17: build_event_stream.BuildEventId.BuildFinishedId
+	(*BuildEventId_BuildMetadataId)(nil),     // 18: build_event_stream.BuildEventId.BuildMetadataId
+	(*BuildEventId_BuildStartedId)(nil),      // 19: build_event_stream.BuildEventId.BuildStartedId
+	(*BuildEventId_ConfigurationId)(nil),     // 20: build_event_stream.BuildEventId.ConfigurationId
+	(*BuildEventId_ConfiguredLabelId)(nil),   // 21: build_event_stream.BuildEventId.ConfiguredLabelId
+	(*BuildEventId_PatternExpandedId)(nil),   // 22: build_event_stream.BuildEventId.PatternExpandedId
+	(*BuildEventId_NamedSetOfFilesId)(nil),   // 23: build_event_stream.BuildEventId.NamedSetOfFilesId
+	(*BuildEventId_ProgressId)(nil),          // 24: build_event_stream.BuildEventId.ProgressId
+	(*BuildEventId_TargetCompletedId)(nil),   // 25: build_event_stream.BuildEventId.TargetCompletedId
+	(*BuildEventId_TargetConfiguredId)(nil),  // 26: build_event_stream.BuildEventId.TargetConfiguredId
+	(*BuildEventId_UnconfiguredLabelId)(nil), // 27: build_event_stream.BuildEventId.UnconfiguredLabelId
+	(*BuildEventId_OptionsParsedId)(nil),     // 28: build_event_stream.BuildEventId.OptionsParsedId
+	(*BuildEventId_WorkspaceStatusId)(nil),   // 29: build_event_stream.BuildEventId.WorkspaceStatusId
+	(*WorkspaceStatus_Item)(nil),             // 30: build_event_stream.WorkspaceStatus.Item
+	nil,                                      // 31: build_event_stream.BuildMetadata.MetadataEntry
+	(*BuildFinished_ExitCode)(nil),           // 32: build_event_stream.BuildFinished.ExitCode
+	(*timestamppb.Timestamp)(nil),            // 33: google.protobuf.Timestamp
 }
 var file_bep_build_event_stream_proto_depIdxs = []int32{
-	21, // 0: build_event_stream.BuildEventId.progress:type_name -> build_event_stream.BuildEventId.ProgressId
-	17, // 1: build_event_stream.BuildEventId.started:type_name -> build_event_stream.BuildEventId.BuildStartedId
-	22, // 2: build_event_stream.BuildEventId.target_completed:type_name -> build_event_stream.BuildEventId.TargetCompletedId
-	15, // 3: build_event_stream.BuildEventId.build_finished:type_name -> build_event_stream.BuildEventId.BuildFinishedId
-	25, // 4: build_event_stream.BuildEventId.options_parsed:type_name -> build_event_stream.BuildEventId.OptionsParsedId
-	20, // 5: build_event_stream.BuildEventId.named_set:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
-	26, // 6: build_event_stream.BuildEventId.workspace_status:type_name -> build_event_stream.BuildEventId.WorkspaceStatusId
-	18, // 7: build_event_stream.BuildEventId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
-	23, // 8: build_event_stream.BuildEventId.target_configured:type_name -> build_event_stream.BuildEventId.TargetConfiguredId
-	24, // 9: build_event_stream.BuildEventId.unconfigured_label:type_name -> build_event_stream.BuildEventId.UnconfiguredLabelId
-	19, // 10: build_event_stream.BuildEventId.configured_label:type_name -> build_event_stream.BuildEventId.ConfiguredLabelId
-	16, // 11: build_event_stream.BuildEventId.build_metadata:type_name -> build_event_stream.BuildEventId.BuildMetadataId
-	0,  // 12: build_event_stream.Aborted.reason:type_name -> build_event_stream.Aborted.AbortReason
-	30, // 13: build_event_stream.BuildStarted.start_time:type_name -> google.protobuf.Timestamp
-	6,  // 14: build_event_stream.NamedSetOfFiles.files:type_name -> build_event_stream.File
-	20, // 15: build_event_stream.NamedSetOfFiles.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
-	20, // 16: build_event_stream.OutputGroup.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
-	6,  // 17: build_event_stream.OutputGroup.inline_files:type_name -> build_event_stream.File
-	9,  // 18: build_event_stream.TargetComplete.output_group:type_name -> build_event_stream.OutputGroup
-	27, // 19: build_event_stream.WorkspaceStatus.item:type_name -> build_event_stream.WorkspaceStatus.Item
-	28, // 20: build_event_stream.BuildMetadata.metadata:type_name -> build_event_stream.BuildMetadata.MetadataEntry
-	29, // 21: build_event_stream.BuildFinished.exit_code:type_name -> build_event_stream.BuildFinished.ExitCode
-	30, // 22: build_event_stream.BuildFinished.finish_time:type_name -> google.protobuf.Timestamp
-	1,  // 23: build_event_stream.BuildEvent.id:type_name -> build_event_stream.BuildEventId
-	1,  // 24: build_event_stream.BuildEvent.children:type_name -> build_event_stream.BuildEventId
-	2,  // 25: build_event_stream.BuildEvent.progress:type_name -> build_event_stream.Progress
-	3,  // 26: build_event_stream.BuildEvent.aborted:type_name -> build_event_stream.Aborted
-	4,  // 27: build_event_stream.BuildEvent.started:type_name -> build_event_stream.BuildStarted
-	10, // 28: build_event_stream.BuildEvent.completed:type_name -> build_event_stream.TargetComplete
-	5,  // 29: build_event_stream.BuildEvent.options_parsed:type_name -> build_event_stream.OptionsParsed
-	13, // 30: build_event_stream.BuildEvent.finished:type_name -> build_event_stream.BuildFinished
-	7,  // 31: build_event_stream.BuildEvent.named_set_of_files:type_name -> build_event_stream.NamedSetOfFiles
-	11, // 32: build_event_stream.BuildEvent.workspace_status:type_name -> build_event_stream.WorkspaceStatus
-	8,  // 33: build_event_stream.BuildEvent.configured:type_name -> build_event_stream.TargetConfigured
-	12, // 34: build_event_stream.BuildEvent.build_metadata:type_name -> build_event_stream.BuildMetadata
-	18, // 35: build_event_stream.BuildEventId.ConfiguredLabelId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
-	18, // 36: build_event_stream.BuildEventId.TargetCompletedId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	24, // 0: build_event_stream.BuildEventId.progress:type_name -> build_event_stream.BuildEventId.ProgressId
+	19, // 1: build_event_stream.BuildEventId.started:type_name -> build_event_stream.BuildEventId.BuildStartedId
+	22, // 2: build_event_stream.BuildEventId.pattern:type_name -> build_event_stream.BuildEventId.PatternExpandedId
+	25, // 3: build_event_stream.BuildEventId.target_completed:type_name -> build_event_stream.BuildEventId.TargetCompletedId
+	17, // 4: build_event_stream.BuildEventId.build_finished:type_name -> build_event_stream.BuildEventId.BuildFinishedId
+	28, // 5: build_event_stream.BuildEventId.options_parsed:type_name -> build_event_stream.BuildEventId.OptionsParsedId
+	23, // 6: build_event_stream.BuildEventId.named_set:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
+	29, // 7: build_event_stream.BuildEventId.workspace_status:type_name -> build_event_stream.BuildEventId.WorkspaceStatusId
+	20, // 8: build_event_stream.BuildEventId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
+	26, // 9: build_event_stream.BuildEventId.target_configured:type_name -> build_event_stream.BuildEventId.TargetConfiguredId
+	27, // 10: build_event_stream.BuildEventId.unconfigured_label:type_name -> build_event_stream.BuildEventId.UnconfiguredLabelId
+	21, // 11: build_event_stream.BuildEventId.configured_label:type_name -> build_event_stream.BuildEventId.ConfiguredLabelId
+	18, // 12: build_event_stream.BuildEventId.build_metadata:type_name -> build_event_stream.BuildEventId.BuildMetadataId
+	0,  // 13: build_event_stream.Aborted.reason:type_name -> build_event_stream.Aborted.AbortReason
+	33, // 14: build_event_stream.BuildStarted.start_time:type_name -> google.protobuf.Timestamp
+	6,  // 15: build_event_stream.NamedSetOfFiles.files:type_name -> build_event_stream.File
+	23, // 16: build_event_stream.NamedSetOfFiles.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
+	23, // 17: build_event_stream.OutputGroup.file_sets:type_name -> build_event_stream.BuildEventId.NamedSetOfFilesId
+	6,  // 18: build_event_stream.OutputGroup.inline_files:type_name -> build_event_stream.File
+	10, // 19: build_event_stream.TargetComplete.output_group:type_name -> build_event_stream.OutputGroup
+	12, // 20: build_event_stream.TargetComplete.failure_detail:type_name -> build_event_stream.FailureDetail
+	30, // 21: build_event_stream.WorkspaceStatus.item:type_name -> build_event_stream.WorkspaceStatus.Item
+	31, // 22: build_event_stream.BuildMetadata.metadata:type_name -> build_event_stream.BuildMetadata.MetadataEntry
+	32, // 23: build_event_stream.BuildFinished.exit_code:type_name -> build_event_stream.BuildFinished.ExitCode
+	33, // 24: build_event_stream.BuildFinished.finish_time:type_name -> google.protobuf.Timestamp
+	1,  // 25: build_event_stream.BuildEvent.id:type_name -> build_event_stream.BuildEventId
+	1,  // 26: build_event_stream.BuildEvent.children:type_name -> build_event_stream.BuildEventId
+	2,  // 27: build_event_stream.BuildEvent.progress:type_name -> build_event_stream.Progress
+	3,  // 28: build_event_stream.BuildEvent.aborted:type_name -> build_event_stream.Aborted
+	4,  // 29: build_event_stream.BuildEvent.started:type_name -> build_event_stream.BuildStarted
+	8,  // 30: build_event_stream.BuildEvent.expanded:type_name -> build_event_stream.PatternExpanded
+	11, // 31: build_event_stream.BuildEvent.completed:type_name -> build_event_stream.TargetComplete
+	5,  // 32: build_event_stream.BuildEvent.options_parsed:type_name -> build_event_stream.OptionsParsed
+	15, // 33: build_event_stream.BuildEvent.finished:type_name -> build_event_stream.BuildFinished
+	7,  // 34: build_event_stream.BuildEvent.named_set_of_files:type_name -> build_event_stream.NamedSetOfFiles
+	13, // 35: build_event_stream.BuildEvent.workspace_status:type_name -> build_event_stream.WorkspaceStatus
+	9,  // 36: build_event_stream.BuildEvent.configured:type_name -> build_event_stream.TargetConfigured
+	14, // 37: build_event_stream.BuildEvent.build_metadata:type_name -> build_event_stream.BuildMetadata
+	20, // 38: build_event_stream.BuildEventId.ConfiguredLabelId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
+	20, // 39: build_event_stream.BuildEventId.TargetCompletedId.configuration:type_name -> build_event_stream.BuildEventId.ConfigurationId
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_bep_build_event_stream_proto_init() }
@@ -2233,6 +2414,7 @@ func file_bep_build_event_stream_proto_init() {
 	file_bep_build_event_stream_proto_msgTypes[0].OneofWrappers = []any{
 		(*BuildEventId_Progress)(nil),
 		(*BuildEventId_Started)(nil),
+		(*BuildEventId_Pattern)(nil),
 		(*BuildEventId_TargetCompleted)(nil),
 		(*BuildEventId_BuildFinished)(nil),
 		(*BuildEventId_OptionsParsed)(nil),
@@ -2249,10 +2431,11 @@ func file_bep_build_event_stream_proto_init() {
 		(*File_Contents)(nil),
 		(*File_SymlinkTargetPath)(nil),
 	}
-	file_bep_build_event_stream_proto_msgTypes[13].OneofWrappers = []any{
+	file_bep_build_event_stream_proto_msgTypes[15].OneofWrappers = []any{
 		(*BuildEvent_Progress)(nil),
 		(*BuildEvent_Aborted)(nil),
 		(*BuildEvent_Started)(nil),
+		(*BuildEvent_Expanded)(nil),
 		(*BuildEvent_Completed)(nil),
 		(*BuildEvent_OptionsParsed)(nil),
 		(*BuildEvent_Finished)(nil),
@@ -2267,7 +2450,7 @@ func file_bep_build_event_stream_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bep_build_event_stream_proto_rawDesc), len(file_bep_build_event_stream_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

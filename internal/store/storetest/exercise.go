@@ -34,6 +34,11 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"invocations are listed by page", invocationsAreListedByPage},
 		{"what is remembered is kept until the stream has ended", whatIsRememberedIsKeptUntilTheStreamHasEnded},
 		{"what is missing shows", whatIsMissingShows},
+		{"a target is awaited until it is known what came of it", aTargetIsAwaitedUntilItIsKnownWhatCameOfIt},
+		{"a target of unknown kind is missing if it has pushed before", aTargetOfUnknownKindIsMissingIfItHasPushedBefore},
+		{"a stream that no daemon has is broken off until it comes back", aStreamThatNoDaemonHasIsBrokenOffUntilItComesBack},
+		{"a stream that another daemon has goes on", aStreamThatAnotherDaemonHasGoesOn},
+		{"a stream of a daemon that died is broken off", aStreamOfADaemonThatDiedIsBrokenOff},
 		{"two invocations are compared", twoInvocationsAreCompared},
 
 		{"each kind of query finds its rows", queries},

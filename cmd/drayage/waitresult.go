@@ -1,0 +1,123 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/operator"
+)
+
+// waitResult is one word for what became of the pushes of an invocation.
+type waitResult string
+
+// The results that are no outcome that ended badly.
+const (
+	waitDone       waitResult = "done"
+	waitWithheld   waitResult = "withheld"
+	waitIncomplete waitResult = "incomplete"
+	waitSuperseded waitResult = waitResult(ledger.Superseded)
+	waitTimedOut   waitResult = "timed-out"
+	waitUnknown    waitResult = "unknown"
+	waitAway       waitResult = "unreachable"
+)
+
+// waitResults are all results and their exit codes. Of several results of one wait the
+// one that stands highest here counts. Scripts rely on the numbers. 2 is taken: by a wait
+// that could not begin.
+var waitResults = []struct {
+	result waitResult
+	code   int
+}{
+	{waitAway, 10},
+	{waitUnknown, 9},
+	{waitTimedOut, 8},
+	{waitResult(ledger.Failed), 1},
+	{waitResult(ledger.Denied), 3},
+	{waitWithheld, 4},
+	{waitResult(ledger.Cancelled), 5},
+	{waitIncomplete, 7},
+	{waitSuperseded, 6},
+	{waitDone, 0},
+}
+
+// exitNotBegun is the exit code of a wait that could not begin.
+const exitNotBegun = 2
+
+func (r waitResult) rank() int {
+	for rank, row := range waitResults {
+		if row.result == r {
+			return rank
+		}
+	}
+	return 0
+}
+
+func (r waitResult) exitCode() int { return waitResults[r.rank()].code }
+
+// worst is the result that counts.
+func worst(results ...waitResult) waitResult {
+	return slices.MinFunc(results, func(a, b waitResult) int { return cmp.Compare(a.rank(), b.rank()) })
+}
+
+// waited is what a wait knows of one invocation in the end.
+type waited struct {
+	ID     string     `json:"invocation"`
+	Result waitResult `json:"result"`
+	// Summary is a sentence for people.
+	Summary string `json:"summary"`
+
+	Known *operator.Invocation `json:"state,omitzero"`
+	// Missing were expected and will not come.
+	Missing []ledger.Expected `json:"missing"`
+	// Pushes are the rows of the ledger, the newest first.
+	Pushes []ledger.Entry `json:"pushes"`
+}
+
+// judge says what became of an invocation whose pushes have all ended.
+func judge(known operator.Invocation) waitResult {
+	results := []waitResult{waitDone}
+	for outcome, n := range known.Outcomes {
+		if n > 0 && (outcome.Bad() || outcome == ledger.Superseded) {
+			results = append(results, waitResult(outcome))
+		}
+	}
+	if known.Missing > 0 || known.Unconfigured > 0 || !known.Finished {
+		results = append(results, waitIncomplete)
+	}
+	return worst(results...)
+}
+
+// summarize says in a sentence what is known of an invocation.
+func summarize(known operator.Invocation) string {
+	var parts []string
+	for _, outcome := range ledger.Outcomes() {
+		if n := known.Outcomes[outcome]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
+		}
+	}
+	if known.Pending > 0 {
+		parts = append(parts, fmt.Sprintf("%d under way", known.Pending))
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "nothing pushed")
+	}
+	text := strings.Join(parts, ", ")
+	if known.Missing > 0 {
+		text += fmt.Sprintf("; %s expected and never came", counted(known.Missing, "push was", "pushes were"))
+	}
+	if known.Unconfigured > 0 {
+		text += fmt.Sprintf("; Bazel gave up before it said what %s, so nobody knows what they push",
+			counted(known.Unconfigured, "target or pattern is", "targets and patterns are"))
+	}
+	switch {
+	case known.Finished:
+	case known.Over():
+		text += "; the build's event stream broke off"
+	default:
+		text += "; the build has not ended"
+	}
+	return text
+}
