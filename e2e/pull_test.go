@@ -139,7 +139,7 @@ images.pull(name = "shared", digest = "sha256:%064[2]d", registry = "registry.ex
 		}
 		w.Write(t, "MODULE.bazel", root)
 		result := w.TryBazel(t, "build", "@single//...")
-		if want := `"shared" is one image in module one and another in module other. The root module can decide`; result.ExitCode == 0 || !strings.Contains(result.Stderr, want) {
+		if want := `the modules one and other pull different images as "shared". Add an images.pull of that name to the root module`; result.ExitCode == 0 || !strings.Contains(result.Stderr, want) {
 			t.Errorf("exit code %d\n%s", result.ExitCode, result.Stderr)
 		}
 		w.Write(t, "MODULE.bazel", root+fmt.Sprintf("\nimages.pull(name = \"shared\", digest = %q, registry = %q, repository = \"library/base\")\n", digest, registry.Host))

@@ -27,10 +27,10 @@ def _images_impl(mctx):
                 wanted[tag.name] = attributes
                 modules[tag.name] = module
             elif wanted[tag.name] != attributes and (modules[tag.name] == module or not modules[tag.name].is_root):
-                fail("images.pull: {} is one image in module {} and another in module {}. Add a pull of that name to the root module, which decides".format(
-                    repr(tag.name),
+                fail("images.pull: the modules {} and {} pull different images as {}. Add an images.pull of that name to the root module, whose image is then used".format(
                     modules[tag.name].name,
                     module.name,
+                    repr(tag.name),
                 ))
     for name, attributes in wanted.items():
         pull(name = name, **attributes)
