@@ -66,7 +66,7 @@ e2e: ## the end-to-end tests alone: real Bazel, cache and registries
 	$(E2E_TEST)
 
 .PHONY: soak
-soak: ## kill the daemon, and the store's owner, a hundred times on each database; push through a registry that fails
+soak: ## kill the daemon, the store's owner, and PostgreSQL under two daemons, a hundred times; push through a registry that fails
 	@$(SETUP) $(TEST_TOOLS)
 	DRAYAGE_PG_BIN=$(PG_BIN) go test -timeout 60m -run Kill ./internal/store -kills 100
 	go test -timeout 120m -run TestKills ./e2e -v -kills 100

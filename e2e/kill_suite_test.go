@@ -18,7 +18,7 @@ import (
 	"github.com/drayage/drayage/internal/operator"
 )
 
-var kills = flag.Int("kills", 4, "how often the kill suite kills the daemon, on each database")
+var kills = flag.Int("kills", 4, "how often the kill suite kills the daemon, on each database, and the database of two daemons")
 
 const (
 	// fleetSize is the number of images of a large monorepo's build.

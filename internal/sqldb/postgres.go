@@ -82,7 +82,7 @@ func openPostgres(ctx context.Context, location string, options Options) (DB, er
 		join: func(ctx context.Context, name string) (Session, error) {
 			return joinPostgres(ctx, config.ConnConfig.Copy(), name, options.StallLimit)
 		},
-		reader:    postgresConn{reader, texts},
+		reader:    postgresReader{postgresConn{reader, texts}},
 		dialect:   postgresDialect(),
 		loosen:    `SET LOCAL synchronous_commit TO off`,
 		fetchPoll: postgresPoll,

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/drayage/drayage/internal/sqldb"
 	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
 )
@@ -76,5 +78,49 @@ func TestAnUnreadableURLDoesNotTellItsPassword(t *testing.T) {
 	_, err := sqldb.Open(t.Context(), "postgres://user:secret@host:notaport/db", sqldb.Options{})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("open = %v, want an error without the password", err)
+	}
+}
+
+func TestAReadDoesNotMindThatTheServerHasRestarted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a database server")
+	}
+	cluster, err := sqldbtest.Start(t.Context(), sqldbtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	url, err := cluster.NewDatabase(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, url)
+	read := func() error {
+		return db.Read().Query(t.Context(), `SELECT COUNT(*) FROM daemon, pg_sleep(0.1)`, nil, func(sqldb.Scan) error { return nil })
+	}
+	var many errgroup.Group
+	for range 8 { // as many as make the pool open all that it may
+		many.Go(read)
+	}
+	if err := many.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	if read() == nil {
+		t.Error("a server that is away answers")
+	}
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		if err := read(); err != nil {
+			t.Errorf("a read after the restart: %v", err)
+		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/drayage/drayage/internal/store/storetest"
 )
 
-var kills = flag.Int("kills", 4, "how often each kill test kills")
+var kills = flag.Int("kills", 4, "how often each kill test kills, or has the database away")
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
