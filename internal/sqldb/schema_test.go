@@ -2,8 +2,11 @@ package sqldb_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/drayage/drayage/internal/sqldb"
 	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
@@ -54,4 +57,40 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAClaimThatWasUnderWayGetsALease(t *testing.T) {
+	sqldbtest.EachShared(t, func(t *testing.T, driver sqldbtest.Driver) {
+		db := driver.Open(t, sqldb.Options{})
+		migration, err := os.ReadFile(filepath.Join("migrations", driver.Name, "00007_leases.sql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := time.Now()
+		for _, statement := range append([]string{ // as the release before left it
+			`ALTER TABLE blob_claim DROP COLUMN lease_until`,
+			`INSERT INTO blob_claim (registry, digest, daemon, repository, time) VALUES ('r', 'under way', 'd', '', 1), ('r', 'done', 'd', 'app', 1)`,
+		}, strings.Split(strings.TrimSuffix(strings.TrimSpace(string(migration)), ";"), ";")...) {
+			if err := exec(t, db, statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left := map[string]time.Duration{}
+		err = db.Read().Query(t.Context(), `SELECT digest, lease_until FROM blob_claim`, nil, func(scan sqldb.Scan) error {
+			var digest string
+			var until int64
+			err := scan(&digest, &until)
+			left[digest] = sqldb.FromMicros(until).Sub(before)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lease := left["under way"]; lease < 29*time.Second || lease > time.Minute {
+			t.Errorf("the claim that was under way ends in %s, want a lease", lease)
+		}
+		if left["done"] > 0 {
+			t.Errorf("a claim that was done holds for %s", left["done"])
+		}
+	})
 }
