@@ -64,7 +64,7 @@ func (k *databaseKiller) round(t *testing.T) {
 		invocation: fmt.Sprintf("outage-%d", k.rounds), registry: k.registry,
 		images: outageImages, repositories: 13, shared: 256 << 10, own: 512, ownEvery: 2,
 	})
-	u := startUpload(t, f, k.first)
+	u := startUploadWith(t, f, k.first, time.Second) // as Bazel does
 	ctx, cancel := context.WithTimeout(t.Context(), killRound)
 	defer cancel()
 	var back time.Time

@@ -223,12 +223,18 @@ type upload struct {
 	outcome      bestest.Outcome
 }
 
-// startUpload begins the upload. It is over when t is.
+// startUpload begins the upload, whose Bazel is quick to try again. It is over when t is.
 func startUpload(t *testing.T, f *fleet, d *rig.Daemon) *upload {
+	t.Helper()
+	return startUploadWith(t, f, d, 300*time.Millisecond)
+}
+
+// startUploadWith is startUpload of a Bazel that waits for so long before it tries again.
+func startUploadWith(t *testing.T, f *fleet, d *rig.Daemon, retryDelay time.Duration) *upload {
 	t.Helper()
 	u := &upload{invocation: f.invocation, acknowledged: make(chan struct{}), ended: make(chan struct{})}
 	bazel := f.upload(d)
-	bazel.RetryDelay = 300 * time.Millisecond
+	bazel.RetryDelay = retryDelay
 	pace := time.NewTicker(eventPace)
 	bazel.BeforeSend = func(int, int64) error {
 		<-pace.C
