@@ -87,7 +87,7 @@ func TestAManifestThatIsTooLargeIsNotTagged(t *testing.T) {
 	swell(t, spec, 5<<20)
 	data, err := json.Marshal(spec)
 	check(t, err)
-	if _, err := pushspec.Decode(data); err == nil || !strings.Contains(err.Error(), "over the limit") {
+	if _, err := pushspec.Decode(data); err == nil || !strings.Contains(err.Error(), "the limit is 4194304") {
 		t.Errorf("a manifest of 5 MiB is decoded with error %v", err)
 	}
 }
