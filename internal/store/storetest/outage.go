@@ -186,7 +186,7 @@ func (o *outages) noOutageLosesAJobOrLeavesAClaim(t *testing.T) {
 		}, 4))
 	}
 	for range 1 + o.random.IntN(2) {
-		after := o.random.IntN(outageJobs / 2)
+		after := 1 + o.random.IntN(outageJobs/2) // with none, a daemon may not have begun
 		ended := w.ended()
 		atOnce(t, "jobs to end", func() bool {
 			done := w.ended()
