@@ -67,7 +67,7 @@ var quirkTable = []quirkRow{
 	{".azurecr.io", Quirks{name: "Azure Container Registry"}},
 }
 
-var artifactory = Quirks{name: "Artifactory", noMount: true, noSelfMount: true, deniesUnknown: true}
+var artifactory = Quirks{name: "Artifactory", noMount: true, deniesUnknown: true}
 
 func (h *host) quirks() *Quirks { return h.traits.Load() }
 

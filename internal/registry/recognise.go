@@ -9,6 +9,7 @@ import (
 // recognisable are registries that run under any host name and say what they are: a
 // header of their answers has this name, and begins so.
 var recognisable = []struct {
+	// prefix begins the value; an empty one is any value.
 	header, prefix string
 	Quirks
 }{
