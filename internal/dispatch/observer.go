@@ -81,7 +81,11 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 	}
 	// A stream that goes on after a crash of the daemon does not begin anew: what
 	// was acknowledged is not sent again, so what it meant is read back.
-	records, err := o.opts.Queue.Remembered(ctx, stream.InvocationID)
+	var records [][]byte
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		records, err = o.opts.Queue.Remembered(ctx, stream.InvocationID)
+		return err
+	})
 	if err != nil {
 		s.broken = unavailable(err)
 		return s
@@ -97,7 +101,12 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 // refuse keeps a client from adding to an invocation that is another's: what a stream
 // says of its build fills in where that build's images go.
 func (o *Observer) refuse(ctx context.Context, s *observation) error {
-	known, found, err := o.opts.Queue.Invocation(ctx, s.stream.InvocationID)
+	var known store.Invocation
+	var found bool
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		known, found, err = o.opts.Queue.Invocation(ctx, s.stream.InvocationID)
+		return err
+	})
 	switch {
 	case err != nil:
 		return unavailable(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
@@ -90,11 +91,44 @@ func TestWhatCannotBeKeptIsNotAcknowledged(t *testing.T) {
 	}
 	s.observation.End(errors.New("ended"))
 
-	s = begin(t, q, 2) // the records cannot be read either
-	if err := s.send(completedInline("//app:push"))(t.Context()); status.Code(err) != codes.Unavailable {
-		t.Errorf("error is %v, want UNAVAILABLE", err)
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, q, 2) // the records cannot be read either
+		if err := s.send(completedInline("//app:push"))(t.Context()); status.Code(err) != codes.Unavailable {
+			t.Errorf("error is %v, want UNAVAILABLE", err)
+		}
+		s.observation.End(errors.New("ended"))
+	})
+}
+
+func TestAStreamThatBeginsWaitsForAStoreThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{}
+		asked := 0
+		away := awayQueue{queue: q, invocation: func() error {
+			if asked++; asked < 5 {
+				return errors.New("the database system is starting up")
+			}
+			return nil
+		}}
+		s := begin(t, away, 1)
+		if err := s.send(completedInline("//app:push"))(t.Context()); err != nil || len(q.jobs) != 1 {
+			t.Errorf("%d jobs were kept after %d questions, error %v", len(q.jobs), asked, err)
+		}
+		s.observation.End(nil)
+	})
+}
+
+// awayQueue is a queue whose invocations cannot be read for a while.
+type awayQueue struct {
+	*queue
+	invocation func() error
+}
+
+func (q awayQueue) Invocation(ctx context.Context, id string) (store.Invocation, bool, error) {
+	if err := q.invocation(); err != nil {
+		return store.Invocation{}, false, err
 	}
-	s.observation.End(errors.New("ended"))
+	return q.queue.Invocation(ctx, id)
 }
 
 func TestBurstIsKeptInFewCommitsAndObserveDoesNotWait(t *testing.T) {

@@ -99,7 +99,7 @@ type stream struct {
 	sequence    int64
 }
 
-func begin(t *testing.T, q *queue, first int64) *stream {
+func begin(t *testing.T, q dispatch.Queue, first int64) *stream {
 	t.Helper()
 	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: q, Logger: zerolog.Nop()})
 	return &stream{t: t, sequence: first - 1, observation: observer.Begin(t.Context(), bes.Stream{
