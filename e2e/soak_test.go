@@ -151,7 +151,7 @@ var taggedImage = regexp.MustCompile(`^app(\d+)-`)
 
 func (a *wrongAnswers) answer(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if r.URL.Path == "/token" {
-		_, _ = io.WriteString(w, `{"token":"given by the front","expires_in":300}`)
+		_, _ = io.WriteString(w, `{"token":"given-by-the-front","expires_in":300}`)
 		return
 	}
 	a.checkOrder(r)
