@@ -10,6 +10,7 @@ import (
 
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/cas/castest"
+	"github.com/drayage/drayage/internal/clock/clocktest"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/registry/registrytest"
@@ -75,13 +76,13 @@ func TestImagesArriveThroughFaults(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, c := newDice(1), newClock()
-			fake := registrytest.Start(t, registrytest.Rules{User: "ann", Password: "secret", TokenLife: 5 * time.Second, Now: c.now,
+			d, c := newDice(1), clocktest.New()
+			fake := registrytest.Start(t, registrytest.Rules{User: "ann", Password: "secret", TokenLife: 5 * time.Second, Now: c.Now,
 				Fault: func(r *http.Request) *registrytest.Fault { return fault(d, r) }})
 			server := castest.Start(t)
 			server.SetRules(castest.Rules{CutAfter: 700_000})
 			h := impatient(t, server.Dial(t, cas.Options{}), registry.Options{
-				Keychain: keychain{Username: "ann", Password: "secret"}, Now: c.now, Wait: c.wait})
+				Keychain: keychain{Username: "ann", Password: "secret"}, Now: c.Now, Wait: c.Wait})
 			var specs []*pushspec.Spec
 			var size int64
 			for i := range 8 {

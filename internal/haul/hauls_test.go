@@ -4,36 +4,15 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/drayage/drayage/internal/cas"
+	"github.com/drayage/drayage/internal/clock/clocktest"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
 )
-
-// clock is a clock that moves when somebody waits for it.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Unix(1_000_000, 0)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) wait(ctx context.Context, d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-	return ctx.Err()
-}
 
 // impatient is a hauler whose clock moves when it waits.
 func impatient(t testing.TB, client *cas.Client, registries registry.Options) *haul.Hauler {
@@ -42,8 +21,8 @@ func impatient(t testing.TB, client *cas.Client, registries registry.Options) *h
 		registries.Keychain = authn.NewMultiKeychain()
 	}
 	if registries.Wait == nil {
-		c := newClock()
-		registries.Now, registries.Wait = c.now, c.wait
+		c := clocktest.New()
+		registries.Now, registries.Wait = c.Now, c.Wait
 	}
 	r := registry.New(registries)
 	t.Cleanup(r.Close)

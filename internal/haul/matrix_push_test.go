@@ -12,6 +12,7 @@ import (
 
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/cas/castest"
+	"github.com/drayage/drayage/internal/clock/clocktest"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/registry/registrytest"
@@ -67,13 +68,13 @@ func matrixPush(t *testing.T, request matrixRequest, answer *matrixAnswer, times
 		// The config is there: the matrix is about the layer.
 		fake.PutBlob("acme/app", spec.Blobs[1].Data)
 	}
-	c := newClock()
-	registries := registry.New(registry.Options{Keychain: authn.NewMultiKeychain(), Now: c.now, Wait: c.wait,
+	c := clocktest.New()
+	registries := registry.New(registry.Options{Keychain: authn.NewMultiKeychain(), Now: c.Now, Wait: c.Wait,
 		Hosts: map[string]registry.HostOptions{host: {Settings: request.settings}},
 		// A connection that is cut must not be net/http's to try again.
 		Transport: &http.Transport{DisableKeepAlives: true}})
 	defer registries.Close()
-	h, err := haul.New(haul.Options{CAS: server.Dial(t, cas.Options{}), Registries: registries, Grace: -1, BlobsAtOnce: 1, Now: c.now, Wait: c.wait})
+	h, err := haul.New(haul.Options{CAS: server.Dial(t, cas.Options{}), Registries: registries, Grace: -1, BlobsAtOnce: 1, Now: c.Now, Wait: c.Wait})
 	if err != nil {
 		t.Fatal(err)
 	}

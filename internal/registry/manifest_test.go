@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/drayage/drayage/internal/clock/clocktest"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/registry/registrytest"
 )
@@ -81,10 +82,10 @@ func TestAManifestThatIsWrongIsRefusedOnce(t *testing.T) {
 func TestBlobsThatAreNotSeenYetAreWaitedFor(t *testing.T) {
 	for _, code := range []string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED"} {
 		for unseen, want := range map[int]bool{1: true, 4: true, 99: false} {
-			c := newClock()
-			began := c.now()
+			c := clocktest.New()
+			began := c.Now()
 			fake := registrytest.Start(t, registrytest.Rules{Fault: first(unseen, on(http.MethodPut, "/manifests/", registrytest.Fault{Status: 404, Code: code}))})
-			repo := repository(t, fake, registry.Options{Now: c.now, Wait: c.wait})
+			repo := repository(t, fake, registry.Options{Now: c.Now, Wait: c.Wait})
 			data, digest := noise(1, 1000)
 			if _, err := push(t, repo, digest, &at{data: data}); err != nil {
 				t.Fatal(err)
@@ -95,8 +96,8 @@ func TestBlobsThatAreNotSeenYetAreWaitedFor(t *testing.T) {
 			}
 			if err != nil {
 				answer := asAnswer(t, err)
-				if !answer.Unknown() || !answer.Passing() || c.now().Sub(began) < time.Second || requests(fake, "PUT tag") != 5 {
-					t.Errorf("%s: got error %v (unknown %t, passing %t) after %s and %v", code, err, answer.Unknown(), answer.Passing(), c.now().Sub(began), fake.Trace())
+				if !answer.Unknown() || !answer.Passing() || c.Now().Sub(began) < time.Second || requests(fake, "PUT tag") != 5 {
+					t.Errorf("%s: got error %v (unknown %t, passing %t) after %s and %v", code, err, answer.Unknown(), answer.Passing(), c.Now().Sub(began), fake.Trace())
 				}
 			}
 		}
@@ -186,8 +187,8 @@ func TestAnAbsurdRetryAfterIsBounded(t *testing.T) {
 			asked.Add(1)
 			return &registrytest.Fault{Status: 429, Header: http.Header{"Retry-After": {value}}}
 		}})
-		c := newClock()
-		repo := repository(t, fake, registry.Options{Now: c.now, Wait: c.wait})
+		c := clocktest.New()
+		repo := repository(t, fake, registry.Options{Now: c.Now, Wait: c.Wait})
 		_, _, err := repo.Head(t.Context(), "v1")
 		answer := asAnswer(t, err)
 		if answer.RetryAfter < 0 || answer.RetryAfter > time.Hour || asked.Load() > 5 {
@@ -195,7 +196,7 @@ func TestAnAbsurdRetryAfterIsBounded(t *testing.T) {
 		}
 		// And it is over when it is over.
 		fake.SetRules(registrytest.Rules{})
-		c.pass(time.Hour)
+		c.Pass(time.Hour)
 		if _, _, err := repo.Head(t.Context(), "v1"); err != nil {
 			t.Errorf("%q: an hour later: %v", value, err)
 		}

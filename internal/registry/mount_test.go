@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/drayage/drayage/internal/clock/clocktest"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/registry/registrytest"
 )
@@ -27,9 +28,9 @@ func pushFrom(t *testing.T, repo *registry.Repository, from string, digest v1.Ha
 func TestAMountThatIsRefusedIsDoneWithout(t *testing.T) {
 	for _, status := range []int{400, 401, 402, 403, 404, 405, 406, 409, 410, 413, 415, 422, 451, 501, 505} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			c := newClock()
+			c := clocktest.New()
 			fake := registrytest.Start(t, registrytest.Rules{Fault: on(http.MethodPost, "mount=", registrytest.Fault{Status: status})})
-			repo := repository(t, fake, registry.Options{Now: c.now, Wait: c.wait})
+			repo := repository(t, fake, registry.Options{Now: c.Now, Wait: c.Wait})
 			for n := range byte(3) {
 				data, digest := noise(n, 3000)
 				fake.PutBlob("acme/base", data)
@@ -41,7 +42,7 @@ func TestAMountThatIsRefusedIsDoneWithout(t *testing.T) {
 				t.Errorf("%d mounts were asked for in %v, want one: the source is remembered", got, fake.Trace())
 			}
 			// Not for ever: somebody may have given the permission since.
-			c.pass(time.Hour)
+			c.Pass(time.Hour)
 			fake.SetRules(registrytest.Rules{})
 			data, digest := noise(9, 3000)
 			fake.PutBlob("acme/base", data)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/drayage/drayage/internal/clock/clocktest"
 	"github.com/drayage/drayage/internal/registry"
 )
 
@@ -89,10 +90,10 @@ func raw(w http.ResponseWriter, answer string) {
 }
 
 func TestANameThatDoesNotResolveIsFinalOnceThatLasts(t *testing.T) {
-	clock := newClock()
+	clock := clocktest.New()
 	lookup := &net.DNSError{Err: "no such host", Name: "nosuch.example", IsNotFound: true}
 	transport := &scriptedTransport{err: lookup}
-	c := client(t, registry.Options{Transport: transport, Now: clock.now, Wait: clock.wait})
+	c := client(t, registry.Options{Transport: transport, Now: clock.Now, Wait: clock.Wait})
 	passing := func() bool {
 		err := head(t, c, "nosuch.example", "acme/app")
 		failed, ok := errors.AsType[*registry.Error](err)
@@ -104,7 +105,7 @@ func TestANameThatDoesNotResolveIsFinalOnceThatLasts(t *testing.T) {
 	if !passing() {
 		t.Error("it is final at once, and a fault of the name servers would have passed")
 	}
-	_ = clock.wait(t.Context(), 3*time.Minute)
+	_ = clock.Wait(t.Context(), 3*time.Minute)
 	if passing() {
 		t.Error("it is not final after three minutes")
 	}
@@ -113,7 +114,7 @@ func TestANameThatDoesNotResolveIsFinalOnceThatLasts(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 
-	c = client(t, registry.Options{Transport: transport, Now: clock.now, Wait: clock.wait})
+	c = client(t, registry.Options{Transport: transport, Now: clock.Now, Wait: clock.Wait})
 	transport.err = nil
 	if err := head(t, c, "nosuch.example", "acme/app"); err != nil {
 		t.Fatal(err)
@@ -124,7 +125,7 @@ func TestANameThatDoesNotResolveIsFinalOnceThatLasts(t *testing.T) {
 		if !passing() {
 			t.Error("a name that has resolved before is given up")
 		}
-		_ = clock.wait(t.Context(), 3*time.Minute)
+		_ = clock.Wait(t.Context(), 3*time.Minute)
 	}
 }
 

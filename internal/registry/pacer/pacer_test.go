@@ -4,36 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/drayage/drayage/internal/clock/clocktest"
 )
 
-// fakeClock is a clock that moves when somebody waits for it.
-type fakeClock struct {
-	mu    sync.Mutex
-	at    time.Time
-	waits []time.Duration
-}
-
-func newClock() *fakeClock { return &fakeClock{at: time.Unix(1_000_000, 0)} }
-
-func (c *fakeClock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *fakeClock) wait(ctx context.Context, d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-	c.waits = append(c.waits, d)
-	return ctx.Err()
-}
-
-func testPacer(c *fakeClock, smallMost int) *Pacer {
-	return New(Options{Now: c.now, Wait: c.wait, MaxWait: 20 * time.Second, Small: smallMost, Large: 1})
+func testPacer(c *clocktest.Clock, smallMost int) *Pacer {
+	return New(Options{Now: c.Now, Wait: c.Wait, MaxWait: 20 * time.Second, Small: smallMost, Large: 1})
 }
 
 func mustAcquire(t *testing.T, p *Pacer, size RequestSize, invocation string) (release func(status int, after time.Duration)) {
@@ -45,14 +23,14 @@ func mustAcquire(t *testing.T, p *Pacer, size RequestSize, invocation string) (r
 }
 
 func TestSmallRequestsDoNotWaitForUploads(t *testing.T) {
-	p := testPacer(newClock(), 1)
+	p := testPacer(clocktest.New(), 1)
 	upload := mustAcquire(t, p, Large, "a")
 	mustAcquire(t, p, Small, "a")(200, 0)
 	upload(201, 0)
 }
 
 func TestInvocationsTakeTurns(t *testing.T) {
-	p := testPacer(newClock(), 1)
+	p := testPacer(clocktest.New(), 1)
 	first := mustAcquire(t, p, Small, "many")
 	p.mu.Lock()
 	q := &p.sizes[Small].queue
@@ -73,7 +51,7 @@ func TestInvocationsTakeTurns(t *testing.T) {
 }
 
 func TestWhoLeavesTheQueueBlocksNobody(t *testing.T) {
-	p := testPacer(newClock(), 1)
+	p := testPacer(clocktest.New(), 1)
 	first := mustAcquire(t, p, Small, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -85,18 +63,18 @@ func TestWhoLeavesTheQueueBlocksNobody(t *testing.T) {
 }
 
 func TestRetryAfterPausesTheRegistry(t *testing.T) {
-	c := newClock()
+	c := clocktest.New()
 	p := testPacer(c, 4)
 	mustAcquire(t, p, Small, "a")(http.StatusTooManyRequests, 7*time.Second)
-	before := c.now()
+	before := c.Now()
 	mustAcquire(t, p, Small, "b")(200, 0)
-	if waited := c.now().Sub(before); waited < 7*time.Second {
+	if waited := c.Now().Sub(before); waited < 7*time.Second {
 		t.Errorf("the next request went after %s, want 7s", waited)
 	}
 }
 
 func TestALongRetryAfterIsHandedBack(t *testing.T) {
-	p := testPacer(newClock(), 4)
+	p := testPacer(clocktest.New(), 4)
 	mustAcquire(t, p, Small, "a")(http.StatusTooManyRequests, 5*time.Minute)
 	err := p.Acquire(t.Context(), Small, "b")
 	if long, ok := errors.AsType[*TooLongError](err); !ok || long.Wait < 4*time.Minute {
@@ -108,7 +86,7 @@ func TestALongRetryAfterIsHandedBack(t *testing.T) {
 }
 
 func TestConcurrencyAndRateShrinkAndGrow(t *testing.T) {
-	c := newClock()
+	c := clocktest.New()
 	p := testPacer(c, 16)
 	for range 100 {
 		mustAcquire(t, p, Small, "a")(200, 0)
