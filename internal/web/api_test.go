@@ -331,7 +331,7 @@ func giveUp(t *testing.T, path string, entry int64) {
 	}
 	defer func() { _ = db.Close() }()
 	if _, err := db.ExecContext(t.Context(), `INSERT INTO outbox (sink, entry_id, due, attempts, state, error)
-		VALUES ('ci', ?, 1772443800000000, 50, 'dead', '503 Service Unavailable')`, entry); err != nil {
+		VALUES ('ci', ?, ?, 50, 'dead', '503 Service Unavailable')`, entry, time.Now().UnixMicro()); err != nil { // what is old is removed
 		t.Fatal(err)
 	}
 }
