@@ -22,7 +22,7 @@ const (
 	SchemaVersion = 1
 
 	// MediaTypeV2 is the media type of a version 2 push spec, which can say whether
-	// tags are overwritten.
+	// tags are overwritten, and when they move.
 	MediaTypeV2 = "application/vnd.drayage.pushspec.v2+json"
 
 	// SchemaVersionV2 is the number of version 2.
@@ -75,6 +75,8 @@ type Destination struct {
 	// Overwrite says whether to overwrite a tag that points to another image. Empty
 	// means OverwriteAlways. It needs version 2.
 	Overwrite Overwrite `json:"overwrite,omitempty"`
+	// Gate says when the tags move. Empty means GatePushed. It needs version 2.
+	Gate Gate `json:"gate,omitempty"`
 }
 
 // Overwrite says what happens to a tag that points to another image.
@@ -98,7 +100,7 @@ func (d Destination) KeepTags() []string {
 // Version sets the oldest version that has all fields of the spec.
 func (s *Spec) Version() {
 	s.SchemaVersion, s.MediaType = SchemaVersion, MediaType
-	if s.Destination.Overwrite != "" {
+	if s.Destination.Overwrite != "" || s.Destination.Gate != "" {
 		s.SchemaVersion, s.MediaType = SchemaVersionV2, MediaTypeV2
 	}
 }

@@ -52,7 +52,7 @@ func Stamp(template string, vars map[string]string) (string, error) {
 // Stamp fills in the stamp variables of the destination, and checks the result. Tags
 // that become equal are one tag.
 func (d Destination) Stamp(vars map[string]string) (Destination, error) {
-	stamped := Destination{Registry: d.Registry, Overwrite: d.Overwrite}
+	stamped := Destination{Registry: d.Registry, Overwrite: d.Overwrite, Gate: d.Gate}
 	var err error
 	if stamped.Repository, err = stampChecked(d.Repository, vars, CheckRepository); err != nil {
 		return Destination{}, fmt.Errorf("stamp repository: %w", err)

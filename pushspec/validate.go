@@ -82,6 +82,15 @@ func (v *validator) destination() error {
 	case d.Overwrite != OverwriteAlways && d.Overwrite != OverwriteNever:
 		return v.fail("destination.overwrite", "%q must be always or never", clip(string(d.Overwrite)))
 	}
+	if d.Gate == "" {
+		return nil
+	}
+	if v.spec.SchemaVersion == SchemaVersion {
+		return v.fail("destination.gate", "needs version %d, but this spec has version %d", SchemaVersionV2, SchemaVersion)
+	}
+	if _, err := ParseGate(string(d.Gate)); err != nil {
+		return v.fail("destination.gate", "%v", err)
+	}
 	return nil
 }
 

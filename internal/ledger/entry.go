@@ -14,8 +14,8 @@ type Entry struct {
 	Time time.Time `json:"time"`
 
 	Outcome Outcome `json:"outcome"`
-	// ErrorClass and Error say why nothing was pushed. The class is one word for
-	// programs ("denied", "evicted"); the text is for people.
+	// ErrorClass and Error say why nothing was pushed, or why tags are kept back. The
+	// class is one word for programs ("denied", "evicted"); the text is for people.
 	ErrorClass string `json:"errorClass,omitzero"`
 	Error      string `json:"error,omitzero"`
 
@@ -29,6 +29,14 @@ type Entry struct {
 	// in the repository.
 	Manifests []Manifest `json:"manifests,omitzero"`
 	Tags      []Tag      `json:"tags,omitzero"`
+
+	// Gate is what the tags waited or wait for: "green" or "approved". Empty if they
+	// moved as soon as the image was there.
+	Gate string `json:"gate,omitzero"`
+	// HeldTags are the tags that a staged or withheld image is to have, and keeps back.
+	HeldTags []string `json:"heldTags,omitzero"`
+	// By is the client who decided: who promoted, rejected or rolled back the build.
+	By string `json:"by,omitzero"`
 
 	// Uploaded, Mounted and Present say how the image's blobs got there: their
 	// bytes were sent, another repository of the registry lent them, or they were
@@ -87,6 +95,13 @@ const (
 	Present Outcome = "present"
 	// Superseded: a newer build's tag was there, and was left alone.
 	Superseded Outcome = "superseded"
+	// Staged: the image is there by its digest, and its tags wait at a gate.
+	Staged Outcome = "staged"
+	// Withheld: the image is there by its digest, and its tags did not move: the build
+	// ended badly, was rejected, or waited for too long.
+	Withheld Outcome = "withheld"
+	// RolledBack: tags that the build had moved point to what they pointed to before.
+	RolledBack Outcome = "rolled-back"
 	// Denied: the daemon's policy or the registry said no.
 	Denied Outcome = "denied"
 	// Failed: it could not be done, and is not tried again.
@@ -97,7 +112,7 @@ const (
 
 // Outcomes are all outcomes, in the order in which they are listed to people.
 func Outcomes() []Outcome {
-	return []Outcome{Pushed, Present, Superseded, Denied, Failed, Cancelled}
+	return []Outcome{Pushed, Present, Superseded, Staged, Withheld, RolledBack, Denied, Failed, Cancelled}
 }
 
 // ClassConflict is the ErrorClass of a push that wants a tag for another image than
@@ -108,8 +123,11 @@ const ClassConflict = "conflict"
 func (o Outcome) Good() bool { return o == Pushed || o == Present }
 
 // Bad says whether the push ended badly: the image is not in the registry, or not under
-// its tags, and no newer build is the reason.
-func (o Outcome) Bad() bool { return o == Denied || o == Failed || o == Cancelled }
+// its tags, and neither a newer build nor a rollback is the reason. A staged image may
+// still get its tags.
+func (o Outcome) Bad() bool {
+	return o == Denied || o == Failed || o == Cancelled || o == Withheld
+}
 
 // Manifest is a manifest or an index that the row's repository serves.
 type Manifest struct {
@@ -125,6 +143,9 @@ type Tag struct {
 	Name string `json:"name"`
 	// Previous is the digest that the tag pointed to before, or "".
 	Previous string `json:"previous,omitzero"`
+	// Digest is what the tag points to now, where that is not the row's digest: after a
+	// rollback. "none" says that the tag was removed.
+	Digest string `json:"digest,omitzero"`
 }
 
 // Count is a number of blobs and what they weigh together.

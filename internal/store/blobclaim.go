@@ -73,7 +73,7 @@ func (s *Store) ClaimBlobs(ctx context.Context, attempt Attempt, claim BlobClaim
 		return BlobGrant{}, &PostponeError{After: blobWait}
 	}
 	// The claim may have been committed all the same.
-	s.releases.add(s.newRelease(claim.Registry, free, ""))
+	s.blobReleases.add(s.newBlobRelease(claim.Registry, free, ""))
 	return BlobGrant{}, fmt.Errorf("claim blobs of %s: %w", claim.Registry, err)
 }
 

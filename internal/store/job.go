@@ -29,7 +29,26 @@ type Job struct {
 	// Uncached is the tag of the target that keeps its push spec out of remote caches,
 	// if it has one.
 	Uncached string `json:"uncached,omitempty"`
+
+	// Action is what is to be done. Entry is the row of the ledger that it is done to,
+	// if it is not a push.
+	Action Action `json:"action,omitempty"`
+	Entry  int64  `json:"entry,omitempty"`
 }
+
+// Action is what a job does.
+type Action string
+
+// The actions.
+const (
+	// ActionPush brings an image to its registry, and moves its tags if no gate holds them.
+	ActionPush Action = ""
+	// ActionTag moves the tags of a staged image, or withholds them: the release of the
+	// invocation says which.
+	ActionTag Action = "tag"
+	// ActionRestore moves tags back to what they pointed to before.
+	ActionRestore Action = "restore"
+)
 
 // Priority is one of four; the lowest number goes first.
 type Priority int

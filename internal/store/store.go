@@ -118,11 +118,11 @@ type Store struct {
 	// what is old, and empties the outbox.
 	keeping atomic.Bool
 
-	underWay underWay
-	streams  streams
-	blobs    blobHolds
-	tags     tagHolds
-	releases releases
+	underWay     underWay
+	streams      streams
+	blobs        blobHolds
+	tags         tagHolds
+	blobReleases blobReleases
 	// clock is the database's time less this machine's, in nanoseconds.
 	clock atomic.Int64
 	// name is this daemon's among those that share the database.
