@@ -16,11 +16,14 @@ const tagPatience = 2 * store.DefaultLease
 
 // ClaimTags implements [haul.Claims]. It waits for a tag that another job writes. One that
 // takes too long is not waited for: the job comes again.
-func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) {
+func (r *run) ClaimTags(ctx context.Context, tags []haul.Tag) (haul.Claim, error) {
 	registry, repository := r.destination.Address()
 	claim := store.TagClaim{
-		Registry: registry, Repository: repository, Tags: tags, Digest: r.entry.Digest, Target: r.job.Target,
+		Registry: registry, Repository: repository, Digest: r.entry.Digest, Target: r.job.Target,
 		Invocation: r.job.Invocation, Started: r.invocation.Started,
+	}
+	for _, tag := range tags {
+		claim.Tags = append(claim.Tags, tag.Name)
 	}
 	var err error
 	r.tags, err = waitFor(ctx, tagPatience, func(ctx context.Context) (store.TagGrant, error) {

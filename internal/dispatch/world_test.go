@@ -80,6 +80,15 @@ func (w *world) Admit(push admission.Push) (admission.Terms, error) {
 	return w.terms, w.denied
 }
 
+// asked are tags as a haul asks for them.
+func asked(names []string) []haul.Tag {
+	var tags []haul.Tag
+	for _, name := range names {
+		tags = append(tags, haul.Tag{Name: name})
+	}
+	return tags
+}
+
 func (w *world) LastProgress(string) time.Time { return time.Time{} }
 
 func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, error) {
@@ -92,7 +101,7 @@ func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, er
 		defer func() { w.blobs.Release(w.haulErr == nil) }()
 	}
 	if w.haulErr == nil {
-		if _, err := request.Claims.ClaimTags(ctx, request.Tags); err != nil {
+		if _, err := request.Claims.ClaimTags(ctx, asked(request.Tags)); err != nil {
 			return haul.Result{}, err
 		}
 	}
