@@ -31,6 +31,10 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 // again.
 const refreshSeconds = 2
 
+// refreshIdleSeconds is how often the page of an invocation asks again that waits for
+// somebody to decide.
+const refreshIdleSeconds = 15
+
 // view is what every page has.
 type view struct {
 	Title   string
@@ -100,9 +104,13 @@ func (h *handler) invocationPage(w http.ResponseWriter, r *http.Request) {
 	data := struct {
 		view
 		Invocation operator.Invocation
-	}{h.view("Invocation "+id, "/", query, page), invocation}
-	if !invocation.Settled() {
+		Actions    []action
+	}{h.view("Invocation "+id, "/", query, page), invocation, h.actions(r, invocation)}
+	switch {
+	case !invocation.Settled():
 		data.Refresh = refreshSeconds
+	case invocation.Release != nil && invocation.Release.State == operator.ReleaseWaiting:
+		data.Refresh = refreshIdleSeconds
 	}
 	h.render(w, r, "invocation.html", data)
 }
@@ -118,12 +126,17 @@ func (h *handler) view(title, path string, query ledger.Query, page operator.Led
 
 // render writes a page whole or not at all.
 func (h *handler) render(w http.ResponseWriter, r *http.Request, name string, data any) {
+	h.renderAs(w, r, http.StatusOK, name, data)
+}
+
+func (h *handler) renderAs(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var page bytes.Buffer
 	if err := pages.ExecuteTemplate(&page, name, data); err != nil {
 		h.broken(w, r, fmt.Errorf("render %s: %w", name, err))
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
 	_, _ = w.Write(page.Bytes())
 }
 

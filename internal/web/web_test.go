@@ -33,7 +33,9 @@ type source struct {
 	missing int
 	// broken is when the known invocation's stream was given up.
 	broken time.Time
-	err    error
+	// release is the known invocation's, if it has one.
+	release *store.Release
+	err     error
 }
 
 func (s *source) Entries(_ context.Context, q ledger.Query) ([]ledger.Entry, error) {
@@ -48,6 +50,13 @@ func (s *source) Invocation(_ context.Context, id string) (store.Invocation, boo
 func (s *source) Pending(context.Context, string) (int, error) { return s.pending, s.err }
 
 func (s *source) Missing(context.Context, string) (int, error) { return s.missing, s.err }
+
+func (s *source) Release(context.Context, string) (store.Release, bool, error) {
+	if s.release == nil {
+		return store.Release{}, false, s.err
+	}
+	return *s.release, true, s.err
+}
 
 func (s *source) Outcomes(context.Context, string) (map[ledger.Outcome]int, error) {
 	return map[ledger.Outcome]int{ledger.Pushed: 2, ledger.Failed: 1}, s.err
