@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/drayage/drayage/internal/operator"
 )
 
 func newPromoteCommand() *cobra.Command {
@@ -51,7 +49,11 @@ of an invocation has no image to copy.`,
 			if _, err := d.all(command, client, args, client.Promote); err != nil || !d.wait {
 				return err
 			}
-			return d.awaitTags(command, client, args)
+			report, err := d.await(command, client, args)
+			if err != nil {
+				return err
+			}
+			return report.err()
 		},
 	}
 	d.addFlags(command, "why: a `TEXT` for those whose build it is")
@@ -60,13 +62,4 @@ of an invocation has no image to copy.`,
 	flags.BoolVar(&d.wait, "wait", false, "wait until the tags have moved, or cannot")
 	flags.DurationVar(&d.timeout, "timeout", 10*time.Minute, "how long to wait")
 	return command
-}
-
-// awaitTags waits until the tags have moved, or cannot.
-func (d *decision) awaitTags(command *cobra.Command, client *operator.Client, invocations []string) error {
-	report, err := await(command, client, invocations, d.timeout, d.format)
-	if err != nil {
-		return err
-	}
-	return report.err()
 }

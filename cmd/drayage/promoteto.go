@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +16,6 @@ import (
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/table"
-	"github.com/drayage/drayage/pushspec"
 )
 
 // repositoryVariable stands for an image's repository in --to.
@@ -40,7 +39,10 @@ func promoteTo(command *cobra.Command, client *operator.Client, invocations []st
 	if len(queued) == 0 {
 		return failure
 	}
-	report, err := await(command, client, queued, timeout, format)
+	report, err := await(command, client, queued, timeout)
+	if err == nil {
+		err = writeCopies(command.OutOrStdout(), report, format)
+	}
 	if err := errors.Join(failure, err); err != nil {
 		return err
 	}
@@ -48,6 +50,30 @@ func promoteTo(command *cobra.Command, client *operator.Client, invocations []st
 		return &exitError{code: waitIncomplete.exitCode(), err: fmt.Errorf("%s: not every push has an image to copy: see above", waitIncomplete)}
 	}
 	return report.err()
+}
+
+// writeCopies writes what became of copies, in one table.
+func writeCopies(w io.Writer, report waitReport, format string) error {
+	if format != "table" {
+		return waitFormats[format](w, report)
+	}
+	var rows []ledger.Entry
+	for _, it := range report.Invocations {
+		rows = append(rows, it.Pushes...)
+	}
+	if len(rows) > 0 {
+		if err := writeTable(w, rows); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	for _, it := range report.Invocations {
+		if it.Result.exitCode() != 0 {
+			fmt.Fprintf(w, "%s: %s: %s\n", it.ID, it.Result, table.Printable(it.Summary))
+		}
+	}
+	_, err := fmt.Fprintf(w, "%s: %s\n", report.Result, counted(len(report.Invocations), "copy", "copies"))
+	return err
 }
 
 // imagesToCopy are the newest rows of the invocations' pushes: those whose images are in
@@ -69,7 +95,7 @@ func imagesToCopy(ctx context.Context, client *operator.Client, invocations []st
 			if e.Outcome.Good() || keptBack(e.Outcome) {
 				images = append(images, e)
 			} else {
-				without = append(without, fmt.Sprintf("%s is %s", e.Target, e.Outcome))
+				without = append(without, fmt.Sprintf("%s: %s", e.Target, e.Outcome))
 			}
 		}
 		if known.Missing > 0 || known.Unconfigured > 0 {
@@ -145,25 +171,19 @@ func tagsOf(e ledger.Entry) []string {
 // queueCopies asks the daemon for copies, and returns the invocations of those that it
 // makes.
 func queueCopies(ctx context.Context, client *operator.Client, wanted []operator.Copy) ([]string, error) {
-	var mu sync.Mutex
-	var queued []string
-	var failures []error
+	queued, failures := make([]string, len(wanted)), make([]error, len(wanted))
 	var g errgroup.Group
 	g.SetLimit(pushesAtOnce)
-	for _, c := range wanted {
-		c.Overwrite = string(pushspec.OverwriteAlways)
+	for i, c := range wanted {
 		g.Go(func() error {
 			copied, err := client.Copy(ctx, c)
-			mu.Lock()
-			defer mu.Unlock()
 			if err != nil {
-				failures = append(failures, fmt.Errorf("copy %s: %w", c.Source, err))
-			} else {
-				queued = append(queued, copied.InvocationID)
+				failures[i] = fmt.Errorf("copy %s: %w", c.Source, err)
 			}
+			queued[i] = copied.InvocationID
 			return nil
 		})
 	}
-	_ = g.Wait() // the failures are kept
-	return queued, errors.Join(failures...)
+	_ = g.Wait() // the failures are in their order
+	return slices.DeleteFunc(queued, func(id string) bool { return id == "" }), errors.Join(failures...)
 }

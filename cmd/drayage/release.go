@@ -56,43 +56,54 @@ func (d *decision) write(w io.Writer, made []operator.Decided) error {
 		return writeIndented(w, made)
 	}
 	for _, decided := range made {
-		if _, err := fmt.Fprintf(w, "%s: %s\n", decided.InvocationID, table.Printable(explain(decided))); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", decided.InvocationID, table.Printable(explain(decided, d.wait))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// explain says what a decision has changed.
-func explain(decided operator.Decided) string {
+// explain says what a decision has changed, and how to see the rest if nobody waits for it.
+func explain(decided operator.Decided, waited bool) string {
 	release := decided.Release
+	next := func(text string) string {
+		if waited {
+			return ""
+		}
+		return "; " + text
+	}
 	reason := ""
 	if release.Reason != "" {
 		reason = ": " + release.Reason
 	}
 	switch release.State {
 	case operator.ReleaseOpen:
-		return "the tags move; drayage wait " + decided.InvocationID + " waits for them"
+		return "the tags move" + next("drayage wait "+decided.InvocationID+" waits for them")
 	case operator.ReleaseWaiting:
 		return "approved, and the tags still wait" + reason
 	}
 	if decided.Pushes > 0 {
-		return fmt.Sprintf("the tags of %s move back; drayage ledger --invocation %s shows them",
-			counted(decided.Pushes, "push", "pushes"), decided.InvocationID)
+		return "the tags of " + counted(decided.Pushes, "push", "pushes") + " move back" +
+			next("drayage ledger --invocation "+decided.InvocationID+" shows them")
 	}
 	return "the tags do not move" + reason
 }
 
-// await waits for invocations as drayage wait does, and writes how they stand.
-func await(command *cobra.Command, client *operator.Client, invocations []string, timeout time.Duration, format string) (waitReport, error) {
+// await waits for invocations as drayage wait does.
+func await(command *cobra.Command, client *operator.Client, invocations []string, timeout time.Duration) (waitReport, error) {
 	ctx, cancel := context.WithTimeoutCause(command.Context(), timeout, errTimeUp)
 	defer cancel()
 	list, err := newWaiter(command, client).wait(ctx, invocations)
+	return newWaitReport(list, false), err
+}
+
+// await waits until the tags have moved, or cannot, and writes how they stand.
+func (d *decision) await(command *cobra.Command, client *operator.Client, invocations []string) (waitReport, error) {
+	report, err := await(command, client, invocations, d.timeout)
 	if err != nil {
-		return waitReport{}, err
+		return report, err
 	}
-	report := newWaitReport(list, false)
-	return report, waitFormats[format](command.OutOrStdout(), report)
+	return report, waitFormats[d.format](command.OutOrStdout(), report)
 }
 
 // dial makes a client of the daemon that the flags name, once they are checked.
@@ -158,7 +169,7 @@ command ends when they are back, and the exit code is 1 if a tag was left alone.
 			if err != nil || !d.wait {
 				return err
 			}
-			report, err := await(command, client, args, d.timeout, d.format)
+			report, err := d.await(command, client, args)
 			if err != nil {
 				return err
 			}

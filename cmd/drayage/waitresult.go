@@ -139,8 +139,14 @@ func aboutRelease(release *operator.Release) string {
 	}
 	switch release.State {
 	case operator.ReleaseWaiting:
+		if !release.Blocked {
+			why = "" // the rest of the summary says it
+		}
 		return "; the tags wait" + why
 	case operator.ReleaseClosed:
+		if release.Class == string(ledger.RolledBack) {
+			return "; the tags were moved back" + why + by(release.By)
+		}
 		return "; the tags do not move" + why + by(release.By)
 	}
 	return by(release.By)

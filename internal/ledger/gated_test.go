@@ -25,7 +25,9 @@ func gated() []Entry {
 	promoted.By, promoted.Tags = "token:eve", []Tag{{Name: "latest", Previous: digest("cd")}, {Name: "v1"}}
 	withheld.HeldTags, withheld.ErrorClass, withheld.Error = []string{"v1"}, "red", "the build ended with TESTS_FAILED"
 	staged.HeldTags = []string{"latest", "v1"}
-	return []Entry{restored, promoted, withheld, staged}
+	alike := withheld
+	alike.Target = "//api:push"
+	return []Entry{restored, promoted, withheld, alike, staged}
 }
 
 func TestTagsThatAreKeptBackAreNotShownAsTags(t *testing.T) {
@@ -37,6 +39,7 @@ func TestTagsThatAreKeptBackAreNotShownAsTags(t *testing.T) {
 2026-03-02 09:30:04  rolled-back  ghcr.io/acme/app  latest (now sha256:cdcdcdcdcdcd),v1 (removed)  sha256:abababababab  0 B   0s    //app:push  token:eve
 2026-03-02 09:30:03  pushed       ghcr.io/acme/app  latest,v1                                      sha256:abababababab  0 B   0s    //app:push  token:eve
 2026-03-02 09:30:02  withheld     ghcr.io/acme/app  kept back: v1                                  sha256:abababababab  0 B   0s    //web:push  -
+2026-03-02 09:30:02  withheld     ghcr.io/acme/app  kept back: v1                                  sha256:abababababab  0 B   0s    //api:push  -
 2026-03-02 09:30:01  staged       ghcr.io/acme/app  kept back: latest,v1                           sha256:abababababab  0 B   0s    //app:push  -
 
 withheld: the build ended with TESTS_FAILED
@@ -46,7 +49,7 @@ withheld: the build ended with TESTS_FAILED
 	}
 
 	shown.Reset()
-	if err := WriteCSV(&shown, gated()[2:]); err != nil {
+	if err := WriteCSV(&shown, gated()[3:]); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(shown.String(), "\n")
@@ -55,7 +58,7 @@ withheld: the build ended with TESTS_FAILED
 			t.Errorf("line %d of the CSV is %q, want it to end with %q", line, lines[line], end)
 		}
 	}
-	if strings.Contains(lines[1], ",v1,//web:push,") {
+	if strings.Contains(lines[1], ",v1,//api:push,") {
 		t.Error("a tag that is kept back stands among the tags of the CSV")
 	}
 }
@@ -65,7 +68,7 @@ func TestTheNewestRowOfAPushTellsHowItStands(t *testing.T) {
 	for _, e := range Latest(gated()) {
 		told = append(told, e.Target+" "+string(e.Outcome))
 	}
-	if diff := cmp.Diff([]string{"//app:push rolled-back", "//web:push withheld"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"//app:push rolled-back", "//web:push withheld", "//api:push withheld"}, told); diff != "" {
 		t.Errorf("the newest rows (-want +got):\n%s", diff)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // WriteTable writes the rows for a terminal: aligned columns, times in zone,
 // digests short enough to be told apart. The errors of rows that failed, and why tags
-// are kept back, follow below the table, in full. Who decided has a column where somebody
+// are kept back, follow below the table, in full and each once. Who decided has a column where somebody
 // did.
 func WriteTable(w io.Writer, entries []Entry, zone *time.Location) error {
 	header := []string{"TIME", "OUTCOME", "IMAGE", "TAGS", "DIGEST", "SENT", "TOOK", "TARGET"}
@@ -40,10 +40,12 @@ func WriteTable(w io.Writer, entries []Entry, zone *time.Location) error {
 	if err := table.Write(w, rows); err != nil {
 		return err
 	}
+	said := map[string]bool{} // one build's pushes are often withheld for one reason
 	for _, e := range entries {
-		if e.Error == "" {
+		if e.Error == "" || said[string(e.Outcome)+e.Error] {
 			continue
 		}
+		said[string(e.Outcome)+e.Error] = true
 		if _, err := fmt.Fprintf(w, "\n%s: %s\n", e.Outcome, table.Printable(e.Error)); err != nil {
 			return fmt.Errorf("write table: %w", err)
 		}

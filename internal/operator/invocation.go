@@ -65,7 +65,7 @@ func (i Invocation) Settled() bool {
 
 // AwaitsApproval says that the tags wait for nothing but somebody who says so.
 func (i Invocation) AwaitsApproval() bool {
-	return i.Staged() && i.Release != nil && i.Release.State == ReleaseWaiting && i.Release.Class == ClassApproval
+	return i.Staged() && i.Release != nil && i.Release.State == ReleaseWaiting && i.Release.Class == classApproval
 }
 
 // InvocationPage lists invocations, the latest begun first.

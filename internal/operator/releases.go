@@ -15,8 +15,8 @@ const (
 	ReleaseClosed  = "closed"
 )
 
-// ClassApproval is the class of a release that waits for nothing but somebody's approval.
-const ClassApproval = "approval"
+// classApproval is the class of a release that waits for nothing but somebody's approval.
+const classApproval = "approval"
 
 // Release says whether the tags of one invocation move that wait at a gate.
 type Release struct {

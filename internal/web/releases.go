@@ -104,7 +104,7 @@ func mistake(err error, invocation string) error {
 		return refusal(http.StatusNotFound, "No such invocation", fmt.Sprintf("the daemon does not know invocation %q, or no longer keeps it; drayage ledger shows those that pushed", invocation))
 	}
 	if conflict, ok := errors.AsType[*store.DecisionError](err); ok {
-		return refusal(http.StatusConflict, "It cannot be done now", conflict.Error())
+		return refusal(http.StatusConflict, "It cannot be done now", conflict.Error()+"; drayage ledger --invocation "+invocation+" shows how its pushes stand")
 	}
 	return err
 }
