@@ -357,7 +357,7 @@ func TestTheTagsOfABuildArePromotedRejectedAndRolledBackOnItsPage(t *testing.T) 
 	green := d.url + "/invocations/green"
 	_, page := eve.open(t, green, nil)
 	for _, want := range []string{
-		"Release: waiting, and blocked", "nobody has approved it yet", "approved: as green, and somebody has promoted the build",
+		"Release: waiting for approval", "nobody has approved it yet", "approved: every push is in its registry, the build has ended well, and somebody has promoted it",
 		`<p class="held">kept back: <span class="tag">latest</span> <span class="tag">v1</span></p>`, `<span class="outcome staged">staged</span>`,
 		`http-equiv="refresh" content="15"`,
 	} {

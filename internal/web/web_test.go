@@ -218,6 +218,20 @@ func TestPageOfAnInvocationAsksAgainWhileItIsUnderWay(t *testing.T) {
 	}
 }
 
+// With no-referrer, a browser sends "Origin: null" with a form, and the form would look like
+// one of another site.
+func TestPagesLetBrowsersSayWhereAFormComesFrom(t *testing.T) {
+	_, base := serve(t, &source{}, nil)
+	response, err := http.Get(base + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if got := response.Header.Get("Referrer-Policy"); got != "same-origin" {
+		t.Errorf("Referrer-Policy is %q", got)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	_, base := serve(t, &source{}, fmt.Errorf("stopping"))
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/metrics": 200, "/style.css": 200, "/none": 404} {
