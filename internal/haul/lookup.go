@@ -14,7 +14,7 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 	if s.request.Stage {
 		return nil, s.lookUpStaged(ctx)
 	}
-	s.result.Tags = make([]Tag, len(s.request.Tags))
+	s.result.Tags, s.result.Right = make([]Tag, len(s.request.Tags)), nil
 	right := make([]bool, len(s.request.Tags))
 	others := make([]v1.Hash, len(s.request.Tags)) // what else they point to
 	g, gctx := errgroup.WithContext(ctx)
@@ -51,6 +51,7 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 	taken := takenTags{}
 	for i, tag := range s.request.Tags {
 		if right[i] {
+			s.noteRight(tag)
 			continue
 		}
 		pending = append(pending, tag)
