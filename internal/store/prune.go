@@ -25,13 +25,16 @@ type Retention struct {
 	Checkpoints time.Duration `yaml:"checkpoints"`
 	// DeadLetters are kept for so long. Defaults to 30 days.
 	DeadLetters time.Duration `yaml:"dead_letters"`
+	// Staged images keep their tags back for so long at most: then the tags do not move any
+	// more. Defaults to 30 days.
+	Staged time.Duration `yaml:"staged"`
 }
 
 const day = 24 * time.Hour
 
 // DefaultRetention holds where nothing else is said.
 func DefaultRetention() Retention {
-	return Retention{Jobs: 3 * day, Invocations: 400 * day, Checkpoints: 30 * day, DeadLetters: 30 * day}
+	return Retention{Jobs: 3 * day, Invocations: 400 * day, Checkpoints: 30 * day, DeadLetters: 30 * day, Staged: 30 * day}
 }
 
 func (r *Retention) setDefaults() {
@@ -41,7 +44,7 @@ func (r *Retention) setDefaults() {
 		standard time.Duration
 	}{
 		{&r.Jobs, standard.Jobs}, {&r.Invocations, standard.Invocations},
-		{&r.Checkpoints, standard.Checkpoints}, {&r.DeadLetters, standard.DeadLetters},
+		{&r.Checkpoints, standard.Checkpoints}, {&r.DeadLetters, standard.DeadLetters}, {&r.Staged, standard.Staged},
 	} {
 		if *field.value == 0 {
 			*field.value = field.standard
