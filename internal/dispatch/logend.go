@@ -21,19 +21,21 @@ func (r *run) logEnd() {
 			level, text = zerolog.WarnLevel, "tags are rolled back, but not all: "+e.Error
 		}
 	}
-	line := r.logger.WithLevel(level).
+	r.logger.WithLevel(level).
 		Str("outcome", string(e.Outcome)).
 		Str("registry", e.Registry).
 		Str("repository", e.Repository).
 		Str("digest", e.Digest).
-		Strs("tags", e.TagNames())
-	if len(e.HeldTags) > 0 {
-		line = line.Strs("held", e.HeldTags).Str("gate", e.Gate)
-	}
-	if e.By != "" {
-		line = line.Str("by", e.By)
-	}
-	line.Int64("bytes", e.Uploaded.Bytes).
+		Strs("tags", e.TagNames()).
+		Func(func(line *zerolog.Event) {
+			if len(e.HeldTags) > 0 {
+				line.Strs("held", e.HeldTags).Str("gate", e.Gate)
+			}
+			if e.By != "" {
+				line.Str("by", e.By)
+			}
+		}).
+		Int64("bytes", e.Uploaded.Bytes).
 		Int("requests", e.Requests).
 		Dur("duration", e.Duration).
 		Msg(text)

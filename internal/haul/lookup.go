@@ -87,7 +87,7 @@ func (s *shipment) hasRoot(ctx context.Context, pending []string) (bool, error) 
 	if len(pending) < len(s.result.Tags) || s.isThere(root) {
 		return true, nil
 	}
-	if len(s.request.Tags) > 0 && !(s.request.Stage && s.request.Known) {
+	if len(s.request.Tags) > 0 && (!s.request.Stage || !s.request.Known) {
 		// A new tag seldom comes with an old image. Its smallest blob, which needs a
 		// request anyway, tells whether it may be so.
 		there, asked, err := s.probe(ctx)
