@@ -94,7 +94,11 @@ func (s *Store) restore(ctx context.Context, tx sqldb.Conn, invocation string) (
 	if err != nil {
 		return 0, err
 	}
-	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved() })
+	entries, err := s.entriesOf(ctx, tx, rows)
+	if err != nil {
+		return 0, err
+	}
+	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved(entries[e.entry]) })
 	return len(rows), s.begin(ctx, tx, ActionRestore, rows)
 }
 
@@ -106,9 +110,9 @@ func movers() []ledger.Outcome {
 // hasMoved tells whether the push changed what a tag points to, or may have. The row of a
 // tagging job that failed has the tags that were written; that of a push which failed has
 // those that it was to write, and nobody knows what they pointed to before.
-func (e endedPush) hasMoved() bool {
-	if e.action == ActionRestore || (e.entry.Outcome.Bad() && e.action != ActionTag) {
+func (e endedPush) hasMoved(row ledger.Entry) bool {
+	if e.action == ActionRestore || (e.outcome.Bad() && e.action != ActionTag) {
 		return false
 	}
-	return slices.ContainsFunc(e.entry.Tags, func(tag ledger.Tag) bool { return tag.Previous != e.entry.Digest })
+	return slices.ContainsFunc(row.Tags, func(tag ledger.Tag) bool { return tag.Previous != row.Digest })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -62,9 +63,13 @@ func (s *Store) prune(ctx context.Context) error {
 		do   func(ctx context.Context, before time.Time) error
 	}{
 		{"jobs", keep.Jobs, s.remove("river_job", "id", `SELECT j.id FROM river_job j JOIN ledger_entry e ON e.job_id = j.id
-			WHERE j.state IN ('completed', 'cancelled', 'discarded') AND e.time < ?`)},
+			WHERE j.state IN ('completed', 'cancelled', 'discarded') AND e.time < ?
+			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.job_id = j.id AND x.outcome = '`+string(ledger.Staged)+`')`)}, // its tags may yet move
 		{"expected pushes", keep.Invocations, s.remove("expected", "id", `SELECT id FROM expected
-			WHERE found < ? AND (entry_id IS NOT NULL OR job_id IS NULL) ORDER BY found, id`)},
+			WHERE found < ? AND (entry_id IS NOT NULL OR job_id IS NULL) AND outcome <> '`+string(ledger.Staged)+`' ORDER BY found, id`)},
+		{"releases", keep.Invocations, s.remove("release", "invocation_id", `SELECT r.invocation_id FROM release r WHERE r.created < ?
+			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.invocation_id = r.invocation_id)`)},
+		{"manifests of staged images", 2 * keep.Staged, s.remove("kept_manifest", "digest", `SELECT digest FROM kept_manifest WHERE time < ? ORDER BY time, digest`)},
 		{"absent targets", keep.Invocations, s.remove("absent", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
 			AND EXISTS (SELECT 1 FROM absent a WHERE a.invocation_id = i.id)`)},
 		{"records of streams", keep.Invocations, s.remove("stream_record", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?

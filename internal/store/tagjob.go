@@ -13,39 +13,37 @@ import (
 // endedPush is a row of the table expected whose last job has ended.
 type endedPush struct {
 	expectedRow
-	action Action
-	entry  ledger.Entry
+	action  Action
+	outcome ledger.Outcome
+	entry   int64
 }
 
 // endedAs are the pushes of an invocation whose last jobs ended so.
 func (s *Store) endedAs(ctx context.Context, tx sqldb.Conn, invocation string, outcomes []ledger.Outcome) ([]endedPush, error) {
 	var rows []endedPush
-	var entries []int64
 	for _, outcome := range outcomes { // each alone: what is staged has an index
 		err := tx.Query(ctx, `SELECT id, job_id, action, entry_id FROM expected
 			WHERE invocation_id = ? AND outcome = '`+string(outcome)+`' AND entry_id IS NOT NULL ORDER BY id`+s.db.Dialect().ForUpdate,
 			[]any{invocation}, func(scan sqldb.Scan) error {
-				var e endedPush
-				var entry int64
-				if err := scan(&e.id, &e.job, &e.action, &entry); err != nil {
-					return err
-				}
+				e := endedPush{outcome: outcome}
+				err := scan(&e.id, &e.job, &e.action, &e.entry)
 				rows = append(rows, e)
-				entries = append(entries, entry)
-				return nil
+				return err
 			})
 		if err != nil {
 			return nil, fmt.Errorf("read pushes that ended as %s: %w", outcome, err)
 		}
 	}
-	bodies, err := s.readEntries(ctx, tx, entries)
-	if err != nil {
-		return nil, err
-	}
-	for i := range rows {
-		rows[i].entry = bodies[entries[i]]
-	}
 	return rows, nil
+}
+
+// entriesOf are the rows of the ledger that pushes ended in, by their numbers.
+func (s *Store) entriesOf(ctx context.Context, tx sqldb.Conn, rows []endedPush) (map[int64]ledger.Entry, error) {
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.entry
+	}
+	return s.readEntries(ctx, tx, ids)
 }
 
 // beginSize bounds the jobs that one statement begins.
@@ -110,13 +108,21 @@ func (s *Store) followUps(ctx context.Context, tx sqldb.Conn, action Action, row
 			return nil, err
 		}
 	}
+	gone := slices.DeleteFunc(slices.Clone(rows), func(row endedPush) bool {
+		_, there := kept[row.job]
+		return there
+	})
+	entries, err := s.entriesOf(ctx, tx, gone)
+	if err != nil {
+		return nil, err
+	}
 	jobs := make([]Job, len(rows))
 	for i, row := range rows {
 		job, there := kept[row.job]
 		if !there {
-			job = jobOf(row.entry)
+			job = jobOf(entries[row.entry])
 		}
-		job.Action, job.Entry = action, row.entry.ID
+		job.Action, job.Entry = action, row.entry
 		jobs[i] = job
 	}
 	return jobs, nil
