@@ -156,8 +156,8 @@ type Result struct {
 	AlreadyThere bool
 	// Tags are those that were asked for. An image that is staged has none.
 	Tags []Tag
-	// Written are the tags that were written, also by a haul that failed at others.
-	Written []string
+	// Right are the tags that point to the image now, also where the haul failed at others.
+	Right []string
 	// Uploaded, Mounted and Present count the blobs that were sent, that were
 	// mounted from another repository, and that were there. Of an image that was
 	// there as a whole no blobs are counted.

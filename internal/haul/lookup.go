@@ -14,7 +14,7 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 	if s.request.Stage {
 		return nil, s.lookUpStaged(ctx)
 	}
-	s.result.Tags = make([]Tag, len(s.request.Tags))
+	s.result.Tags, s.result.Right = make([]Tag, len(s.request.Tags)), nil
 	right := make([]bool, len(s.request.Tags))
 	others := make([]v1.Hash, len(s.request.Tags)) // what else they point to
 	g, gctx := errgroup.WithContext(ctx)
@@ -51,6 +51,7 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 	taken := takenTags{}
 	for i, tag := range s.request.Tags {
 		if right[i] {
+			s.noteRight(tag)
 			continue
 		}
 		pending = append(pending, tag)
@@ -86,7 +87,7 @@ func (s *shipment) hasRoot(ctx context.Context, pending []string) (bool, error) 
 	if len(pending) < len(s.result.Tags) || s.isThere(root) {
 		return true, nil
 	}
-	if len(s.request.Tags) > 0 && !(s.request.Stage && s.request.Known) {
+	if len(s.request.Tags) > 0 && (!s.request.Stage || !s.request.Known) {
 		// A new tag seldom comes with an old image. Its smallest blob, which needs a
 		// request anyway, tells whether it may be so.
 		there, asked, err := s.probe(ctx)

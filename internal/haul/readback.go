@@ -31,7 +31,7 @@ func (s *shipment) readBack(ctx context.Context, written []string) error {
 // readAnother is about a tag of which the registry shows another image than it took: it
 // may show an old one for a while, or somebody else has written the tag.
 func (s *shipment) readAnother(tag string, digest v1.Hash) error {
-	s.result.Written = slices.DeleteFunc(s.result.Written, func(written string) bool { return written == tag })
+	s.result.Right = slices.DeleteFunc(s.result.Right, func(right string) bool { return right == tag })
 	return &Error{Class: Unavailable, Text: fmt.Sprintf("tag %s was written for %s and points to %s when it is read back: "+
 		"somebody else writes this tag, or the registry serves an old answer", tag, s.request.Spec.Root, digest)}
 }

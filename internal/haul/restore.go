@@ -146,12 +146,12 @@ func (r *restoration) moveBack(ctx context.Context, tags []string, previous stri
 		{Digest: digest, MediaType: types.MediaType(mediaType), Size: int64(len(data)), Data: data},
 	}}
 	err = before.writeTags(ctx, tags)
-	for _, tag := range before.result.Written {
+	for _, tag := range before.result.Right {
 		r.done.Tags = append(r.done.Tags, Tag{Name: tag, Previous: previous})
 	}
 	if isUnknown(err) {
 		for _, tag := range tags {
-			if !slices.Contains(before.result.Written, tag) {
+			if !slices.Contains(before.result.Right, tag) {
 				r.leave(tag, fmt.Sprintf("the registry no longer has all of %s, which it pointed to before", previous))
 			}
 		}

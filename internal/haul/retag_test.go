@@ -42,11 +42,11 @@ func TestTagsMoveWithOrWithoutTheManifestAtHand(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if result.AlreadyThere || !slices.Equal(result.Written, []string{"v1", "v2"}) {
+			if result.AlreadyThere || !slices.Equal(result.Right, []string{"v1", "v2"}) {
 				t.Errorf("the result is %+v", result)
 			}
 			checkSpec(t, fake, spec, false)
-			if result, err = h.Retag(t.Context(), moving); err != nil || !result.AlreadyThere || result.Requests != 2 || len(result.Written) > 0 {
+			if result, err = h.Retag(t.Context(), moving); err != nil || !result.AlreadyThere || result.Requests != 2 || !slices.Equal(result.Right, []string{"v1", "v2"}) {
 				t.Errorf("tags that are right: the result is %+v, error %v", result, err)
 			}
 		}
@@ -114,12 +114,12 @@ func TestOfThreeTagsOneIsRefusedAndMovesLater(t *testing.T) {
 	if !strings.Contains(failed.Text, "tag v2: ") || !strings.Contains(failed.Text, "the other tags (2) point to the image") {
 		t.Errorf("the text is %q", failed.Text)
 	}
-	if !slices.Equal(result.Written, []string{"v1", "v3"}) {
-		t.Errorf("written are %q", result.Written)
+	if !slices.Equal(result.Right, []string{"v1", "v3"}) {
+		t.Errorf("right are %q", result.Right)
 	}
 	fake.SetRules(registrytest.Rules{})
-	if result, err = h.Retag(t.Context(), retag(spec)); err != nil || !slices.Equal(result.Written, []string{"v2"}) {
-		t.Errorf("written are %q, error %v", result.Written, err)
+	if result, err = h.Retag(t.Context(), retag(spec)); err != nil || !slices.Equal(result.Right, []string{"v1", "v3", "v2"}) {
+		t.Errorf("right are %q, error %v", result.Right, err)
 	}
 	checkSpec(t, fake, spec, false)
 }

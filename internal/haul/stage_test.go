@@ -58,7 +58,7 @@ func TestAStagedImageIsThereByItsDigestAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(result.Tags) > 0 || len(result.Written) > 0 || pointsTo(fake, "v1")+pointsTo(fake, "latest") != "" {
+	if len(result.Tags) > 0 || len(result.Right) > 0 || pointsTo(fake, "v1")+pointsTo(fake, "latest") != "" {
 		t.Errorf("the result is %+v, and v1 points to %q", result, pointsTo(fake, "v1"))
 	}
 	if pointsTo(fake, spec.Root.String()) == "" {

@@ -91,7 +91,13 @@ func (s *shipment) writeTags(ctx context.Context, pending []string) error {
 
 func (s *shipment) noteWritten(tag string) {
 	s.hauler.tagLists.add(s.to, tag)
-	s.result.Written = append(s.result.Written, tag)
+	s.noteRight(tag)
+}
+
+func (s *shipment) noteRight(tag string) {
+	if !slices.Contains(s.result.Right, tag) {
+		s.result.Right = append(s.result.Right, tag)
+	}
 }
 
 // putRoot writes the root under a reference, and under more tags where the registry takes

@@ -372,8 +372,8 @@ func (c *Config) Check() error {
 	if c.StallLimit < minStallLimit {
 		return fmt.Errorf("stall_limit: %s must be at least %s: a healthy daemon would seem to have stalled", c.StallLimit, minStallLimit)
 	}
-	if r := c.Retention; r.Jobs == 0 || r.Invocations == 0 || r.Checkpoints == 0 || r.DeadLetters == 0 {
-		return errors.New("retention: jobs, invocations, checkpoints and dead_letters must not be 0; use a negative value to keep them forever")
+	if r := c.Retention; r.Jobs == 0 || r.Invocations == 0 || r.Checkpoints == 0 || r.DeadLetters == 0 || r.Staged == 0 {
+		return errors.New("retention: jobs, invocations, checkpoints, dead_letters and staged must not be 0; use a negative value to keep them forever")
 	}
 	if c.Workers < 1 {
 		return fmt.Errorf("workers: %d must be at least 1", c.Workers)

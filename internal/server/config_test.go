@@ -55,7 +55,7 @@ policy:
 store: postgres://db/drayage
 ledger: {key_file: log.key}
 stall_limit: 4s
-retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h}
+retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h, staged: 4h}
 webhooks: [{name: chat, url: "https://chat", secret_file: s}]
 cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h, grace: 12s}
 cas_registry: {listen: "127.0.0.1:4", folder: /images, instance: main}
@@ -102,7 +102,7 @@ log: {level: debug, format: console}
 		Store:                    "postgres://db/drayage",
 		Ledger:                   Ledger{KeyFile: "log.key"},
 		StallLimit:               4 * time.Second,
-		Retention:                store.Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
+		Retention:                store.Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour, Staged: 4 * time.Hour},
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
 		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main"},
@@ -171,6 +171,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"store: must be set", func(c *Config) { c.Store = "" }},
 		{"stall_limit: 1s must be at least 3s", func(c *Config) { c.StallLimit = time.Second }},
 		{"retention: jobs, invocations", func(c *Config) { c.Retention.Jobs = 0 }},
+		{"retention: jobs, invocations", func(c *Config) { c.Retention.Staged = 0 }},
 		{"workers: 0 must be at least 1", func(c *Config) { c.Workers = 0 }},
 		{"shutdown_grace: -1s must not be negative", func(c *Config) { c.ShutdownGrace = -time.Second }},
 		{"backends[0].address: must be set", func(c *Config) { c.Backends = []Backend{{}} }},
