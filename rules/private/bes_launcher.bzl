@@ -9,10 +9,9 @@ _RUN = """\
 
 _PUSHES = "The daemon at --bes_backend pushes this image; 'drayage ledger' shows the result."
 
-# Bazel sets BUILD_ID to the invocation's id.
 _WAITS = {
-    "approved": "The gate is approved: tags wait until all that this build pushes is in its registry, and somebody runs 'drayage promote ${BUILD_ID:-INVOCATION_ID}'.",
-    "green": "The gate is green: tags wait until all that this build pushes is in its registry. 'drayage wait ${BUILD_ID:-INVOCATION_ID}' waits for that.",
+    "approved": "The gate is approved: tags wait until all that this build pushes is in its registry, and somebody runs 'drayage promote INVOCATION'.",
+    "green": "The gate is green: tags wait until all that this build pushes is in its registry. 'drayage wait INVOCATION' waits for that.",
 }
 
 def bes_launcher(ctx, gates):

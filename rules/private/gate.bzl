@@ -7,7 +7,7 @@ GATE_VALUES = [""] + _GATES
 
 GATE_DOC = """When the tags move. `pushed`: as soon as the image is in its registry. `green`: when the build has ended well, and all that it pushes is in its registry. `approved`: when somebody
 promotes the build as well. Until then the image is in its registry by its digest only: it is *staged*. The default is `@drayage//rules/settings:gate`, which is `pushed`. If both are set, the stricter counts, and the daemon,
-its policy and the build may ask for a stricter one still: see [Releases](../release.md). `bazel run` [pushes from this machine](../settings.md#gates-and-bazel-run)."""
+its policy and the build may ask for a stricter one still: see [Releases](../release.md)."""
 
 def strictest_gate(gates):
     """Finds the gate that counts.

@@ -91,7 +91,10 @@ image_push(
 which a part of a tag is made, and `{VERSION:-dev}` has a default. They are filled in when the image is pushed, so that a new commit does not run a cached action again.""",
     attrs = {
         "also_to": attr.string_list(doc = "More destinations for the same image under the same tags, each `HOST/REPOSITORY`. Each gets its own push spec."),
-        "gate": attr.string(doc = GATE_DOC, values = GATE_VALUES),
+        "gate": attr.string(
+            doc = GATE_DOC + " `bazel run` [minds the gate too](../settings.md#gates-and-bazel-run).",
+            values = GATE_VALUES,
+        ),
         "image": attr.label(
             aspects = [uncached],
             doc = "The image, or the index.",

@@ -5,7 +5,7 @@ load(":gate.bzl", "GATE_DOC", "GATE_VALUES", "strictest_gate")
 load(":spec.bzl", "content", "destination", "parse_destination", "write_spec")
 
 PUSH_SPECS_ATTRS = {
-    "push_gate": attr.string(doc = "For `push_specs`. " + GATE_DOC, values = GATE_VALUES),
+    "push_gate": attr.string(doc = "The gate of `push_specs`. " + GATE_DOC, values = GATE_VALUES),
     "push_specs": attr.string_list(
         doc = """Destinations to push the image to without an `image_push`, each `HOST/REPOSITORY` or `HOST/REPOSITORY:TAG`. Building the image writes a
 push spec for each repository, and the daemon that sees the build's events pushes it. Repository and tag may contain stamp variables: `ghcr.io/acme/app:git-{BUILD_SCM_REVISION}`.""",
