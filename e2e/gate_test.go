@@ -14,7 +14,7 @@ const gateSetting = "--@drayage//rules/settings:gate="
 func gateWorkspace(t *testing.T) *rig.Workspace {
 	t.Helper()
 	w := rig.NewWorkspace(t)
-	w.Write(t, "BUILD.bazel", strings.ReplaceAll(w.Read(t, "BUILD.bazel"), `"image_manifest"`, `"image_index", "image_manifest"`)+`
+	w.Write(t, "BUILD.bazel", strings.ReplaceAll(w.Read(t, "BUILD.bazel"), `"image_manifest"`, `"image_from_binary", "image_index", "image_manifest"`)+`
 [
     image_push(
         name = "push_" + gate,
@@ -34,6 +34,14 @@ image_index(
     push_gate = "green",
     push_specs = ["registry.example/acme/index:v1"],
 )
+
+image_from_binary(
+    name = "both",
+    binary = "//server",
+    platforms = ["@bazel_tools//tools:host_platform"],
+    push_gate = "approved",
+    push_specs = ["registry.example/acme/both:v1"],
+)
 `)
 	return w
 }
@@ -41,16 +49,16 @@ image_index(
 func TestTheGateOfATargetAndOfTheBuildIsInTheSpec(t *testing.T) {
 	t.Parallel()
 	w := gateWorkspace(t)
-	specs := []string{"push_prod", "push_pushed", "push_green", "push_green.2", "push_approved", "index.1"}
+	specs := []string{"push_prod", "push_pushed", "push_green", "push_green.2", "push_approved", "index.1", "both.1"}
 	plain := ""
 	for _, build := range []struct {
 		flag string
 		want []pushspec.Gate // of the specs, in their order
 	}{
-		{"", []pushspec.Gate{"", "", "green", "green", "approved", "green"}},
-		{gateSetting + "green", []pushspec.Gate{"green", "green", "green", "green", "approved", "green"}},
-		{gateSetting + "approved", []pushspec.Gate{"approved", "approved", "approved", "approved", "approved", "approved"}},
-		{gateSetting + "pushed", []pushspec.Gate{"", "", "green", "green", "approved", "green"}},
+		{"", []pushspec.Gate{"", "", "green", "green", "approved", "green", "approved"}},
+		{gateSetting + "green", []pushspec.Gate{"green", "green", "green", "green", "approved", "green", "approved"}},
+		{gateSetting + "approved", []pushspec.Gate{"approved", "approved", "approved", "approved", "approved", "approved", "approved"}},
+		{gateSetting + "pushed", []pushspec.Gate{"", "", "green", "green", "approved", "green", "approved"}},
 	} {
 		flags := []string{"--remote_download_toplevel", "//:all"}
 		if build.flag != "" {
