@@ -92,7 +92,7 @@ func imagesToCopy(ctx context.Context, client *operator.Client, invocations []st
 			return nil, nil, err
 		}
 		for _, e := range ledger.Latest(entries) {
-			if e.Outcome.Good() || keptBack(e.Outcome) {
+			if e.Outcome.Good() || keepsTagsBack(e.Outcome) {
 				images = append(images, e)
 			} else {
 				without = append(without, fmt.Sprintf("%s: %s", e.Target, e.Outcome))

@@ -99,7 +99,7 @@ func writeWaitEnv(w io.Writer, report waitReport, quote func(string) string) err
 			missing = append(missing, e.Target)
 		}
 		images = append(images, imagesOf(it.Pushes, ledger.Outcome.Good)...)
-		staged = append(staged, imagesOf(it.Pushes, keptBack)...)
+		staged = append(staged, imagesOf(it.Pushes, keepsTagsBack)...)
 	}
 	for _, v := range []struct{ name, value string }{
 		{"DRAYAGE_RESULT", string(report.Result)},
@@ -116,8 +116,8 @@ func writeWaitEnv(w io.Writer, report waitReport, quote func(string) string) err
 	return nil
 }
 
-// keptBack says that an image is in its registry without its tags.
-func keptBack(outcome ledger.Outcome) bool {
+// keepsTagsBack says that an image is in its registry without its tags.
+func keepsTagsBack(outcome ledger.Outcome) bool {
 	return outcome == ledger.Staged || outcome == ledger.Withheld
 }
 
