@@ -44,9 +44,9 @@ of an invocation has no image to copy.`,
 				if d.reason != "" || d.wait {
 					return errors.New("--to copies images: it takes no --reason, and waits without --wait")
 				}
-				return promoteTo(command, client, args, to, d.timeout, d.format)
+				return d.copyTo(command, client, args, to)
 			}
-			if _, err := d.all(command, client, args, client.Promote); err != nil || !d.wait {
+			if _, err := d.all(command, args, client.Promote); err != nil || !d.wait {
 				return err
 			}
 			report, err := d.await(command, client, args)

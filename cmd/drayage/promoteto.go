@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -21,8 +20,8 @@ import (
 // repositoryVariable stands for an image's repository in --to.
 const repositoryVariable = "{REPOSITORY}"
 
-// promoteTo has the daemon copy the images of invocations, and waits for the copies.
-func promoteTo(command *cobra.Command, client *operator.Client, invocations []string, to string, timeout time.Duration, format string) error {
+// copyTo has the daemon copy the images of invocations, and waits for the copies.
+func (d *decision) copyTo(command *cobra.Command, client *operator.Client, invocations []string, to string) error {
 	ctx := command.Context()
 	images, without, err := imagesToCopy(ctx, client, invocations)
 	if err != nil {
@@ -39,9 +38,9 @@ func promoteTo(command *cobra.Command, client *operator.Client, invocations []st
 	if len(queued) == 0 {
 		return failure
 	}
-	report, err := await(command, client, queued, timeout)
+	report, err := await(command, client, queued, d.timeout)
 	if err == nil {
-		err = writeCopies(command.OutOrStdout(), report, format)
+		err = writeCopies(command.OutOrStdout(), report, d.format)
 	}
 	if err := errors.Join(failure, err); err != nil {
 		return err

@@ -31,7 +31,7 @@ func (d *decision) addFlags(command *cobra.Command, reason string) {
 }
 
 // all decides about each invocation, whatever becomes of the others.
-func (d *decision) all(command *cobra.Command, client *operator.Client, invocations []string, say decide) ([]operator.Decided, error) {
+func (d *decision) all(command *cobra.Command, invocations []string, say decide) ([]operator.Decided, error) {
 	made := []operator.Decided{}
 	var failures []error
 	for _, id := range invocations {
@@ -131,7 +131,7 @@ The exit code is 0 if all invocations are rejected, and 1 if one cannot be.`,
 		RunE: func(command *cobra.Command, args []string) error {
 			client, err := d.dial()
 			if err == nil {
-				_, err = d.all(command, client, args, client.Reject)
+				_, err = d.all(command, args, client.Reject)
 			}
 			return err
 		},
@@ -165,7 +165,7 @@ command ends when they are back, and the exit code is 1 if a tag was left alone.
 			if err != nil {
 				return err
 			}
-			made, err := d.all(command, client, args, client.Rollback)
+			made, err := d.all(command, args, client.Rollback)
 			if err != nil || !d.wait {
 				return err
 			}

@@ -21,7 +21,8 @@ func (h *handler) actions(r *http.Request, invocation operator.Invocation) []act
 	client := h.client(r)
 	// A browser that has shown no token yet is asked for one when it opens the page of a
 	// decision.
-	if !h.mayPromote(client) && r.Header.Get("Authorization") != "" {
+	stranger := !h.mayPromote(client) && r.Header.Get("Authorization") == ""
+	if !h.mayPromote(client) && !stranger {
 		return nil
 	}
 	var list []action
@@ -38,7 +39,7 @@ func (h *handler) actions(r *http.Request, invocation operator.Invocation) []act
 		add(action{Name: "reject", Label: "Reject", Text: "The tags do not move, and the pushes are withheld. The images stay in their registries, by their digests."})
 		return list
 	case operator.ReleaseClosed:
-		if h.mayOverride(client) {
+		if h.mayOverride(client) || stranger {
 			add(action{Name: "promote", Label: "Promote all the same", Text: "The tags move, although the build is withheld. The ledger keeps who decided that."})
 		}
 		return list
@@ -59,13 +60,8 @@ func (h *handler) decisionPage(v verdict) http.HandlerFunc {
 // showDecision shows the page of a decision, with why it was refused if it was.
 func (h *handler) showDecision(w http.ResponseWriter, r *http.Request, v verdict, refused *refusalError) {
 	id := r.PathValue("id")
-	invocation, known, err := h.lookUp(r.Context(), id)
-	if err != nil {
-		h.broken(w, r, err)
-		return
-	}
-	if !known {
-		http.Error(w, "The daemon has received no stream of this invocation.", http.StatusNotFound)
+	invocation, ok := h.pageOf(w, r)
+	if !ok {
 		return
 	}
 	query := ledger.Query{Invocation: id, Limit: ledger.MaxLimit}
@@ -101,7 +97,7 @@ func (h *handler) showDecision(w http.ResponseWriter, r *http.Request, v verdict
 	case refused != nil:
 		status, data.Refusal = refused.Status, &refused.Problem
 	case data.Action.Name == "":
-		http.Redirect(w, r, invocationURL(id), http.StatusSeeOther)
+		toInvocation(w, r)
 		return
 	}
 	h.renderAs(w, r, status, "decision.html", data)
@@ -130,7 +126,10 @@ func moves(entries []ledger.Entry) []move {
 	return list
 }
 
-func invocationURL(id string) string { return pagePrefix + url.PathEscape(id) }
+// toInvocation leads to the page of the invocation that a request is about.
+func toInvocation(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, pagePrefix+url.PathEscape(r.PathValue("id")), http.StatusSeeOther)
+}
 
 // decideByForm carries out what the page of a decision asks for.
 func (h *handler) decideByForm(v verdict) http.HandlerFunc {
@@ -157,7 +156,7 @@ func (h *handler) decideByForm(v verdict) http.HandlerFunc {
 			h.broken(w, r, err)
 			return
 		}
-		http.Redirect(w, r, invocationURL(r.PathValue("id")), http.StatusSeeOther)
+		toInvocation(w, r)
 	}
 }
 

@@ -86,13 +86,8 @@ func (h *handler) ledgerPage(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) invocationPage(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	invocation, known, err := h.lookUp(r.Context(), id)
-	if err != nil {
-		h.broken(w, r, err)
-		return
-	}
-	if !known {
-		http.Error(w, "The daemon has received no stream of this invocation.", http.StatusNotFound)
+	invocation, ok := h.pageOf(w, r)
+	if !ok {
 		return
 	}
 	query := ledger.Query{Invocation: id}
@@ -113,6 +108,21 @@ func (h *handler) invocationPage(w http.ResponseWriter, r *http.Request) {
 		data.Refresh = refreshIdleSeconds
 	}
 	h.render(w, r, "invocation.html", data)
+}
+
+// pageOf looks up the invocation that a page is about. Where it cannot it answers, and
+// returns false.
+func (h *handler) pageOf(w http.ResponseWriter, r *http.Request) (operator.Invocation, bool) {
+	invocation, known, err := h.lookUp(r.Context(), r.PathValue("id"))
+	switch {
+	case err != nil:
+		h.broken(w, r, err)
+	case !known:
+		http.Error(w, "The daemon has received no stream of this invocation.", http.StatusNotFound)
+	default:
+		return invocation, true
+	}
+	return operator.Invocation{}, false
 }
 
 func (h *handler) view(title, path string, query ledger.Query, page operator.LedgerPage) view {

@@ -422,6 +422,9 @@ func TestTheTagsOfABuildArePromotedRejectedAndRolledBackOnItsPage(t *testing.T) 
 	// What is withheld is for those whom the policy names.
 	red := d.url + "/invocations/red"
 	_, page = eve.open(t, red, nil)
+	if _, page := nobody.open(t, red, nil); !strings.Contains(page, "Promote all the same") {
+		t.Error("somebody who has shown no token yet is not asked for one")
+	}
 	if got := decisions(page); len(got) > 0 || !strings.Contains(page, "TESTS_FAILED") || !strings.Contains(page, `<span class="outcome withheld bad">withheld</span>`) {
 		t.Errorf("the page of a withheld build leads to %q:\n%s", got, page)
 	}
