@@ -56,7 +56,7 @@ of an invocation has no image to copy.`,
 			return report.err()
 		},
 	}
-	d.addFlags(command, "why: a `TEXT` for those whose build it is")
+	d.addFlags(command, "why: a `TEXT` for the daemon's log")
 	flags := command.Flags()
 	flags.StringVar(&to, "to", "", "copy the images to `REGISTRY/REPOSITORY`, in which {REPOSITORY} stands for each image's own")
 	flags.BoolVar(&d.wait, "wait", false, "wait until the tags have moved, or cannot")
