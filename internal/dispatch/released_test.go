@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -216,6 +217,7 @@ func TestTaggingThatIsCutOffGoesOnAndCanBeRolledBack(t *testing.T) {
 			var written atomic.Int64
 			y.fake.SetRules(registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
 				if r.Method == http.MethodPut && len(path.Base(r.URL.Path)) == 1 && written.Add(1) >= 3 {
+					_, _ = io.Copy(io.Discard, r.Body) // or the server does not hear that the client has left
 					hangs <- struct{}{}
 					<-r.Context().Done()
 					return &registrytest.Fault{}
