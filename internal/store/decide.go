@@ -12,30 +12,29 @@ import (
 
 // decide finds out whether the tags of an invocation move, and has them moved or withheld
 // as far as that is known. It changes nothing where nothing has changed, and is called
-// after whatever may have: see the callers. Without a release it does nothing. It returns
-// whether it began jobs.
+// after whatever may have: see the callers. Without a release it does nothing.
 //
 // It locks the release before it counts: of two transactions that each end one push, the
 // one that is second sees the other's. One that does not see the release, since that is
 // being made by the other, leaves it to the keeper ([Store.sweepReleases]).
-func (s *Store) decide(ctx context.Context, tx sqldb.Conn, invocation string) (begun bool, err error) {
+func (s *Store) decide(ctx context.Context, tx sqldb.Conn, invocation string) error {
 	r, found, err := s.lockRelease(ctx, tx, invocation)
 	if err == nil && found {
-		begun, err = s.decideLocked(ctx, tx, r)
+		err = s.decideLocked(ctx, tx, r)
 	}
 	if err != nil {
-		return false, fmt.Errorf("decide on the tags of invocation %s: %w", invocation, err)
+		return fmt.Errorf("decide on the tags of invocation %s: %w", invocation, err)
 	}
-	return begun, nil
+	return nil
 }
 
 // decideLocked is decide for a release that is locked.
-func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) (begun bool, err error) {
+func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) error {
 	opened := false
 	if r.State == ReleaseWaiting || r.Class == classBrokenOff {
 		f, err := s.facts(ctx, tx, r)
 		if err != nil {
-			return false, err
+			return err
 		}
 		// A stream that has come back, and ended. Tags that are being withheld come first.
 		back := r.State == ReleaseClosed && f.invocation.Finished && f.pending == 0
@@ -43,7 +42,7 @@ func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) (beg
 			v := s.verdict(r, f)
 			if opened = v.state == ReleaseOpen; v.state != r.State {
 				if err := s.pass(ctx, tx, &r, v); err != nil {
-					return false, err
+					return err
 				}
 			}
 		}
@@ -65,27 +64,22 @@ func (s *Store) pass(ctx context.Context, tx sqldb.Conn, r *Release, v verdict) 
 
 // carryOut begins the jobs that a release's state asks for. Opened says that it has become
 // open just now: then what was withheld or rolled back before gets its tags as well.
-func (s *Store) carryOut(ctx context.Context, tx sqldb.Conn, r Release, opened bool) (begun bool, err error) {
+func (s *Store) carryOut(ctx context.Context, tx sqldb.Conn, r Release, opened bool) error {
 	if r.State == ReleaseWaiting {
-		return false, nil
+		return nil
 	}
 	outcomes := []ledger.Outcome{ledger.Staged}
 	if opened {
 		outcomes = append(outcomes, ledger.Withheld, ledger.RolledBack)
 	}
 	rows, err := s.endedAs(ctx, tx, r.Invocation, outcomes)
-	if err != nil {
-		return false, err
+	if err == nil {
+		err = s.begin(ctx, tx, ActionTag, rows)
 	}
-	if err := s.begin(ctx, tx, ActionTag, rows); err != nil {
-		return false, err
+	if err == nil && r.Class == classRolledBack {
+		_, err = s.restore(ctx, tx, r.Invocation)
 	}
-	begun = len(rows) > 0
-	if r.Class == classRolledBack {
-		n, err := s.restore(ctx, tx, r.Invocation)
-		return begun || n > 0, err
-	}
-	return begun, nil
+	return err
 }
 
 // restore begins to put tags back to what they pointed to before the invocation.
