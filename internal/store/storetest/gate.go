@@ -136,8 +136,8 @@ func are(t *testing.T, s *store.Store, invocation string, want map[ledger.Outcom
 func released(t *testing.T, s *store.Store, invocation string) store.Release {
 	t.Helper()
 	r, found, err := s.Release(t.Context(), invocation)
-	if err != nil || !found {
-		t.Fatalf("the release of %s: found %t, error %v", invocation, found, err)
+	if err != nil || !found || r.Invocation != invocation {
+		t.Fatalf("the release of %s: found %t, %+v, error %v", invocation, found, r, err)
 	}
 	return r
 }

@@ -3,10 +3,13 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
@@ -29,6 +32,7 @@ func releases() []behaviour {
 		{"a withheld build is promoted only by who may and if it is whole", aWithheldBuildIsPromotedOnlyByWhoMayAndIfItIsWhole},
 		{"a stream that comes back releases its tags", aStreamThatComesBackReleasesItsTags},
 		{"a release that waits for too long is closed", aReleaseThatWaitsForTooLongIsClosed},
+		{"two daemons release each build once", twoDaemonsReleaseEachBuildOnce},
 		{"what cannot be decided is said", whatCannotBeDecidedIsSaid},
 		{"a rollback puts back what has moved", aRollbackPutsBackWhatHasMoved},
 		{"a rollback reaches what is being written", aRollbackReachesWhatIsBeingWritten},
@@ -342,5 +346,49 @@ func whatCannotBeDecidedIsSaid(t *testing.T, driver sqldbtest.Driver) {
 	refusal(t, "moved no tags")(store.Release{}, err)
 	if _, found, err := s.Release(t.Context(), "plain"); found || err != nil {
 		t.Errorf("a rollback that was refused leaves a release: %t, error %v", found, err)
+	}
+}
+
+func twoDaemonsReleaseEachBuildOnce(t *testing.T, driver sqldbtest.Driver) {
+	if !driver.Shared {
+		t.Skip("this kind of database has one daemon")
+	}
+	const builds, pushes = 10, 20
+	url := driver.Empty(t)
+	one, other := OpenAt(t, url, store.Options{}), OpenAt(t, url, store.Options{})
+	for _, s := range []*store.Store{one, other} {
+		g := gated{store: s, gate: "green"}
+		g.push = func(ctx context.Context, job store.Job, attempt store.Attempt) (ledger.Entry, error) {
+			if job.Target == "//app:push0" { // it has no gate
+				return Pushed(ctx, job, attempt)
+			}
+			entry := g.stage(job, attempt)
+			entry.Repository = job.Invocation // the builds do not want each other's tags
+			return entry, nil
+		}
+		runGated(t, g)
+	}
+	build := func(i int) string { return fmt.Sprintf("build%d", i) }
+	var streams errgroup.Group
+	for i := range builds {
+		streams.Go(func() error {
+			if err := one.Enqueue(t.Context(), Jobs(build(i), pushes)); err != nil {
+				return err
+			}
+			return other.SaveInvocation(t.Context(), store.Invocation{ID: build(i), ExitCode: "SUCCESS", Finished: true})
+		})
+	}
+	if err := streams.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range builds {
+		are(t, one, build(i), tally{ledger.Pushed: pushes})
+		rows := map[ledger.Outcome]int{}
+		for _, e := range Entries(t, one, ledger.Query{Invocation: build(i), Limit: 1000}) {
+			rows[e.Outcome]++
+		}
+		if rows[ledger.Staged] != pushes-1 || rows[ledger.Pushed] != pushes {
+			t.Errorf("%s has rows %v, want one for each staged image and one for each tag", build(i), rows)
+		}
 	}
 }
