@@ -126,7 +126,7 @@ func (s *Store) insertJobs(ctx context.Context, tx sqldb.Conn, jobs []Job) ([]in
 	for i, job := range jobs {
 		params[i] = river.InsertManyParams{
 			Args:       jobArgs{job},
-			InsertOpts: &river.InsertOpts{Priority: int(job.Priority), MaxAttempts: maxRuns},
+			InsertOpts: &river.InsertOpts{Queue: job.queue(), Priority: int(job.Priority), MaxAttempts: maxRuns},
 		}
 	}
 	return s.db.InsertJobs(ctx, tx, params)
