@@ -56,7 +56,7 @@ func (s *Store) decideAll(ctx context.Context, tx sqldb.Conn, invocations []stri
 			}
 		}
 		if staged || gated[id] {
-			if _, err := s.decide(ctx, tx, id); err != nil {
+			if err := s.decide(ctx, tx, id); err != nil {
 				return err
 			}
 		}
