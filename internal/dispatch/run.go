@@ -94,7 +94,11 @@ func (r *run) push(ctx context.Context) error {
 // inShare does what keeps the registry busy, with one of the registry's share of the
 // workers.
 func (r *run) inShare(ctx context.Context, work func(context.Context) error) error {
-	working, stay, ok := r.worker.shares.enter(ctx, r.destination.Registry)
+	shares := r.worker.shares
+	if r.job.Action != store.ActionPush {
+		shares = r.worker.tagShares
+	}
+	working, stay, ok := shares.enter(ctx, r.destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: pause()}
 	}
