@@ -44,7 +44,7 @@ func (r *run) fail(ctx context.Context, err error) (ledger.Entry, error) {
 	f := classify(err)
 	if !f.over(r.attempt) {
 		r.logger.Warn().Err(err).Str("class", f.class).Int("attempt", r.attempt.Number).Dur("after", f.after).Msg("push failed; it will be tried again")
-		return ledger.Entry{}, &store.RetryError{After: f.after, Err: err}
+		return ledger.Entry{}, &store.RetryError{After: f.after, Err: err, Registry: waitsFor(err)}
 	}
 	r.entry.Outcome = f.outcome
 	r.entry.ErrorClass = f.class

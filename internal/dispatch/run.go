@@ -67,16 +67,24 @@ func (r *run) push(ctx context.Context) error {
 	if err := r.admit(); err != nil {
 		return err
 	}
+	ctx, leave, err := r.worker.opts.Hosts.enter(ctx, r.destination.Registry)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	hauling, stay, ok := r.worker.shares.enter(ctx, r.destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: pause()}
 	}
 	r.stay = stay
-	err := r.haul(hauling)
+	err = r.haul(hauling)
 	madeRoom := errors.Is(context.Cause(hauling), errMakeRoom)
 	stay.leave(err == nil || isAnswer(err))
 	if err != nil && madeRoom {
 		return &store.PostponeError{After: pause()}
+	}
+	if closed := closedBy(hauling, r.destination.Registry, err); closed != nil {
+		return closed
 	}
 	return err
 }

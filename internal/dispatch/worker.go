@@ -33,6 +33,8 @@ type WorkerOptions struct {
 	Tags        Tags
 	Blobs       Blobs
 	Policy      Policy
+	// Hosts say which registries pushes may go to; nil is all.
+	Hosts *Hosts
 	// Cache is the address of the remote cache, for messages.
 	Cache string
 	// Workers is how many jobs are worked at at the same time.

@@ -79,12 +79,12 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		end.state = laterState(id, now, now)
 		return end
 	case isPostponed:
-		end.state = laterState(id, now, now.Add(postponed.After))
+		end.state, end.waitsFor = laterState(id, now, now.Add(postponed.After)), postponed.Registry
 		return end
 	case attempt.Number < attempt.Max:
 		wait := s.options.Backoff(attempt.Number)
 		if retry, ok := errors.AsType[*RetryError](err); ok {
-			wait = max(wait, retry.After)
+			wait, end.waitsFor = max(wait, retry.After), retry.Registry
 		}
 		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: id.run, Error: sqldb.CleanText(err.Error())})
 		if invalid != nil {

@@ -71,6 +71,7 @@ func (s *Store) prune(ctx context.Context) error {
 		{"checkpoints", keep.Checkpoints, s.log.Thin},
 		{"claims on blobs", blobClaimLife, s.remove("blob_claim", "(registry, digest)", `SELECT registry, digest FROM blob_claim
 			WHERE time < ? ORDER BY time`)},
+		{"waits for registries", time.Hour, s.remove("registry_wait", "job_id", `SELECT job_id FROM registry_wait WHERE until < ?`)},
 		{"dead letters", keep.DeadLetters, s.outbox.PruneDead},
 	} {
 		if step.age < 0 {

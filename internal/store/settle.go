@@ -17,6 +17,8 @@ type settlement struct {
 	id    runID
 	state *riverdriver.JobSetStateIfRunningParams
 	entry *ledger.Entry // nil: the job is not at its end
+	// waitsFor is the registry that the job waits for, or "".
+	waitsFor string
 
 	// lost is set when the job had been given to another worker, or ended, in the
 	// meantime: this run decides nothing any more.
@@ -54,6 +56,9 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 			return err
 		}
 		if err := s.releaseTags(ctx, tx, batch); err != nil {
+			return err
+		}
+		if err := s.noteWaits(ctx, tx, batch); err != nil {
 			return err
 		}
 		return s.db.SetJobStates(ctx, tx, states, s.now())

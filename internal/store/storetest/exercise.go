@@ -30,6 +30,9 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"a push that ended badly is requeued as another job", aPushThatEndedBadlyIsRequeuedAsAnotherJob},
 		{"jobs that have not ended are listed", jobsThatHaveNotEndedAreListed},
 
+		{"jobs that wait for a registry are woken when it opens", jobsThatWaitForARegistryAreWokenWhenItOpens},
+		{"what operators say of a registry is kept", whatOperatorsSayOfARegistryIsKept},
+
 		{"invocations are merged", invocationsAreMerged},
 		{"invocations are listed by page", invocationsAreListedByPage},
 		{"what is remembered is kept until the stream has ended", whatIsRememberedIsKeptUntilTheStreamHasEnded},
