@@ -17,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/internal/web"
 )
@@ -73,8 +75,11 @@ const (
 // testDaemon serves the API over a store.
 type testDaemon struct {
 	store *store.Store
-	path  string // of the database
-	url   string
+	// registries speaks to the registries, and hosts says which of them are closed.
+	registries *registry.Client
+	hosts      *dispatch.Hosts
+	path       string // of the database
+	url        string
 }
 
 // newTestDaemon has a clock that stands still.
@@ -92,8 +97,11 @@ func newTestDaemonWith(t *testing.T, clock func() time.Time) *testDaemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.store.Close() })
+	d.registries = registry.New(registry.Options{Now: clock})
+	t.Cleanup(d.registries.Close)
+	d.hosts = dispatch.NewHosts(dispatch.HostsOptions{States: d.store, Client: d.registries, Logger: zerolog.Nop()})
 	server := httptest.NewServer(web.NewHandler(web.Options{
-		Source: d.store, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),
+		Source: d.store, Registries: d.hosts, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),
 	}))
 	t.Cleanup(server.Close)
 	d.url = server.URL

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -292,7 +291,7 @@ func (h *Hosts) Statuses(ctx context.Context) ([]HostStatus, error) {
 // share the database within a second or so. The error is a [*HostError] if there can be no
 // such registry.
 func (h *Hosts) SetMode(ctx context.Context, name string, mode store.RegistryMode, client string) error {
-	host, err := hostName(name)
+	host, err := HostName(name)
 	if err != nil {
 		return err
 	}
@@ -306,7 +305,7 @@ func (h *Hosts) SetMode(ctx context.Context, name string, mode store.RegistryMod
 // database within a second or so, and has the jobs come back that waited. It tells whether
 // there was a pause here.
 func (h *Hosts) Lift(ctx context.Context, name, client string) (paused bool, err error) {
-	host, err := hostName(name)
+	host, err := HostName(name)
 	if err != nil {
 		return false, err
 	}
@@ -348,10 +347,12 @@ type HostError struct{ err error }
 
 func (e *HostError) Error() string { return e.err.Error() }
 
-func hostName(name string) (string, error) {
+// HostName is the name by which a registry is known: Docker Hub's many are one. The error
+// is a [*HostError].
+func HostName(name string) (string, error) {
 	host, err := registry.HostName(name)
 	if err != nil {
-		return "", &HostError{fmt.Errorf("%w", err)}
+		return "", &HostError{err}
 	}
 	return host, nil
 }

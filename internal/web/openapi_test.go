@@ -75,7 +75,9 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"Copy": operator.Copy{}, "Copied": operator.Copied{},
 		"DeadLetter": operator.DeadLetter{}, "DeadLetterPage": operator.DeadLetterPage{}, "Redelivery": operator.Redelivery{},
 		"Redelivered": operator.Redelivered{},
-		"Problem":     operator.Problem{}, "Invocation": operator.Invocation{},
+		"Registry":    operator.Registry{}, "Pause": operator.Pause{}, "RegistryList": operator.RegistryList{},
+		"RegistryRequest": operator.RegistryRequest{}, "Lifted": operator.Lifted{},
+		"Problem": operator.Problem{}, "Invocation": operator.Invocation{},
 	} {
 		described := schemas[name]
 		for _, part := range described.AllOf {
