@@ -122,6 +122,12 @@ const ClassConflict = "conflict"
 // Good says whether the image is in the registry as the build wanted it.
 func (o Outcome) Good() bool { return o == Pushed || o == Present }
 
+// Arrived says whether the image is in the registry by its digest, whatever became of its
+// tags.
+func (o Outcome) Arrived() bool {
+	return o.Good() || o == Superseded || o == Staged || o == Withheld || o == RolledBack
+}
+
 // Bad says whether the push ended badly: the image is not in the registry, or not under
 // its tags, and neither a newer build nor a rollback is the reason. A staged image may
 // still get its tags.

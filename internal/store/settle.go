@@ -19,6 +19,11 @@ type settlement struct {
 	entry *ledger.Entry // nil: the job is not at its end
 	// waitsFor is the registry that the job waits for, or "".
 	waitsFor string
+	// job is the job, and kept the manifests that its worker wants to be kept.
+	job  Job
+	kept []keptManifest
+	// unworked says that the row is not the worker's.
+	unworked bool
 
 	// lost is set when the job had been given to another worker, or ended, in the
 	// meantime: this run decides nothing any more.
@@ -46,6 +51,11 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 			}
 			states = append(states, b.state)
 			if b.entry != nil {
+				if b.unworked {
+					if err := s.inherit(ctx, tx, b.entry, b.job); err != nil {
+						return err
+					}
+				}
 				entries = append(entries, *b.entry)
 			}
 		}
@@ -61,13 +71,30 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 		if err := s.noteWaits(ctx, tx, batch); err != nil {
 			return err
 		}
-		return s.db.SetJobStates(ctx, tx, states, s.now())
+		if err := s.keepManifests(ctx, tx, batch); err != nil {
+			return err
+		}
+		if err := s.db.SetJobStates(ctx, tx, states, s.now()); err != nil {
+			return err
+		}
+		if err := s.stage(ctx, tx, entries); err != nil {
+			return err
+		}
+		return s.decideAll(ctx, tx, invocationsOf(entries))
 	})
 	if err != nil {
 		return err
 	}
 	s.announce(entries)
 	return nil
+}
+
+func invocationsOf(entries []ledger.Entry) []string {
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.InvocationID
+	}
+	return ids
 }
 
 // announce wakes who waits for rows that have been committed.

@@ -69,6 +69,7 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"who waits for a tag hears when its holder ends", whoWaitsForATagHearsWhenItsHolderEnds},
 		{"a daemon that is alone is granted everything", aDaemonThatIsAloneIsGrantedEverything},
 	})
+	exercise(t, driver, releases())
 }
 
 // behaviour is something that a store does on every kind of database.

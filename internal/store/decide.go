@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/sqldb"
+)
+
+// decide finds out whether the tags of an invocation move, and has them moved or withheld
+// as far as that is known. It changes nothing where nothing has changed, and is called
+// after whatever may have: see the callers. Without a release it does nothing. It returns
+// whether it began jobs.
+//
+// It locks the release before it counts: of two transactions that each end one push, the
+// one that is second sees the other's. One that does not see the release, since that is
+// being made by the other, leaves it to the keeper ([Store.sweepReleases]).
+func (s *Store) decide(ctx context.Context, tx sqldb.Conn, invocation string) (begun bool, err error) {
+	r, found, err := s.lockRelease(ctx, tx, invocation)
+	if err == nil && found {
+		begun, err = s.decideLocked(ctx, tx, r)
+	}
+	if err != nil {
+		return false, fmt.Errorf("decide on the tags of invocation %s: %w", invocation, err)
+	}
+	return begun, nil
+}
+
+// decideLocked is decide for a release that is locked.
+func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) (begun bool, err error) {
+	opened := false
+	if r.State == ReleaseWaiting || r.Class == classBrokenOff {
+		f, err := s.facts(ctx, tx, r)
+		if err != nil {
+			return false, err
+		}
+		// A stream that has come back, and ended. Tags that are being withheld come first.
+		back := r.State == ReleaseClosed && f.invocation.Finished && f.pending == 0
+		if r.State == ReleaseWaiting || back {
+			v := s.verdict(r, f)
+			if opened = v.state == ReleaseOpen; v.state != r.State {
+				if err := s.pass(ctx, tx, &r, v); err != nil {
+					return false, err
+				}
+			}
+		}
+	}
+	return s.carryOut(ctx, tx, r, opened)
+}
+
+// pass writes down a verdict.
+func (s *Store) pass(ctx context.Context, tx sqldb.Conn, r *Release, v verdict) error {
+	r.State, r.Class, r.Reason, r.By, r.Decided = v.state, v.class, v.reason, "", s.now()
+	switch v.state {
+	case ReleaseOpen:
+		r.By = r.approvedBy
+	case ReleaseWaiting:
+		r.Class, r.Reason, r.Decided = "", "", time.Time{}
+	}
+	return s.saveDecision(ctx, tx, *r)
+}
+
+// carryOut begins the jobs that a release's state asks for. Opened says that it has become
+// open just now: then what was withheld or rolled back before gets its tags as well.
+func (s *Store) carryOut(ctx context.Context, tx sqldb.Conn, r Release, opened bool) (begun bool, err error) {
+	if r.State == ReleaseWaiting {
+		return false, nil
+	}
+	outcomes := []ledger.Outcome{ledger.Staged}
+	if opened {
+		outcomes = append(outcomes, ledger.Withheld, ledger.RolledBack)
+	}
+	rows, err := s.endedAs(ctx, tx, r.Invocation, outcomes)
+	if err != nil {
+		return false, err
+	}
+	if err := s.begin(ctx, tx, ActionTag, rows); err != nil {
+		return false, err
+	}
+	begun = len(rows) > 0
+	if r.Class == classRolledBack {
+		n, err := s.restore(ctx, tx, r.Invocation)
+		return begun || n > 0, err
+	}
+	return begun, nil
+}
+
+// restore begins to put tags back to what they pointed to before the invocation.
+func (s *Store) restore(ctx context.Context, tx sqldb.Conn, invocation string) (int, error) {
+	rows, err := s.endedAs(ctx, tx, invocation, movers())
+	if err != nil {
+		return 0, err
+	}
+	entries, err := s.entriesOf(ctx, tx, rows)
+	if err != nil {
+		return 0, err
+	}
+	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved(entries[e.entry]) })
+	return len(rows), s.begin(ctx, tx, ActionRestore, rows)
+}
+
+// movers are the outcomes of pushes that may have moved tags.
+func movers() []ledger.Outcome {
+	return []ledger.Outcome{ledger.Pushed, ledger.Present, ledger.Superseded, ledger.Denied, ledger.Failed, ledger.Cancelled}
+}
+
+// hasMoved tells whether the push changed what a tag points to, or may have. The row of a
+// tagging job that failed has the tags that were written; that of a push which failed has
+// those that it was to write, and nobody knows what they pointed to before.
+func (e endedPush) hasMoved(row ledger.Entry) bool {
+	if e.action == ActionRestore || (e.outcome.Bad() && e.action != ActionTag) {
+		return false
+	}
+	return slices.ContainsFunc(row.Tags, func(tag ledger.Tag) bool { return tag.Previous != row.Digest })
+}
