@@ -56,7 +56,7 @@ type Config struct {
 	// Retention says how long what surrounds the ledger is kept.
 	Retention store.Retention `yaml:"retention"`
 
-	// Webhooks are told of every outcome.
+	// Webhooks are told of what happens.
 	Webhooks []Webhook `yaml:"webhooks"`
 
 	// CAS is the remote cache that the builds use.
@@ -181,13 +181,16 @@ type Ledger struct {
 	KeyFile string `yaml:"key_file"`
 }
 
-// Webhook is told of outcomes, as signed CloudEvents.
+// Webhook is told of what happens, as signed CloudEvents.
 type Webhook struct {
 	// Name tells it from the others; events wait in the database under it.
 	Name string `yaml:"name"`
 	URL  string `yaml:"url"`
 	// SecretFile holds what the events are signed with: at least 24 bytes.
 	SecretFile string `yaml:"secret_file"`
+	// Events are what it is told of: push, invocation, drift. Defaults to push alone: a
+	// receiver that was written for pushes gets nothing else.
+	Events []store.EventKind `yaml:"events"`
 }
 
 // Relay bounds what the streams may use.
@@ -371,6 +374,11 @@ func (c *Config) Check() error {
 	for i, w := range c.Webhooks {
 		if w.Name == "" || w.URL == "" || w.SecretFile == "" {
 			return fmt.Errorf("webhooks[%d]: name, url and secret_file must all be set", i)
+		}
+		for _, kind := range w.Events {
+			if kind != store.EventPush && kind != store.EventInvocation && kind != store.EventDrift {
+				return fmt.Errorf("webhooks[%d].events: %q must be %s, %s or %s", i, kind, store.EventPush, store.EventInvocation, store.EventDrift)
+			}
 		}
 	}
 	for i, host := range c.CreateRepositories {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/riverqueue/river/rivertype"
 
@@ -44,7 +45,10 @@ func (s *Store) Cancel(ctx context.Context, selection Selection) (int, error) {
 			entries = append(entries, *entry)
 		}
 		ended = append(ended, entries...)
-		return s.record(ctx, tx, entries)
+		if err := s.record(ctx, tx, entries); err != nil {
+			return err
+		}
+		return s.postCompleted(ctx, tx, slices.Compact(slices.Sorted(slices.Values(invocationsOf(entries))))...)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cancel jobs: %w", err)

@@ -74,6 +74,8 @@ func (s *Store) prune(ctx context.Context) error {
 			AND EXISTS (SELECT 1 FROM absent a WHERE a.invocation_id = i.id)`)},
 		{"records of streams", keep.Invocations, s.remove("stream_record", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
 			AND EXISTS (SELECT 1 FROM stream_record r WHERE r.invocation_id = i.id)`)},
+		{"completions", keep.Invocations, s.remove("completion", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
+			AND EXISTS (SELECT 1 FROM completion c WHERE c.invocation_id = i.id)`)},
 		{"invocations", keep.Invocations, s.remove("invocation", "id", `SELECT i.id FROM invocation i WHERE i.updated < ?
 			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.invocation_id = i.id)`)},
 		{"checkpoints", keep.Checkpoints, s.log.Thin},

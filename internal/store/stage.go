@@ -71,5 +71,5 @@ func (s *Store) decideAll(ctx context.Context, tx sqldb.Conn, invocations []stri
 			}
 		}
 	}
-	return nil
+	return s.postCompleted(ctx, tx, invocations...)
 }

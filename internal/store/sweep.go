@@ -51,8 +51,10 @@ func (s *Store) sweep(ctx context.Context, condition string, args ...any) error 
 // decideAlone decides on a release in a transaction of its own.
 func (s *Store) decideAlone(ctx context.Context, invocation string) (begun bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) (err error) {
-		begun, err = s.decide(ctx, tx, invocation)
-		return err
+		if begun, err = s.decide(ctx, tx, invocation); err != nil {
+			return err
+		}
+		return s.postCompleted(ctx, tx, invocation)
 	})
 	if err == nil && begun {
 		s.changes.tell(invocation)
@@ -119,7 +121,11 @@ func (s *Store) expireReleases(ctx context.Context) error {
 			if err != nil || !found || r.State != ReleaseWaiting || !r.staged.Before(before) {
 				return err
 			}
-			return s.closeRelease(ctx, tx, r, classExpired, Decision{Reason: "it waited at its gate for longer than " + keep.String() + " (retention.staged)"})
+			reason := "it waited at its gate for longer than " + keep.String() + " (retention.staged)"
+			if err := s.closeRelease(ctx, tx, r, classExpired, Decision{Reason: reason}); err != nil {
+				return err
+			}
+			return s.postCompleted(ctx, tx, id)
 		})
 		if err != nil {
 			return fmt.Errorf("close the release of invocation %s: %w", id, err)

@@ -50,6 +50,10 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"a row says the exit code that became known later", aRowSaysTheExitCodeThatBecameKnownLater},
 		{"the run seals what it does", theRunSealsWhatItDoes},
 		{"every outcome is told once", everyOutcomeIsToldOnce},
+		{"an invocation is told of once when it is complete", anInvocationIsToldOfOnceWhenItIsComplete},
+		{"what is done again is told of again", whatIsDoneAgainIsToldOfAgain},
+		{"an invocation at a gate is told of when its tags are decided", anInvocationAtAGateIsToldOfWhenItsTagsAreDecided},
+		{"a stream that broke off is told of", aStreamThatBrokeOffIsToldOf},
 		{"a backup made in full run is whole", aBackupMadeInFullRunIsWhole},
 
 		{"an older build leaves a newer one's tag alone", anOlderBuildLeavesANewerOnesTagAlone},

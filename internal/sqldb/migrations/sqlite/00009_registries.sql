@@ -22,6 +22,7 @@ CREATE TABLE registry_wait (
 CREATE INDEX registry_wait_by_registry ON registry_wait (registry, daemon, job_id);
 
 -- Events are about rows of the ledger, or have a body of their own, as JSON.
+ALTER TABLE outbox ADD COLUMN posted INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'push';
 ALTER TABLE outbox ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox ADD COLUMN body BLOB;
