@@ -59,6 +59,8 @@ type Config struct {
 	// Webhooks are told of what happens.
 	Webhooks []Webhook `yaml:"webhooks"`
 
+	Verify Verify `yaml:"verify"`
+
 	// CAS is the remote cache that the builds use.
 	CAS CAS `yaml:"cas"`
 
@@ -263,6 +265,7 @@ func Defaults() Config {
 		Retention:     store.DefaultRetention(),
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
+		Verify:        Verify{Age: 720 * time.Hour, Limit: 10_000, Rate: 5, Timeout: time.Hour},
 		CAS:           CAS{Grace: haul.DefaultGrace},
 		CASRegistry:   CASRegistry{Folder: "drayage-registry"},
 		Relay: Relay{
@@ -370,6 +373,9 @@ func (c *Config) Check() error {
 		if b.Mode != "" && b.Mode != modeBestEffort && b.Mode != modeRequired {
 			return fmt.Errorf("backends[%d].mode: %q must be %s or %s", i, b.Mode, modeBestEffort, modeRequired)
 		}
+	}
+	if err := c.Verify.check(); err != nil {
+		return err
 	}
 	for i, w := range c.Webhooks {
 		if w.Name == "" || w.URL == "" || w.SecretFile == "" {

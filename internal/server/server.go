@@ -159,10 +159,16 @@ func (d *Daemon) start(ctx context.Context) error {
 		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 
+	verifier := newVerifier(d.config.Verify, d.store, d.registries, d.logger)
+	metrics.MustRegister(verifier.found, verifier.ended)
+
 	closeListeners = nil // theirs now
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopJobs = stopJobs
 	d.running.Go(func() { hosts.Run(jobs) })
+	if d.config.Verify.Every > 0 {
+		d.running.Go(func() { verifier.run(jobs) })
+	}
 	d.run("do jobs", func() error { return d.store.Run(jobs, worker, d.config.Workers) })
 	d.run("serve build events", func() error { return d.grpc.Serve(listen) })
 	d.run("serve HTTP", func() error { return serveHTTP(d.http, pages) })

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/drayage/drayage/internal/drift"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/store"
@@ -77,6 +78,7 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"Redelivered": operator.Redelivered{},
 		"Registry":    operator.Registry{}, "Pause": operator.Pause{}, "RegistryList": operator.RegistryList{},
 		"RegistryRequest": operator.RegistryRequest{}, "Lifted": operator.Lifted{},
+		"Verification": operator.Verification{}, "Drift": drift.Difference{},
 		"Problem": operator.Problem{}, "Invocation": operator.Invocation{},
 	} {
 		described := schemas[name]

@@ -28,6 +28,7 @@ func (h *handler) routes() []route {
 		{http.MethodGet, operator.LogKeyPath, h.logKey},
 		{http.MethodPost, operator.VerifyPath, h.verify},
 		{http.MethodGet, operator.ProofsPath, h.proofs},
+		{http.MethodGet, operator.VerificationPath, h.verification},
 		{http.MethodGet, operator.JobsPath, h.jobs},
 		{http.MethodPost, operator.CancelPath, h.act(h.Source.Cancel)},
 		{http.MethodPost, operator.RetryPath, h.retry},

@@ -182,3 +182,39 @@ func aStreamThatBrokeOffIsToldOf(t *testing.T, driver sqldbtest.Driver) {
 		t.Errorf("the event after it came back is %+v", c)
 	}
 }
+
+func driftIsToldOfWhereItIsWanted(t *testing.T, driver sqldbtest.Driver) {
+	arrived := make(chan store.Event, 10)
+	s := Open(t, driver, store.Options{
+		Sinks:  map[string]store.Sink{"ci": sinkOf(arrived), "pushes": sinkOf(arrived)},
+		Events: map[string][]store.EventKind{"ci": {store.EventDrift}},
+	})
+	Run(t, s, Pushed)
+	if body, err := s.Verification(t.Context()); body != nil || err != nil {
+		t.Errorf("before there is one the last comparison is %s, %v", body, err)
+	}
+	for _, drift := range [][]byte{nil, []byte(`{"missing":1}`)} {
+		if err := s.SaveVerification(t.Context(), []byte(`{"checked":7}`), drift); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if body, err := s.Verification(t.Context()); string(body) != `{"checked":7}` || err != nil {
+		t.Errorf("the last comparison is %s, %v", body, err)
+	}
+	select {
+	case event := <-arrived:
+		if event.Kind != store.EventDrift || string(event.Body) != `{"missing":1}` {
+			t.Errorf("the event is %s: %s", event.Kind, event.Body)
+		}
+	case <-time.After(beginLimit):
+		t.Fatal("no event came")
+	}
+}
+
+// sinkOf hands events on.
+type sinkOf chan store.Event
+
+func (s sinkOf) Deliver(_ context.Context, event store.Event) error {
+	s <- event
+	return nil
+}

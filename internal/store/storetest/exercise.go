@@ -54,6 +54,7 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"what is done again is told of again", whatIsDoneAgainIsToldOfAgain},
 		{"an invocation at a gate is told of when its tags are decided", anInvocationAtAGateIsToldOfWhenItsTagsAreDecided},
 		{"a stream that broke off is told of", aStreamThatBrokeOffIsToldOf},
+		{"drift is told of where it is wanted", driftIsToldOfWhereItIsWanted},
 		{"a backup made in full run is whole", aBackupMadeInFullRunIsWhole},
 
 		{"an older build leaves a newer one's tag alone", anOlderBuildLeavesANewerOnesTagAlone},
