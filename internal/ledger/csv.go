@@ -16,6 +16,7 @@ var csvHeader = []string{
 	"dirty", "exit_code", "client", "attempts", "duration_seconds", "requests",
 	"uploaded_blobs", "uploaded_bytes", "mounted_blobs", "mounted_bytes", "present_blobs", "present_bytes",
 	"error_class", "error", "configuration", "aspect", "spec_digest", "build", "command", "bazel_version", "daemon_version", "job",
+	"gate", "held_tags", "by",
 }
 
 // WriteCSV writes a line of column names and one record a row. Several tags
@@ -38,6 +39,7 @@ func WriteCSV(w io.Writer, entries []Entry) error {
 			strconv.Itoa(e.Present.Blobs), strconv.FormatInt(e.Present.Bytes, 10),
 			e.ErrorClass, e.Error, e.Configuration, e.Aspect, e.SpecDigest, e.BuildID,
 			e.Command, e.BazelVersion, e.DaemonVersion, strconv.FormatInt(e.Job, 10),
+			e.Gate, strings.Join(e.HeldTags, " "), e.By,
 		}
 		for i, field := range record {
 			// A spreadsheet runs what begins with one of these. Labels begin with @

@@ -10,7 +10,7 @@ import (
 )
 
 // WriteTable writes the rows for a terminal: aligned columns, times in zone,
-// digests short enough to be told apart. The errors of rows that failed follow
+// digests short enough to be told apart, tags that are kept back in brackets. The errors of rows that failed follow
 // below the table, in full.
 func WriteTable(w io.Writer, entries []Entry, zone *time.Location) error {
 	rows := [][]string{{"TIME", "OUTCOME", "IMAGE", "TAGS", "DIGEST", "SENT", "TOOK", "TARGET"}}
@@ -19,7 +19,7 @@ func WriteTable(w io.Writer, entries []Entry, zone *time.Location) error {
 			e.Time.In(zone).Format("2006-01-02 15:04:05"),
 			string(e.Outcome),
 			image(e),
-			strings.Join(tagNames(e.Tags), ","),
+			tags(e),
 			table.ShortDigest(e.Digest),
 			size(e.Uploaded.Bytes),
 			e.Duration.Round(10 * time.Millisecond).String(),
@@ -38,6 +38,15 @@ func WriteTable(w io.Writer, entries []Entry, zone *time.Location) error {
 		}
 	}
 	return nil
+}
+
+// tags are those that the row wrote. Those that it keeps back are in brackets.
+func tags(e Entry) string {
+	text := strings.Join(tagNames(e.Tags), ",")
+	if len(e.HeldTags) == 0 {
+		return text
+	}
+	return text + "(" + strings.Join(e.HeldTags, ",") + ")"
 }
 
 func image(e Entry) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/riverqueue/river/rivertype"
 
@@ -48,7 +47,7 @@ func (s *Store) Cancel(ctx context.Context, selection Selection) (int, error) {
 		if err := s.record(ctx, tx, entries); err != nil {
 			return err
 		}
-		return s.postCompleted(ctx, tx, slices.Compact(slices.Sorted(slices.Values(invocationsOf(entries))))...)
+		return s.decideOn(ctx, tx, entries)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cancel jobs: %w", err)

@@ -98,21 +98,47 @@ func (s *Store) restore(ctx context.Context, tx sqldb.Conn, invocation string) (
 	if err != nil {
 		return 0, err
 	}
-	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved(entries[e.entry]) })
+	touched, err := touchedImages(ctx, tx, invocation)
+	if err != nil {
+		return 0, err
+	}
+	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved(entries[e.entry], touched) })
 	return len(rows), s.begin(ctx, tx, ActionRestore, rows)
 }
 
 // movers are the outcomes of pushes that may have moved tags.
 func movers() []ledger.Outcome {
-	return []ledger.Outcome{ledger.Pushed, ledger.Present, ledger.Superseded, ledger.Denied, ledger.Failed, ledger.Cancelled}
+	return []ledger.Outcome{ledger.Pushed, ledger.Present, ledger.Superseded, ledger.Denied, ledger.Failed, ledger.Cancelled, ledger.Withheld}
 }
 
-// hasMoved tells whether the push changed what a tag points to, or may have. The row of a
-// tagging job that failed has the tags that were written; that of a push which failed has
-// those that it was to write, and nobody knows what they pointed to before.
-func (e endedPush) hasMoved(row ledger.Entry) bool {
-	if e.action == ActionRestore || (e.outcome.Bad() && e.action != ActionTag) {
+// hasMoved tells whether the push changed what a tag points to, or may have: the row of one
+// that ended well says so; of the others it is known which tags were about to be written.
+func (e endedPush) hasMoved(row ledger.Entry, touched map[imageAt]bool) bool {
+	switch {
+	case e.action == ActionRestore:
 		return false
+	case e.outcome.Bad():
+		return touched[imageAt{row.Registry, row.Repository, row.Digest}]
 	}
 	return slices.ContainsFunc(row.Tags, func(tag ledger.Tag) bool { return tag.Previous != row.Digest })
+}
+
+// imageAt is an image in a repository.
+type imageAt struct{ registry, repository, digest string }
+
+// touchedImages are the images of an invocation whose tags were claimed, and perhaps
+// written, by jobs that did not end well: a daemon that is killed cannot say how far it came.
+func touchedImages(ctx context.Context, tx sqldb.Conn, invocation string) (map[imageAt]bool, error) {
+	touched := map[imageAt]bool{}
+	err := tx.Query(ctx, `SELECT registry, repository, lease_digest FROM tag_fence WHERE lease_invocation = ? AND lease_previous IS NOT NULL`, []any{invocation},
+		func(scan sqldb.Scan) error {
+			var image imageAt
+			err := scan(&image.registry, &image.repository, &image.digest)
+			touched[image] = true
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("look for tags that may have been written: %w", err)
+	}
+	return touched, nil
 }

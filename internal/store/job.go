@@ -44,9 +44,13 @@ const (
 	// ActionPush brings an image to its registry, and moves its tags if no gate holds them.
 	ActionPush Action = ""
 	// ActionTag moves the tags of a staged image, or withholds them: the release of the
-	// invocation says which.
+	// invocation says which. The tags are those that its row holds back, or, of one that
+	// was rolled back, those that it had.
 	ActionTag Action = "tag"
-	// ActionRestore moves tags back to what they pointed to before.
+	// ActionRestore moves tags back to what they pointed to before: those that its row has,
+	// and says so of. If it is the row of a job that did not end well, its tags or those
+	// that it holds back may have been written: [TagGrant.Previous] tells what the ones
+	// that may have pointed to, and the others are left alone.
 	ActionRestore Action = "restore"
 )
 

@@ -77,24 +77,13 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 		if err := s.db.SetJobStates(ctx, tx, states, s.now()); err != nil {
 			return err
 		}
-		if err := s.stage(ctx, tx, entries); err != nil {
-			return err
-		}
-		return s.decideAll(ctx, tx, invocationsOf(entries))
+		return s.decideOn(ctx, tx, entries)
 	})
 	if err != nil {
 		return err
 	}
 	s.announce(entries)
 	return nil
-}
-
-func invocationsOf(entries []ledger.Entry) []string {
-	ids := make([]string, len(entries))
-	for i, e := range entries {
-		ids[i] = e.InvocationID
-	}
-	return ids
 }
 
 // announce wakes who waits for rows that have been committed.

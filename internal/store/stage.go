@@ -11,6 +11,18 @@ import (
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
+// decideOn decides on the releases of rows that have been written.
+func (s *Store) decideOn(ctx context.Context, tx sqldb.Conn, entries []ledger.Entry) error {
+	if err := s.stage(ctx, tx, entries); err != nil {
+		return err
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.InvocationID
+	}
+	return s.decideAll(ctx, tx, ids)
+}
+
 // stage makes the releases of pushes that were staged, or notes their gates.
 func (s *Store) stage(ctx context.Context, tx sqldb.Conn, entries []ledger.Entry) error {
 	type group struct {

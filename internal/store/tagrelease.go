@@ -14,7 +14,7 @@ const removedTag = "none"
 // releaseTags ends the leases of jobs whose runs end: those that wrote their tags
 // are noted as the tags' last writers. Manifests that were kept for them may go.
 func (s *Store) releaseTags(ctx context.Context, tx sqldb.Conn, batch []*settlement) error {
-	var wrote, others []any
+	var wrote, restored, others []any
 	for _, b := range batch {
 		switch {
 		case b.lost:
@@ -24,7 +24,7 @@ func (s *Store) releaseTags(ctx context.Context, tx sqldb.Conn, batch []*settlem
 			if err := putBack(ctx, tx, *b.entry); err != nil {
 				return fmt.Errorf("note which tags were put back: %w", err)
 			}
-			others = append(others, b.id.job)
+			restored = append(restored, b.id.job)
 		default:
 			others = append(others, b.id.job)
 		}
@@ -34,6 +34,7 @@ func (s *Store) releaseTags(ctx context.Context, tx sqldb.Conn, batch []*settlem
 		jobs []any
 	}{
 		{wroteLeased, wrote},
+		{`lease_job = NULL, lease_previous = NULL`, restored},
 		{`lease_job = NULL`, others},
 	} {
 		if len(update.jobs) == 0 {
@@ -80,7 +81,7 @@ func putBack(ctx context.Context, tx sqldb.Conn, e ledger.Entry) error {
 		}
 		// No target has it any more: if the build is promoted all the same, each of its
 		// targets may have the tag.
-		_, err := tx.Exec(ctx, `UPDATE tag_fence SET digest = ?, target = '', lease_previous = NULL WHERE registry = ? AND repository = ? AND tag = ? AND lease_job = ?`,
+		_, err := tx.Exec(ctx, `UPDATE tag_fence SET digest = ?, target = '' WHERE registry = ? AND repository = ? AND tag = ? AND lease_job = ?`,
 			digest, e.Registry, e.Repository, tag.Name, e.Job)
 		if err != nil {
 			return err

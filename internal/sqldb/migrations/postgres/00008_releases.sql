@@ -43,3 +43,4 @@ ALTER TABLE tag_fence ADD COLUMN lease_number BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE tag_fence ADD COLUMN lease_previous TEXT COLLATE "C";
 ALTER TABLE tag_fence ADD COLUMN lifted_by TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE tag_fence ADD COLUMN lifted BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX tag_fence_by_writer ON tag_fence (lease_invocation) WHERE lease_previous IS NOT NULL;

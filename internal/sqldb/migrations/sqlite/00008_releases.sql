@@ -43,3 +43,4 @@ ALTER TABLE tag_fence ADD COLUMN lease_number INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tag_fence ADD COLUMN lease_previous TEXT;
 ALTER TABLE tag_fence ADD COLUMN lifted_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE tag_fence ADD COLUMN lifted INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX tag_fence_by_writer ON tag_fence (lease_invocation) WHERE lease_previous IS NOT NULL;
