@@ -194,6 +194,7 @@ func (h *Hosts) enter(ctx context.Context, host string) (hauling context.Context
 	if h == nil {
 		return ctx, func() {}, nil
 	}
+	host = canonical(host)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if mode := h.states[host].Mode; mode == store.RegistryDrained || mode == store.RegistryBlocked {
@@ -225,7 +226,15 @@ func closedBy(hauling context.Context, host string, err error) error {
 	case err == nil || !errors.Is(context.Cause(hauling), errBlocked):
 		return nil
 	}
-	return &store.PostponeError{After: closedPause, Registry: host}
+	return &store.PostponeError{After: closedPause, Registry: canonical(host)}
+}
+
+// canonical is the name by which a registry is known, if it has one.
+func canonical(host string) string {
+	if known, err := registry.HostName(host); err == nil {
+		return known
+	}
+	return host
 }
 
 // waitsFor is the registry whose wish for patience a haul failed with, or "".

@@ -102,7 +102,7 @@ func mode(t *testing.T, h *Hosts, host string, mode store.RegistryMode) {
 
 func enter(t *testing.T, h *Hosts) (context.Context, func()) {
 	t.Helper()
-	hauling, leave, err := h.enter(t.Context(), "index.docker.io")
+	hauling, leave, err := h.enter(t.Context(), "docker.io")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func enter(t *testing.T, h *Hosts) (context.Context, func()) {
 
 func mustNotEnter(t *testing.T, h *Hosts) {
 	t.Helper()
-	_, _, err := h.enter(t.Context(), "index.docker.io")
+	_, _, err := h.enter(t.Context(), "docker.io")
 	if postponed, ok := errors.AsType[*store.PostponeError](err); !ok || postponed.Registry != "index.docker.io" {
 		t.Errorf("a push to a closed registry: %v, want one that is postponed", err)
 	}

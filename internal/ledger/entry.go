@@ -35,6 +35,9 @@ type Entry struct {
 	Gate string `json:"gate,omitzero"`
 	// HeldTags are the tags that a staged or withheld image is to have, and keeps back.
 	HeldTags []string `json:"heldTags,omitzero"`
+	// NeverOverwrite says that the build asked for its tags not to be written over; it is
+	// kept of a staged image until its tags move.
+	NeverOverwrite bool `json:"neverOverwrite,omitzero"`
 	// By is the client who decided: who promoted, rejected or rolled back the build.
 	By string `json:"by,omitzero"`
 

@@ -30,6 +30,9 @@ type Job struct {
 	// if it has one.
 	Uncached string `json:"uncached,omitempty"`
 
+	// Gate is what the build itself asks for as DRAYAGE_RELEASE: what its tags wait for.
+	Gate string `json:"gate,omitempty"`
+
 	// Action is what is to be done. Entry is the row of the ledger that it is done to,
 	// if it is not a push.
 	Action Action `json:"action,omitempty"`
@@ -94,7 +97,7 @@ func (r SpecRef) Digest() string {
 func (j Job) clean() Job {
 	for _, field := range []*string{
 		&j.Invocation, &j.Build, &j.Target, &j.Configuration, &j.Aspect, &j.Client,
-		&j.Uncached, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
+		&j.Uncached, &j.Gate, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
 	} {
 		*field = sqldb.CleanText(*field)
 	}
