@@ -69,8 +69,8 @@ type RegistryRequest struct {
 	Registry string `json:"registry"`
 }
 
-// Lifted says whether there was a pause to lift, with the daemon that was asked.
-type Lifted struct {
+// PauseLifted says whether there was a pause to lift, with the daemon that was asked.
+type PauseLifted struct {
 	Paused bool `json:"paused"`
 }
 
@@ -83,7 +83,7 @@ func (c *Client) Registries(ctx context.Context) ([]Registry, error) {
 
 // LiftRegistry ends the pauses of a registry. It tells whether there was one.
 func (c *Client) LiftRegistry(ctx context.Context, registry string) (paused bool, err error) {
-	var lifted Lifted
+	var lifted PauseLifted
 	err = c.post(ctx, LiftRegistryPath, RegistryRequest{Registry: registry}, &lifted)
 	return lifted.Paused, err
 }

@@ -77,7 +77,7 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"DeadLetter": operator.DeadLetter{}, "DeadLetterPage": operator.DeadLetterPage{}, "Redelivery": operator.Redelivery{},
 		"Redelivered": operator.Redelivered{},
 		"Registry":    operator.Registry{}, "Pause": operator.Pause{}, "RegistryList": operator.RegistryList{},
-		"RegistryRequest": operator.RegistryRequest{}, "Lifted": operator.Lifted{},
+		"RegistryRequest": operator.RegistryRequest{}, "PauseLifted": operator.PauseLifted{},
 		"Verification": operator.Verification{}, "Drift": drift.Difference{},
 		"Problem": operator.Problem{}, "Invocation": operator.Invocation{},
 	} {

@@ -103,7 +103,7 @@ func (h *handler) liftRegistry(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.actedOnRegistry(r, request.Registry)
-	found(w, operator.Lifted{Paused: paused})
+	found(w, operator.PauseLifted{Paused: paused})
 }
 
 func (h *handler) badRegistry(w http.ResponseWriter, r *http.Request, err error) {
