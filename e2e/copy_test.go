@@ -19,9 +19,9 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 	cache, staging, production := rig.StartBazelRemote(t), rig.StartRegistry(t), rig.StartOldRegistry(t)
 	spec := faultyImage(t, cache, staging.Host, "staging/app", "candidate", faultyNoise(1, 12<<20), faultyNoise(2, 1000))
 	for i, artifact := range []string{"application/spdx+json", "application/x.signature"} {
-		file := cacheWriter{t: t, cache: cache}
-		addReferrer(t, spec, artifact, file.put(artifact, 100+i))
-		file.flush()
+		file := rig.CacheWriter{T: t, Cache: cache}
+		rig.AddReferrer(t, spec, artifact, file.Put(artifact, 100+i))
+		file.Flush()
 	}
 	check(t, spec.Validate())
 	_, err := faultyHauler(t, cache.GRPC).Haul(t.Context(), haul.Request{
@@ -44,7 +44,7 @@ func TestAnImageIsPromotedWithItsSignature(t *testing.T) {
 		copied := *spec
 		copied.Destination.Repository, copied.Destination.Tags = "release/app", []string{"v1"}
 		wantThere(t, to, &copied)
-		if err := whole(t.Context(), to, fleetImage{repository: "release/app", digest: spec.Root.String(), spec: spec}); err != nil {
+		if err := whole(t.Context(), to, rig.FleetImage{Repository: "release/app", Digest: spec.Root.String(), Spec: spec}); err != nil {
 			t.Errorf("to %s: %v", to, err)
 		}
 	}

@@ -60,9 +60,9 @@ type databaseKiller struct {
 func (k *databaseKiller) round(t *testing.T) {
 	t.Helper()
 	k.rounds++
-	f := newFleet(t, k.cache, fleetPlan{
-		invocation: fmt.Sprintf("outage-%d", k.rounds), registry: k.registry,
-		images: outageImages, repositories: 13, shared: 256 << 10, own: 512, ownEvery: 2,
+	f := rig.NewFleet(t, k.cache, rig.FleetPlan{
+		Invocation: fmt.Sprintf("outage-%d", k.rounds), Registry: k.registry,
+		Images: outageImages, Repositories: 13, Shared: 256 << 10, Own: 512, OwnEvery: 2,
 	})
 	u := startUploadWith(t, f, k.first, time.Second) // as Bazel does
 	ctx, cancel := context.WithTimeout(t.Context(), killRound)
@@ -75,11 +75,11 @@ func (k *databaseKiller) round(t *testing.T) {
 		back = time.Now()
 	}
 	if outcome := u.wait(); outcome.Exit != bestest.ExitOK {
-		t.Fatalf("Bazel ends with %d after %d of %d acknowledgements: %v", outcome.Exit, outcome.Acknowledged, len(f.events)+1, outcome.Err)
+		t.Fatalf("Bazel ends with %d after %d of %d acknowledgements: %v", outcome.Exit, outcome.Acknowledged, len(f.Events)+1, outcome.Err)
 	}
-	k.second.WaitPushed(t, f.invocation, afterOutage)
+	k.second.WaitPushed(t, f.Invocation, afterOutage)
 	k.slowest = max(k.slowest, time.Since(back))
-	f.check(t, k.registry, allRows(t, k.second, ledger.Query{Invocation: f.invocation}))
+	checkFleet(t, f, k.registry, allRows(t, k.second, ledger.Query{Invocation: f.Invocation}))
 	k.checkClaims(t)
 }
 
@@ -131,10 +131,10 @@ func TestTwoBuildsThatWriteTheSameTagsTakeAboutAsLongAsTheirRequests(t *testing.
 			if daemons == 2 {
 				second = rig.StartDrayaged(t, config)
 			}
-			plan := fleetPlan{invocation: "older", registry: registry.Host, images: 6, repositories: 6, shared: 1024, own: 1024, ownEvery: 1}
-			older := newFleet(t, cache, plan)
-			plan.invocation = "newer"
-			newer := newFleet(t, cache, plan)
+			plan := rig.FleetPlan{Invocation: "older", Registry: registry.Host, Images: 6, Repositories: 6, Shared: 1024, Own: 1024, OwnEvery: 1}
+			older := rig.NewFleet(t, cache, plan)
+			plan.Invocation = "newer"
+			newer := rig.NewFleet(t, cache, plan)
 			const slow = 2 * time.Second
 			registry.Break(slowTags(slow))
 
@@ -145,20 +145,20 @@ func TestTwoBuildsThatWriteTheSameTagsTakeAboutAsLongAsTheirRequests(t *testing.
 					t.Fatalf("Bazel ends with %d: %v", outcome.Exit, outcome.Err)
 				}
 			}
-			for _, f := range []*fleet{older, newer} {
-				second.WaitPushed(t, f.invocation, pushLimit)
+			for _, f := range []*rig.Fleet{older, newer} {
+				second.WaitPushed(t, f.Invocation, pushLimit)
 			}
 			if took := time.Since(began); took > store.DefaultLease/2 {
 				t.Errorf("two builds of one tag write took %s, of %s for a request", took, slow)
 			}
-			for _, f := range []*fleet{older, newer} {
-				for _, row := range allRows(t, second, ledger.Query{Invocation: f.invocation}) {
+			for _, f := range []*rig.Fleet{older, newer} {
+				for _, row := range allRows(t, second, ledger.Query{Invocation: f.Invocation}) {
 					if !row.Outcome.Good() && row.Outcome != ledger.Superseded {
-						t.Errorf("%s of %s: %s %s", row.Target, f.invocation, row.Outcome, row.Error)
+						t.Errorf("%s of %s: %s %s", row.Target, f.Invocation, row.Outcome, row.Error)
 					}
 				}
 			}
-			newer.check(t, registry.Host, allRows(t, second, ledger.Query{Invocation: newer.invocation}))
+			checkFleet(t, newer, registry.Host, allRows(t, second, ledger.Query{Invocation: newer.Invocation}))
 		})
 	}
 }

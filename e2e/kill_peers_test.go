@@ -19,14 +19,14 @@ func TestTwoDaemonsThatHaulOneBuildTakeNoBlobTwice(t *testing.T) {
 	cache, registry := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host)
 	config := rig.DaemonConfig{CAS: cache.GRPC, Store: rig.StartPostgres(t)}
 	first, second := rig.StartDrayaged(t, config), rig.StartDrayaged(t, config)
-	f := newFleet(t, cache, fleetPlan{
-		invocation: "shared", registry: registry.Host, images: 100, repositories: 100, shared: 2 << 20, own: 32 << 10, ownEvery: 1,
+	f := rig.NewFleet(t, cache, rig.FleetPlan{
+		Invocation: "shared", Registry: registry.Host, Images: 100, Repositories: 100, Shared: 2 << 20, Own: 32 << 10, OwnEvery: 1,
 	})
 	// Slow enough that the layer that all share is under way when the second daemon
 	// needs it.
 	registry.Break(rig.Slow(8 << 20))
 	send(t, f, first)
-	second.WaitPushed(t, f.invocation, pushLimit)
+	second.WaitPushed(t, f.Invocation, pushLimit)
 
 	taken := map[string]int{}
 	for _, r := range registry.Requests() {
@@ -39,11 +39,11 @@ func TestTwoDaemonsThatHaulOneBuildTakeNoBlobTwice(t *testing.T) {
 			t.Errorf("%s was sent %d times", digest, n)
 		}
 	}
-	if want := 1 + 2*len(f.images); len(taken) != want { // a layer for all, and a layer and a config for each
+	if want := 1 + 2*len(f.Images); len(taken) != want { // a layer for all, and a layer and a config for each
 		t.Errorf("%d blobs were sent, want %d", len(taken), want)
 	}
 	var bytes int64
-	for _, row := range allRows(t, second, ledger.Query{Invocation: f.invocation}) {
+	for _, row := range allRows(t, second, ledger.Query{Invocation: f.Invocation}) {
 		if !row.Outcome.Good() {
 			t.Errorf("%s: %s %s", row.Target, row.Outcome, row.Error)
 		}
@@ -64,10 +64,10 @@ func TestAStalledDaemonThatComesBackWritesNoRowAndMovesNoTag(t *testing.T) {
 	cache, registry := rig.StartBazelRemote(t), rig.StartProxy(t, rig.StartRegistry(t).Host)
 	config := rig.DaemonConfig{CAS: cache.GRPC, Store: rig.StartPostgres(t), More: map[string]any{"stall_limit": "3s"}}
 	stalled := rig.StartDrayaged(t, config)
-	plan := fleetPlan{invocation: "older", registry: registry.Host, images: 2, repositories: 2, shared: 1024, own: 1024, ownEvery: 1}
-	older := newFleet(t, cache, plan)
-	plan.invocation = "newer"
-	newer := newFleet(t, cache, plan)
+	plan := rig.FleetPlan{Invocation: "older", Registry: registry.Host, Images: 2, Repositories: 2, Shared: 1024, Own: 1024, OwnEvery: 1}
+	older := rig.NewFleet(t, cache, plan)
+	plan.Invocation = "newer"
+	newer := rig.NewFleet(t, cache, plan)
 
 	inTheMiddle, gone := make(chan struct{}), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(gone) })
@@ -84,11 +84,11 @@ func TestAStalledDaemonThatComesBackWritesNoRowAndMovesNoTag(t *testing.T) {
 	letGo()
 
 	healthy := rig.StartDrayaged(t, config)
-	healthy.WaitPushed(t, older.invocation, pushLimit)
-	older.check(t, registry.Host, allRows(t, healthy, ledger.Query{Invocation: older.invocation}))
+	healthy.WaitPushed(t, older.Invocation, pushLimit)
+	checkFleet(t, older, registry.Host, allRows(t, healthy, ledger.Query{Invocation: older.Invocation}))
 	// A newer build moves the tags on before the stalled daemon comes back.
 	send(t, newer, healthy)
-	healthy.WaitPushed(t, newer.invocation, pushLimit)
+	healthy.WaitPushed(t, newer.Invocation, pushLimit)
 
 	signal(t, stalled, syscall.SIGCONT)
 	rig.WaitFor(t, pushLimit, "the stalled daemon to end its jobs", func() error {
@@ -98,16 +98,16 @@ func TestAStalledDaemonThatComesBackWritesNoRowAndMovesNoTag(t *testing.T) {
 		}
 		return nil
 	})
-	if rows := allRows(t, healthy, ledger.Query{Invocation: older.invocation}); len(rows) != len(older.images) {
-		t.Errorf("the older build has %d rows, want %d", len(rows), len(older.images))
+	if rows := allRows(t, healthy, ledger.Query{Invocation: older.Invocation}); len(rows) != len(older.Images) {
+		t.Errorf("the older build has %d rows, want %d", len(rows), len(older.Images))
 	}
-	newer.check(t, registry.Host, allRows(t, healthy, ledger.Query{Invocation: newer.invocation}))
+	checkFleet(t, newer, registry.Host, allRows(t, healthy, ledger.Query{Invocation: newer.Invocation}))
 }
 
 // send has Bazel send a fleet's stream to a daemon, to the end.
-func send(t *testing.T, f *fleet, d *rig.Daemon) {
+func send(t *testing.T, f *rig.Fleet, d *rig.Daemon) {
 	t.Helper()
-	if outcome := f.upload(d).Run(t.Context()); outcome.Exit != bestest.ExitOK {
+	if outcome := f.Upload(d).Run(t.Context()); outcome.Exit != bestest.ExitOK {
 		t.Fatalf("Bazel ends with %d: %v", outcome.Exit, outcome.Err)
 	}
 }

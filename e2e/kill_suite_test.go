@@ -75,9 +75,9 @@ type killer struct {
 func (k *killer) round(t *testing.T) {
 	t.Helper()
 	k.rounds++
-	f := newFleet(t, k.scene.cache, fleetPlan{
-		invocation: fmt.Sprintf("round-%d", k.rounds), registry: k.registry,
-		images: fleetSize, repositories: 13, shared: 64 << 10, own: 512, ownEvery: 4,
+	f := rig.NewFleet(t, k.scene.cache, rig.FleetPlan{
+		Invocation: fmt.Sprintf("round-%d", k.rounds), Registry: k.registry,
+		Images: fleetSize, Repositories: 13, Shared: 64 << 10, Own: 512, OwnEvery: 4,
 	})
 	u := startUpload(t, f, k.scene.daemon)
 	ctx, cancel := context.WithTimeout(t.Context(), killRound)
@@ -94,10 +94,10 @@ func (k *killer) round(t *testing.T) {
 		k.left--
 	}
 	if outcome := u.wait(); outcome.Exit != bestest.ExitOK {
-		t.Fatalf("Bazel ends with %d after %d of %d acknowledgements: %v", outcome.Exit, outcome.Acknowledged, len(f.events)+1, outcome.Err)
+		t.Fatalf("Bazel ends with %d after %d of %d acknowledgements: %v", outcome.Exit, outcome.Acknowledged, len(f.Events)+1, outcome.Err)
 	}
-	k.scene.daemon.WaitPushed(t, f.invocation, killRound)
-	f.check(t, k.registry, allRows(t, k.scene.daemon, ledger.Query{Invocation: f.invocation}))
+	k.scene.daemon.WaitPushed(t, f.Invocation, killRound)
+	checkFleet(t, f, k.registry, allRows(t, k.scene.daemon, ledger.Query{Invocation: f.Invocation}))
 }
 
 // over says whether the stream has ended and nothing is left to push.
@@ -152,11 +152,11 @@ func (k *killer) verify(t *testing.T) {
 	t.Log(strings.TrimSpace(out))
 }
 
-// check looks for every image in the ledger, once, and in the registry.
-func (f *fleet) check(t *testing.T, registry string, rows []ledger.Entry) {
+// checkFleet looks for every image of a fleet in the ledger, once, and in the registry.
+func checkFleet(t *testing.T, f *rig.Fleet, registry string, rows []ledger.Entry) {
 	t.Helper()
-	if len(rows) != len(f.images) {
-		t.Errorf("the ledger has %d rows of %s, of %d images", len(rows), f.invocation, len(f.images))
+	if len(rows) != len(f.Images) {
+		t.Errorf("the ledger has %d rows of %s, of %d images", len(rows), f.Invocation, len(f.Images))
 	}
 	byTarget := map[string]ledger.Entry{}
 	for _, row := range rows {
@@ -165,18 +165,18 @@ func (f *fleet) check(t *testing.T, registry string, rows []ledger.Entry) {
 		}
 		byTarget[row.Target] = row
 	}
-	for i, image := range f.images {
-		row, there := byTarget[image.target]
+	for i, image := range f.Images {
+		row, there := byTarget[image.Target]
 		if !there {
-			t.Errorf("the ledger has no row of %s", image.target)
+			t.Errorf("the ledger has no row of %s", image.Target)
 			continue
 		}
-		if !row.Outcome.Good() || row.Digest != image.digest || row.Commit != fleetRevision || row.ExitCode != "SUCCESS" {
-			t.Errorf("the row of %s is %+v", image.target, row)
+		if !row.Outcome.Good() || row.Digest != image.Digest || row.Commit != rig.FleetRevision || row.ExitCode != "SUCCESS" {
+			t.Errorf("the row of %s is %+v", image.Target, row)
 		}
-		tag := fmt.Sprintf("app%d-%s", i, fleetRevision)
-		if digest, err := served(t.Context(), registry, image.repository, tag); err != nil || digest != image.digest {
-			t.Errorf("the registry has %s under %s:%s, want %s (%v)", digest, image.repository, tag, image.digest, err)
+		tag := fmt.Sprintf("app%d-%s", i, rig.FleetRevision)
+		if digest, err := served(t.Context(), registry, image.Repository, tag); err != nil || digest != image.Digest {
+			t.Errorf("the registry has %s under %s:%s, want %s (%v)", digest, image.Repository, tag, image.Digest, err)
 		}
 	}
 }
@@ -224,16 +224,16 @@ type upload struct {
 }
 
 // startUpload begins the upload, whose Bazel is quick to try again. It is over when t is.
-func startUpload(t *testing.T, f *fleet, d *rig.Daemon) *upload {
+func startUpload(t *testing.T, f *rig.Fleet, d *rig.Daemon) *upload {
 	t.Helper()
 	return startUploadWith(t, f, d, 300*time.Millisecond)
 }
 
 // startUploadWith is startUpload of a Bazel that waits for so long before it tries again.
-func startUploadWith(t *testing.T, f *fleet, d *rig.Daemon, retryDelay time.Duration) *upload {
+func startUploadWith(t *testing.T, f *rig.Fleet, d *rig.Daemon, retryDelay time.Duration) *upload {
 	t.Helper()
-	u := &upload{invocation: f.invocation, acknowledged: make(chan struct{}), ended: make(chan struct{})}
-	bazel := f.upload(d)
+	u := &upload{invocation: f.Invocation, acknowledged: make(chan struct{}), ended: make(chan struct{})}
+	bazel := f.Upload(d)
 	bazel.RetryDelay = retryDelay
 	pace := time.NewTicker(eventPace)
 	bazel.BeforeSend = func(int, int64) error {

@@ -104,13 +104,13 @@ func TestAnArtifactThatIsNewOnAnImageThatIsNotIsPushed(t *testing.T) {
 			spec := faultyImage(t, cache, target.Host, "acme/app", "v1", faultyNoise(1, 1000))
 			haulAll(t, faultyHauler(t, cache.GRPC), []*pushspec.Spec{spec})
 			for _, artifact := range []string{sbomType, "application/x.signature"} {
-				file := cacheWriter{t: t, cache: cache}
-				addReferrer(t, spec, artifact, file.put(artifact, 100))
-				file.flush()
+				file := rig.CacheWriter{T: t, Cache: cache}
+				rig.AddReferrer(t, spec, artifact, file.Put(artifact, 100))
+				file.Flush()
 				// Each time it is another process that pushes.
 				haulAll(t, faultyHauler(t, cache.GRPC), []*pushspec.Spec{spec})
 				wantThere(t, target.Host, spec)
-				if err := whole(t.Context(), target.Host, fleetImage{repository: "acme/app", digest: spec.Root.String(), spec: spec}); err != nil {
+				if err := whole(t.Context(), target.Host, rig.FleetImage{Repository: "acme/app", Digest: spec.Root.String(), Spec: spec}); err != nil {
 					t.Errorf("with %s: %v", artifact, err)
 				}
 			}

@@ -39,9 +39,9 @@ func TestSoakThroughARegistryThatAnswersWrongly(t *testing.T) {
 			cache, registry := rig.StartBazelRemote(t), start(t)
 			front := rig.StartProxy(t, registry.Host)
 			d := rig.StartDrayaged(t, rig.DaemonConfig{CAS: cache.GRPC, More: map[string]any{"log": map[string]any{"level": "warn"}}})
-			f := newFleet(t, cache, fleetPlan{
-				invocation: "soak", registry: front.Host, images: *soakImages, repositories: 7,
-				shared: 256 << 10, own: 64 << 10, ownEvery: 2, referrers: []string{"application/spdx+json", "application/x.signature"},
+			f := rig.NewFleet(t, cache, rig.FleetPlan{
+				Invocation: "soak", Registry: front.Host, Images: *soakImages, Repositories: 7,
+				Shared: 256 << 10, Own: 64 << 10, OwnEvery: 2, Referrers: []string{"application/spdx+json", "application/x.signature"},
 			})
 			wrong := &wrongAnswers{fleet: f, registry: registry.Host, dice: rand.New(rand.NewPCG(12, 12)), stall: time.Second, done: map[string]int{}, cursed: map[string]int{}}
 			if *soakImages > 100 {
@@ -50,14 +50,14 @@ func TestSoakThroughARegistryThatAnswersWrongly(t *testing.T) {
 			front.Break(wrong.answer)
 			ctx, cancel := context.WithTimeout(t.Context(), soakLimit)
 			defer cancel()
-			if outcome := f.upload(d).Run(ctx); outcome.Exit != bestest.ExitOK {
+			if outcome := f.Upload(d).Run(ctx); outcome.Exit != bestest.ExitOK {
 				t.Fatalf("Bazel ends with %d: %v", outcome.Exit, outcome.Err)
 			}
-			d.WaitPushed(t, f.invocation, soakLimit)
-			f.check(t, registry.Host, allRows(t, d, ledger.Query{Invocation: f.invocation}))
-			for _, image := range f.images {
+			d.WaitPushed(t, f.Invocation, soakLimit)
+			checkFleet(t, f, registry.Host, allRows(t, d, ledger.Query{Invocation: f.Invocation}))
+			for _, image := range f.Images {
 				if err := whole(t.Context(), registry.Host, image); err != nil {
-					t.Errorf("%s: %v", image.target, err)
+					t.Errorf("%s: %v", image.Target, err)
 				}
 			}
 			wrong.report(t)
@@ -66,20 +66,20 @@ func TestSoakThroughARegistryThatAnswersWrongly(t *testing.T) {
 }
 
 // whole looks in a registry for all that an image's spec has but its tags.
-func whole(ctx context.Context, registry string, image fleetImage) error {
-	base := "http://" + registry + "/v2/" + image.repository
+func whole(ctx context.Context, registry string, image rig.FleetImage) error {
+	base := "http://" + registry + "/v2/" + image.Repository
 	var failures []error
-	for _, m := range image.spec.Manifests {
+	for _, m := range image.Spec.Manifests {
 		if err := there(ctx, base+"/manifests/"+m.Digest.String(), string(m.MediaType)); err != nil {
 			failures = append(failures, err)
 		}
 	}
-	for _, blob := range image.spec.Blobs {
+	for _, blob := range image.Spec.Blobs {
 		if err := there(ctx, base+"/blobs/"+blob.Digest.String(), ""); err != nil {
 			failures = append(failures, err)
 		}
 	}
-	listed, err := fetch(ctx, base+"/manifests/"+strings.ReplaceAll(image.digest, ":", "-"))
+	listed, err := fetch(ctx, base+"/manifests/"+strings.ReplaceAll(image.Digest, ":", "-"))
 	if err != nil {
 		return errors.Join(append(failures, err)...)
 	}
@@ -91,7 +91,7 @@ func whole(ctx context.Context, registry string, image fleetImage) error {
 	if err := json.Unmarshal(listed, &index); err != nil {
 		return fmt.Errorf("index of referrers: %w", err)
 	}
-	if want := len(image.spec.Manifests) - 1; len(index.Manifests) != want {
+	if want := len(image.Spec.Manifests) - 1; len(index.Manifests) != want {
 		failures = append(failures, fmt.Errorf("%d referrers are listed, want %d", len(index.Manifests), want))
 	}
 	return errors.Join(failures...)
@@ -133,7 +133,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 
 // wrongAnswers answer one request in ten wrongly.
 type wrongAnswers struct {
-	fleet    *fleet
+	fleet    *rig.Fleet
 	registry string
 	// stall is how long a request hangs that hangs.
 	stall time.Duration
@@ -240,7 +240,7 @@ func (a *wrongAnswers) checkOrder(r *http.Request) {
 	}
 	var i int
 	_, _ = fmt.Sscan(found[1], &i)
-	if err := whole(r.Context(), a.registry, a.fleet.images[i]); err != nil && r.Context().Err() == nil {
+	if err := whole(r.Context(), a.registry, a.fleet.Images[i]); err != nil && r.Context().Err() == nil {
 		a.mu.Lock()
 		a.early = append(a.early, fmt.Sprintf("%s: %v", tag, err))
 		a.mu.Unlock()
@@ -256,8 +256,8 @@ func (a *wrongAnswers) report(t *testing.T) {
 		total += n
 	}
 	t.Logf("%d answers were wrong: %v", total, a.done)
-	if total < len(a.fleet.images) {
-		t.Errorf("only %d answers were wrong for %d images: the front does not do what it should", total, len(a.fleet.images))
+	if total < len(a.fleet.Images) {
+		t.Errorf("only %d answers were wrong for %d images: the front does not do what it should", total, len(a.fleet.Images))
 	}
 	for _, tag := range a.early {
 		t.Errorf("a tag was written before all of its image was there: %s", tag)

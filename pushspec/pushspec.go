@@ -10,6 +10,8 @@
 package pushspec
 
 import (
+	"slices"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -22,7 +24,8 @@ const (
 	SchemaVersion = 1
 
 	// MediaTypeV2 is the media type of a version 2 push spec, which can say whether
-	// tags are overwritten, and when they move.
+	// tags are overwritten, and when they move, and whose stamp variables can have a
+	// filter and a default.
 	MediaTypeV2 = "application/vnd.drayage.pushspec.v2+json"
 
 	// SchemaVersionV2 is the number of version 2.
@@ -100,7 +103,8 @@ func (d Destination) KeepTags() []string {
 // Version sets the oldest version that has all fields of the spec.
 func (s *Spec) Version() {
 	s.SchemaVersion, s.MediaType = SchemaVersion, MediaType
-	if s.Destination.Overwrite != "" || s.Destination.Gate != "" {
+	later := func(template string) bool { return !plain(template) }
+	if s.Destination.Overwrite != "" || s.Destination.Gate != "" || slices.ContainsFunc(s.Destination.templates(), later) {
 		s.SchemaVersion, s.MediaType = SchemaVersionV2, MediaTypeV2
 	}
 }

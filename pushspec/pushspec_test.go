@@ -141,6 +141,19 @@ func TestInvalidSpecIsRefusedByField(t *testing.T) {
 			s.Destination.Overwrite = "sometimes"
 			s.Version()
 		}, "destination.overwrite: \"sometimes\" must be always or never"},
+		{"a gate in version 1", func(s *pushspec.Spec) { s.Destination.Gate = pushspec.GateGreen }, "destination.gate: needs version 2, but this spec has version 1"},
+		{"a gate that is none", func(s *pushspec.Spec) {
+			s.Destination.Gate = "red"
+			s.Version()
+		}, "destination.gate: \"red\" must be pushed, green or approved"},
+		{"a filter in version 1", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A|slug}" }, "destination.tags[1]: \"{A|slug}\" has a stamp variable with a filter or a default, which needs version 2"},
+		{"a default in version 1", func(s *pushspec.Spec) { s.Destination.Repository = "{A:-a}/app" }, "destination.repository: \"{A:-a}/app\" has a stamp variable with a filter or a default, which needs version 2"},
+		{"a filter that is none", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A|upper}" }, "destination.tags[1]: {A|upper}: there is no filter \"upper\"; write {A|slug}"},
+		{"an empty default", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A:-}" }, "destination.tags[1]: {A:-}: the default \"\" must have 1 to 128 letters"},
+		{"a default of other letters", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A:-b c}" }, "destination.tags[1]: {A:-b c}: the default \"b c\" must have"},
+		{"a default that makes no tag", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A:-b/c}" }, "destination.tags[1]: \"{A:-b/c}\", with its variables filled in: \"b/c\" must be a tag"},
+		{"a default that makes no repository", func(s *pushspec.Spec) { s.Destination.Repository = "{A:-B}" }, "destination.repository: \"{A:-B}\", with its variables filled in: \"B\" must be a repository"},
+		{"a default before its filter", func(s *pushspec.Spec) { s.Destination.Tags[1] = "{A:-b|slug}" }, "destination.tags[1]: {A:-b|slug}: the default \"b|slug\" must have"},
 		{"no repository", func(s *pushspec.Spec) { s.Destination.Repository = "" }, "destination.repository: must not be empty"},
 		{"upper case repository", func(s *pushspec.Spec) { s.Destination.Repository = "Acme" }, "destination.repository: \"Acme\" must be a repository name"},
 		{"a tag with a slash", func(s *pushspec.Spec) { s.Destination.Tags[1] = "a/b" }, "destination.tags[1]: \"a/b\" must be a tag"},
@@ -254,23 +267,35 @@ func TestUnknownVersionNamesTheTargetAndWhatIsUnderstood(t *testing.T) {
 
 // A spec that says nothing new is of version 1, for daemons that know no other.
 func TestASpecIsOfTheOldestVersionThatSaysItAll(t *testing.T) {
-	for overwrite, want := range map[pushspec.Overwrite]string{"": "v1", pushspec.OverwriteAlways: "v2", pushspec.OverwriteNever: "v2"} {
+	for _, row := range []struct {
+		name, want string
+		change     func(*pushspec.Destination)
+	}{
+		{"nothing new", "v1", func(*pushspec.Destination) {}},
+		{"overwrite", "v2", func(d *pushspec.Destination) { d.Overwrite = pushspec.OverwriteAlways }},
+		{"no overwrite", "v2", func(d *pushspec.Destination) { d.Overwrite = pushspec.OverwriteNever }},
+		{"a gate", "v2", func(d *pushspec.Destination) { d.Gate = pushspec.GateGreen }},
+		{"a filter in a tag", "v2", func(d *pushspec.Destination) { d.Tags = []string{"{STABLE_VERSION|slug}"} }},
+		{"a default in a tag", "v2", func(d *pushspec.Destination) { d.Tags = []string{"{NONE:-v1}"} }},
+		{"a default in the repository", "v2", func(d *pushspec.Destination) { d.Repository = "{NONE:-app}" }},
+	} {
 		spec := valid(t)
-		spec.Destination.Overwrite = overwrite
+		row.change(&spec.Destination)
 		spec.Version()
 		data, err := spec.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(data), "pushspec."+want+"+json") {
-			t.Errorf("overwrite %q: the spec is %s, want %s", overwrite, data, want)
+		if !strings.Contains(string(data), "pushspec."+row.want+"+json") {
+			t.Errorf("%s: the spec is %s, want %s", row.name, data, row.want)
 		}
 		again, err := pushspec.Decode(data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stamped, err := again.Destination.Stamp(map[string]string{"STABLE_VERSION": "v1"}); err != nil || stamped.Overwrite != overwrite {
-			t.Errorf("overwrite is %q when stamped (%v), want %q", stamped.Overwrite, err, overwrite)
+		stamped, err := again.Destination.Stamp(map[string]string{"STABLE_VERSION": "v1"})
+		if err != nil || stamped.Overwrite != spec.Destination.Overwrite || stamped.Gate != spec.Destination.Gate {
+			t.Errorf("%s: the destination is %+v when stamped (%v), want it of %+v", row.name, stamped, err, spec.Destination)
 		}
 	}
 }
@@ -286,7 +311,10 @@ func TestAVersionWithTheMediaTypeOfAnotherIsRefused(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, spec := range []*pushspec.Spec{valid(f), validIndex(f)} {
+	later := valid(f)
+	later.Destination = pushspec.Destination{Registry: "ghcr.io", Repository: "{TEAM:-acme}/app", Tags: []string{"{BRANCH|slug:-main}"}, Overwrite: pushspec.OverwriteNever, Gate: pushspec.GateGreen}
+	later.Version()
+	for _, spec := range []*pushspec.Spec{valid(f), validIndex(f), later} {
 		data, err := spec.Encode()
 		if err != nil {
 			f.Fatal(err)

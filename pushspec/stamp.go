@@ -1,28 +1,19 @@
 package pushspec
 
 import (
+	"cmp"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 )
 
-// A stamp variable is a key of the workspace status or of the build metadata in
-// braces: {BUILD_SCM_REVISION}.
-// See docs/decisions/0008-the-daemon-stamps.md.
-var variable = regexp.MustCompile(`\{[^{}]*\}`)
-
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// Variables returns the names of the stamp variables in template, in order, each
-// once.
+// Variables returns the names of the stamp variables in template, in order, each once:
+// "BRANCH" for {BRANCH|slug:-main}. See docs/decisions/0008-the-daemon-stamps.md.
 func Variables(template string) []string {
 	var names []string
-	seen := map[string]bool{}
-	for _, v := range variable.FindAllString(template, -1) {
-		name := v[1 : len(v)-1]
-		if !seen[name] {
-			seen[name] = true
-			names = append(names, name)
+	for _, found := range inBraces.FindAllString(template, -1) {
+		if v, err := parseVariable(found); err == nil && !slices.Contains(names, v.name) {
+			names = append(names, v.name)
 		}
 	}
 	return names
@@ -31,22 +22,23 @@ func Variables(template string) []string {
 // Variables returns the names of the stamp variables in the destination, in order,
 // each once.
 func (d Destination) Variables() []string {
-	return Variables(strings.Join(append([]string{d.Repository}, d.Tags...), " "))
+	return Variables(strings.Join(d.templates(), " "))
+}
+
+// templates are the texts of the destination that may contain stamp variables.
+func (d Destination) templates() []string {
+	return append([]string{d.Repository}, d.Tags...)
 }
 
 // Stamp fills in the stamp variables of template from vars. A variable that is missing
-// or empty in vars is an error: without it, builds would overwrite each other's tags.
+// or empty in vars gets its default. Without one it is an error: builds would overwrite
+// each other's tags.
 func Stamp(template string, vars map[string]string) (string, error) {
-	var missing error
-	text := variable.ReplaceAllStringFunc(template, func(v string) string {
-		value := vars[v[1:len(v)-1]]
-		if value == "" && missing == nil {
-			missing = fmt.Errorf("%q needs %s, but neither the workspace status nor the build metadata of this build has it: "+
-				"set it with --workspace_status_command or --build_metadata", template, v[1:len(v)-1])
-		}
-		return value
-	})
-	return text, missing
+	text, err := replaceVariables(template, func(v variable) (string, error) { return v.fill(vars) })
+	if err != nil {
+		return "", fmt.Errorf("%q %w", template, err)
+	}
+	return text, nil
 }
 
 // Stamp fills in the stamp variables of the destination, and checks the result. Tags
@@ -85,22 +77,32 @@ func stampChecked(template string, vars map[string]string, check func(string) er
 	return text, nil
 }
 
-// checkTemplate checks a text that may contain stamp variables. It puts a letter in the
-// place of each.
+// checkTemplate checks a text that may contain stamp variables: with a letter in the
+// place of each, and with the defaults of those that have one.
 func checkTemplate(template string, check func(string) error) error {
 	if len(template) > maxText {
 		return fmt.Errorf("has %d bytes; the limit is %d", len(template), maxText)
 	}
-	for _, name := range Variables(template) {
-		if !variableName.MatchString(name) {
-			return fmt.Errorf("{%s} must be a stamp variable: letters, digits and _, not beginning with a digit", clip(name))
+	for _, with := range []func(variable) (string, error){
+		func(variable) (string, error) { return "x", nil },
+		func(v variable) (string, error) { return cmp.Or(v.otherwise, "x"), nil },
+	} {
+		text, err := replaceVariables(template, with)
+		if err != nil {
+			return err
 		}
-	}
-	if err := check(variable.ReplaceAllString(template, "x")); err != nil {
-		if strings.ContainsAny(template, "{}") {
-			return fmt.Errorf("%q, with its variables filled in: %w", clip(template), err)
+		if err := check(text); err != nil {
+			if strings.ContainsAny(template, "{}") {
+				return fmt.Errorf("%q, with its variables filled in: %w", clip(template), err)
+			}
+			return err
 		}
-		return err
 	}
 	return nil
+}
+
+// plain says whether version 1 of the spec has all that is in the template.
+func plain(template string) bool {
+	text, err := replaceVariables(template, func(v variable) (string, error) { return "{" + v.name + "}", nil })
+	return err != nil || text == template
 }

@@ -54,9 +54,41 @@ func TestStampingFailsWithWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAVariableWithoutAValueIsItsDefault(t *testing.T) {
+	vars := map[string]string{"BRANCH": "feature/x", "EMPTY": "", "DOTS": "...", "VERSION": "v2"}
+	for template, want := range map[string]string{
+		"{VERSION:-dev}":              "v2",
+		"{EMPTY:-dev}":                "dev",
+		"{NONE:-v0.0.0_dev-1}":        "v0.0.0_dev-1",
+		"{BRANCH|slug}":               "feature-x",
+		"{BRANCH|slug:-main}":         "feature-x",
+		"{NONE|slug:-Main}":           "Main", // a default is what it says
+		"{DOTS|slug:-main}":           "main",
+		"git-{NONE:-none}.{VERSION}":  "git-none.v2",
+		"{BRANCH|slug}-{BRANCH|slug}": "feature-x-feature-x",
+	} {
+		if got, err := pushspec.Stamp(template, vars); err != nil || got != want {
+			t.Errorf("%s is %q (%v), want %q", template, got, err, want)
+		}
+	}
+	d := pushspec.Destination{Repository: "{TEAM:-acme/core}/{BRANCH|slug}", Tags: []string{"{NONE:-latest}", "latest"}}
+	stamped, err := d.Stamp(vars)
+	if err != nil || stamped.Repository != "acme/core/feature-x" || !slices.Equal(stamped.Tags, []string{"latest"}) {
+		t.Errorf("the destination is %+v (%v)", stamped, err)
+	}
+}
+
+func TestASlugOfNothingSaysWhatToDo(t *testing.T) {
+	_, err := pushspec.Stamp("git-{BRANCH|slug}", map[string]string{"BRANCH": "///"})
+	want := `"git-{BRANCH|slug}" needs BRANCH, but a slug of "///" has nothing left: give it a letter or a digit, or the variable a default, as in {BRANCH|slug:-none}`
+	if err == nil || err.Error() != want {
+		t.Errorf("error is\n%v\nwant\n%s", err, want)
+	}
+}
+
 func TestVariablesAreListedOnceInOrder(t *testing.T) {
-	d := pushspec.Destination{Repository: "{TEAM}/app", Tags: []string{"{B}-{A}", "{A}"}}
-	if got, want := d.Variables(), []string{"TEAM", "B", "A"}; !slices.Equal(got, want) {
+	d := pushspec.Destination{Repository: "{TEAM}/app", Tags: []string{"{B}-{A}", "{A}", "{C|slug}", "{A:-x}", "{D|slug:-x}"}}
+	if got, want := d.Variables(), []string{"TEAM", "B", "A", "C", "D"}; !slices.Equal(got, want) {
 		t.Errorf("variables are %q, want %q", got, want)
 	}
 }

@@ -61,14 +61,14 @@ func (v *validator) destination() error {
 	if d.Repository == "" {
 		return v.fail("destination.repository", "must not be empty")
 	}
-	if err := checkTemplate(d.Repository, CheckRepository); err != nil {
-		return v.fail("destination.repository", "%v", err)
+	if err := v.template("destination.repository", d.Repository, CheckRepository); err != nil {
+		return err
 	}
 	seen := make(map[string]bool, len(d.Tags))
 	for i, tag := range d.Tags {
 		field := fmt.Sprintf("destination.tags[%d]", i)
-		if err := checkTemplate(tag, CheckTag); err != nil {
-			return v.fail(field, "%v", err)
+		if err := v.template(field, tag, CheckTag); err != nil {
+			return err
 		}
 		if seen[tag] {
 			return v.fail(field, "%q occurs twice", tag)
@@ -78,7 +78,7 @@ func (v *validator) destination() error {
 	switch {
 	case d.Overwrite == "":
 	case v.spec.SchemaVersion == SchemaVersion:
-		return v.fail("destination.overwrite", "needs version %d, but this spec has version %d", SchemaVersionV2, SchemaVersion)
+		return v.needsV2("destination.overwrite")
 	case d.Overwrite != OverwriteAlways && d.Overwrite != OverwriteNever:
 		return v.fail("destination.overwrite", "%q must be always or never", clip(string(d.Overwrite)))
 	}
@@ -86,10 +86,25 @@ func (v *validator) destination() error {
 		return nil
 	}
 	if v.spec.SchemaVersion == SchemaVersion {
-		return v.fail("destination.gate", "needs version %d, but this spec has version %d", SchemaVersionV2, SchemaVersion)
+		return v.needsV2("destination.gate")
 	}
 	if _, err := ParseGate(string(d.Gate)); err != nil {
 		return v.fail("destination.gate", "%v", err)
+	}
+	return nil
+}
+
+func (v *validator) needsV2(field string) error {
+	return v.fail(field, "needs version %d, but this spec has version %d", SchemaVersionV2, SchemaVersion)
+}
+
+// template checks a text that may contain stamp variables.
+func (v *validator) template(field, text string, check func(string) error) error {
+	if err := checkTemplate(text, check); err != nil {
+		return v.fail(field, "%v", err)
+	}
+	if v.spec.SchemaVersion == SchemaVersion && !plain(text) {
+		return v.fail(field, "%q has a stamp variable with a filter or a default, which needs version %d, but this spec has version %d", clip(text), SchemaVersionV2, SchemaVersion)
 	}
 	return nil
 }

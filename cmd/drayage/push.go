@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,6 +22,7 @@ type pushFlags struct {
 	specFlags
 
 	casRegistry bool
+	approved    bool
 }
 
 func newPushCommand() *cobra.Command {
@@ -36,7 +38,12 @@ the base image. Nothing is written to disk. Layers on this machine are used befo
 remote cache: those that a bazel run finds among the build's outputs, the files given
 as --blob, and Bazel's disk cache given as --disk-cache.
 
-Stamp variables get their values from --var and from workspace status files.`,
+Stamp variables get their values from --var and from workspace status files.
+
+Tags whose gate is pushed or green are written: bazel run runs this command only after
+a build that went well, and who runs it by hand says so. With several specs, the tags
+whose gate is green or approved are written once all the images are in their
+registries. Tags whose gate is approved need --approved.`,
 		Example: `  drayage push --cas grpc://cache:9092 bazel-bin/app/push.pushspec.json
   bazel run //app:push -- --cas grpc://cache:9092`,
 		Args: cobra.MinimumNArgs(1),
@@ -48,6 +55,7 @@ Stamp variables get their values from --var and from workspace status files.`,
 	f.SortFlags = false
 	flags.add(f)
 	f.BoolVar(&flags.casRegistry, "cas-registry", false, "the registry reads the remote cache itself: send manifests and configs, but no layers")
+	f.BoolVar(&flags.approved, "approved", false, "write tags whose gate is approved, too: you approve them")
 	return command
 }
 
@@ -59,6 +67,11 @@ func (f pushFlags) push(ctx context.Context, out, progress io.Writer, paths []st
 	defer in.close()
 	if err := conflicts(in.specs, in.vars); err != nil {
 		return err
+	}
+	if !f.approved {
+		if err := unapproved(in.specs); err != nil {
+			return err
+		}
 	}
 	hauler, err := haul.New(haul.Options{
 		CAS:        in.blobs,
@@ -94,14 +107,38 @@ type pushes struct {
 // pushesAtOnce bounds the images that are pushed at the same time.
 const pushesAtOnce = 8
 
-// all pushes every spec, whatever comes of the others.
+// all pushes every spec, whatever comes of the others. Tags behind a gate move when all
+// images are there.
 func (p *pushes) all(ctx context.Context, specs []*pushspec.Spec) error {
+	waiting := behindGate(specs)
+	if len(waiting) == 0 || len(specs) == 1 {
+		return p.each(specs, func(spec *pushspec.Spec) error { return p.one(ctx, spec, nil) })
+	}
+	staged := map[*pushspec.Spec]*haul.Result{}
+	err := p.each(specs, func(spec *pushspec.Spec) error {
+		if !slices.Contains(waiting, spec) {
+			return p.one(ctx, spec, nil)
+		}
+		_, result, err := p.haul(ctx, spec, false)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		staged[spec] = &result
+		return err
+	})
+	if err != nil {
+		return errors.Join(err, keptBack(waiting))
+	}
+	return p.each(waiting, func(spec *pushspec.Spec) error { return p.one(ctx, spec, staged[spec]) })
+}
+
+// each does something to every spec, several at a time. The error has those of all.
+func (p *pushes) each(specs []*pushspec.Spec, do func(*pushspec.Spec) error) error {
 	failures := make([]error, len(specs))
 	var g errgroup.Group
 	g.SetLimit(pushesAtOnce)
 	for i, spec := range specs {
 		g.Go(func() error {
-			failures[i] = p.one(ctx, spec)
+			failures[i] = do(spec)
 			return nil
 		})
 	}
@@ -109,24 +146,42 @@ func (p *pushes) all(ctx context.Context, specs []*pushspec.Spec) error {
 	return errors.Join(failures...)
 }
 
-func (p *pushes) one(ctx context.Context, spec *pushspec.Spec) error {
-	destination, err := spec.Destination.Stamp(p.vars)
+// one pushes a spec, and says what became of it. If the image was brought before, staged
+// is what that did.
+func (p *pushes) one(ctx context.Context, spec *pushspec.Spec, staged *haul.Result) error {
+	destination, result, err := p.haul(ctx, spec, true)
 	if err != nil {
-		return fmt.Errorf("push %s: %w", spec.Target, err)
+		return err
 	}
-	where := destination.Registry + "/" + destination.Repository
-	result, err := p.hauler.Haul(ctx, haul.Request{
-		Spec: spec, Repository: destination.Repository, Tags: destination.Tags, KeepTags: destination.KeepTags(), Instance: p.flags.instance, Invocation: "drayage push",
-		LayersInPlace: p.flags.casRegistry,
-	})
-	if err != nil {
-		return fmt.Errorf("push %s to %s: %w", spec.Target, where, p.flags.advise(err))
+	if staged != nil {
+		staged.AlreadyThere = staged.AlreadyThere && result.AlreadyThere
+		result = *staged
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done++
-	_, err = fmt.Fprintf(p.out, "%s@%s  tags: %s  %s\n", where, spec.Root, orNone(destination.Tags), summary(result))
+	_, err = fmt.Fprintf(p.out, "%s/%s@%s  tags: %s  %s\n", destination.Registry, destination.Repository, spec.Root, orNone(destination.Tags), summary(result))
 	return err
+}
+
+// haul brings an image to its repository, with its tags or without.
+func (p *pushes) haul(ctx context.Context, spec *pushspec.Spec, withTags bool) (pushspec.Destination, haul.Result, error) {
+	destination, err := spec.Destination.Stamp(p.vars)
+	if err != nil {
+		return destination, haul.Result{}, fmt.Errorf("push %s: %w", spec.Target, err)
+	}
+	request := haul.Request{
+		Spec: spec, Repository: destination.Repository, Instance: p.flags.instance, Invocation: "drayage push",
+		LayersInPlace: p.flags.casRegistry,
+	}
+	if withTags {
+		request.Tags, request.KeepTags = destination.Tags, destination.KeepTags()
+	}
+	result, err := p.hauler.Haul(ctx, request)
+	if err != nil {
+		err = fmt.Errorf("push %s to %s/%s: %w", spec.Target, destination.Registry, destination.Repository, p.flags.advise(err))
+	}
+	return destination, result, err
 }
 
 // summary says what became of an image's blobs.

@@ -14,7 +14,7 @@ import (
 )
 
 func newPushSpecCommand() *cobra.Command {
-	var out, overwrite string
+	var out, overwrite, gate string
 	var uncached []string
 	var push image.Push
 	var files pushSpecFiles
@@ -24,7 +24,7 @@ func newPushSpecCommand() *cobra.Command {
 		Short: "Write an image's push spec",
 		Long: `Write the push spec of an image or an index, which tells the daemon or drayage push
 what to push where. The repository and the tags may contain stamp variables such as
-{BUILD_SCM_REVISION}, which are filled in at the push.`,
+{BUILD_SCM_REVISION}, {BRANCH|slug} or {VERSION:-dev}, which are filled in at the push.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			var err error
@@ -32,6 +32,7 @@ what to push where. The repository and the tags may contain stamp variables such
 				return err
 			}
 			push.Destination.Overwrite = overwriting(overwrite)
+			push.Destination.Gate = gated(gate)
 			data, err := files.pushSpec(push)
 			if invalid, ok := errors.AsType[*pushspec.Error](err); ok {
 				return inAttributes(invalid) // it names the target itself
@@ -61,6 +62,7 @@ what to push where. The repository and the tags may contain stamp variables such
 	flags.StringArrayVar(&push.Destination.Tags, "tag", nil, "a `TAG` to write; may be given more than once")
 	flags.StringVar(&files.tags, "tag-file", "", "`FILE` with more tags, one per line")
 	flags.StringVar(&overwrite, "overwrite", string(pushspec.OverwriteAlways), "whether to move a tag that points to another image: always or never")
+	flags.StringVar(&gate, "gate", string(pushspec.GatePushed), "when the tags move: pushed, green or approved")
 	require(command, "out", "target", "manifest", "config", "registry", "repository")
 	return command
 }
@@ -74,12 +76,21 @@ func overwriting(text string) pushspec.Overwrite {
 	return pushspec.Overwrite(text)
 }
 
+// gated leaves out what goes without saying, as overwriting does.
+func gated(text string) pushspec.Gate {
+	if text == string(pushspec.GatePushed) {
+		return ""
+	}
+	return pushspec.Gate(text)
+}
+
 // attributes are those of the rules that end up in the fields of a spec.
 var attributes = []struct{ field, names string }{
 	{"destination.registry", "registry, also_to or push_specs, or the setting registry"},
 	{"destination.repository", "repository, also_to or push_specs"},
 	{"destination.tags", "tag, tag_list, tag_file or push_specs"},
 	{"destination.overwrite", "overwrite"},
+	{"destination.gate", "gate or push_gate, or the setting gate"},
 }
 
 // inAttributes says in which attributes what is wrong with a field may be.

@@ -20,7 +20,8 @@ var csvHeader = []string{
 }
 
 // WriteCSV writes a line of column names and one record a row. Several tags
-// stand in one field, with a space between them. A text that a spreadsheet
+// stand in one field, with a space between them; those that are kept back have a field of
+// their own. A text that a spreadsheet
 // would take for a formula gets an apostrophe before it.
 func WriteCSV(w io.Writer, entries []Entry) error {
 	out := csv.NewWriter(w)

@@ -79,6 +79,7 @@ func (s *Store) Release(ctx context.Context, invocation string) (Release, bool, 
 		if f, err = s.facts(ctx, s.db.Read(), r); err == nil {
 			v := s.verdict(r, f)
 			r.Class, r.Reason, r.Blocked = v.class, v.reason, v.blocked
+			r.By, r.Decided = r.approvedBy, r.approved
 		}
 	}
 	if err != nil {

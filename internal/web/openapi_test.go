@@ -79,6 +79,8 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"Registry":    operator.Registry{}, "Pause": operator.Pause{}, "RegistryList": operator.RegistryList{},
 		"RegistryRequest": operator.RegistryRequest{}, "PauseLifted": operator.PauseLifted{},
 		"Verification": operator.Verification{}, "Drift": drift.Difference{},
+		"Release": operator.Release{}, "Decision": operator.Decision{}, "Decided": operator.Decided{},
+		"Fence": operator.Fence{}, "FenceList": operator.FenceList{}, "FencedTag": operator.FencedTag{}, "Lifted": operator.Lifted{},
 		"Problem": operator.Problem{}, "Invocation": operator.Invocation{},
 	} {
 		described := schemas[name]
@@ -131,5 +133,13 @@ func TestOpenAPIHasEveryOutcomeAndState(t *testing.T) {
 	states := []string{string(store.JobWaiting), string(store.JobRunning), string(store.JobRetrying), string(store.JobLater)}
 	if diff := cmp.Diff(states, schemas["Job"].Properties["state"].Enum); diff != "" {
 		t.Errorf("states of a job (-code +document):\n%s", diff)
+	}
+	actions := []string{"push", string(store.ActionTag), string(store.ActionRestore)}
+	if diff := cmp.Diff(actions, schemas["Job"].Properties["action"].Enum); diff != "" {
+		t.Errorf("actions of a job (-code +document):\n%s", diff)
+	}
+	states = []string{string(store.ReleaseWaiting), string(store.ReleaseOpen), string(store.ReleaseClosed)}
+	if diff := cmp.Diff(states, schemas["Release"].Properties["state"].Enum); diff != "" {
+		t.Errorf("states of a release (-code +document):\n%s", diff)
 	}
 }

@@ -38,8 +38,9 @@ def image_from_binary(name, binary, base = None, path = None, layers = [], entry
     manifest = name
     if platforms:
         manifest += "_manifest"
-        if "push_specs" in kwargs:
-            of_index["push_specs"] = kwargs.pop("push_specs")
+        for push in ["push_gate", "push_specs"]:
+            if push in kwargs:
+                of_index[push] = kwargs.pop(push)
 
         # The platform that is not asked for may be one that the program is not for.
         common["tags"] = common.get("tags", []) + ["manual"]

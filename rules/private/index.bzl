@@ -11,7 +11,9 @@ _PLATFORMS = "//command_line_option:platforms"
 def _over_platforms_impl(settings, attr):
     if not attr.platforms:
         return {"": {_PLATFORMS: settings[_PLATFORMS]}}
-    return {str(platform): {_PLATFORMS: str(platform)} for platform in attr.platforms}
+
+    # By number: the rule sees another label, if one of these is an alias.
+    return {str(i): {_PLATFORMS: str(platform)} for i, platform in enumerate(attr.platforms)}
 
 _over_platforms = transition(
     implementation = _over_platforms_impl,
@@ -22,9 +24,9 @@ _over_platforms = transition(
 def _image_index_impl(ctx):
     split = ctx.split_attr.manifests
     images = []
-    for platform in ([str(p.label) for p in ctx.attr.platforms] or [""]):
+    for key in ([str(i) for i in range(len(ctx.attr.platforms))] or [""]):
         # A split of one branch without a change has the key None.
-        images += [target[ImageManifestInfo] for target in split.get(platform, split.get(None))]
+        images += [target[ImageManifestInfo] for target in split.get(key, split.get(None))]
 
     index = ctx.actions.declare_file(ctx.label.name + ".index.json")
     digest = ctx.actions.declare_file(ctx.label.name + ".digest")

@@ -11,11 +11,6 @@ cd "${{RUNFILES_DIR:-$0.runfiles}}"
 exec {tool} {command} {flags}"$@" {specs}
 """
 
-_BES = """\
-#!/bin/sh
-echo "The daemon at --bes_backend pushes this image; 'drayage ledger' shows the result." >&2
-"""
-
 # The tool runs on the machine that runs Bazel, not on an execution platform, so it is
 # not the toolchain's.
 LAUNCHER_ATTRS = {
@@ -50,11 +45,11 @@ def _outputs(ctx, blobs):
     return listed
 
 def launcher(ctx, strategy, specs, needed, blobs, command = "push", options = []):
-    """Declares the executable of a push or load target.
+    """Declares the executable of a push or load target, which runs the tool.
 
     Args:
       ctx: the context of a rule that has LAUNCHER_ATTRS.
-      strategy: "lazy", "eager", "cas_registry" or "bes".
+      strategy: "lazy", "eager" or "cas_registry".
       specs: list of File, the push specs.
       needed: runfiles that the command needs.
       blobs: depset of File, the layers that the build has.
@@ -65,9 +60,6 @@ def launcher(ctx, strategy, specs, needed, blobs, command = "push", options = []
       The executable and its runfiles.
     """
     executable = ctx.actions.declare_file(ctx.label.name + ".sh")
-    if strategy == "bes":
-        ctx.actions.write(executable, _BES, is_executable = True)
-        return executable, ctx.runfiles()
 
     def path(file):
         short = file.short_path

@@ -4,7 +4,7 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":blobs.bzl", "made_here")
 load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
-load(":spec.bzl", "destination", "image_of", "write_spec")
+load(":spec.bzl", "destination", "image_of", "split_tag", "write_spec")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 def _parse_name(ctx, name):
@@ -18,12 +18,12 @@ def _parse_name(ctx, name):
       The registry, the repository and the tag.
     """
     head, slash, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
+    last, tag = split_tag(last)
     repository = head + slash + last
     if not last or "@" in name:
         fail("{}: {} must be the name of an image, such as app:dev or ghcr.io/acme/app:dev".format(ctx.label, repr(name)))
     first, _, rest = repository.partition("/")
-    if rest and ("." in first or ":" in first or first == "localhost"):
+    if rest and "{" not in first and ("." in first or ":" in first or first == "localhost"):
         return first, rest, tag or "latest"
     if not rest:
         repository = "library/" + repository

@@ -42,6 +42,7 @@ PushSpecInfo = provider(
     doc = "Push specs, which say what to push where.",
     fields = {
         "blobs": "depset of File: the blobs of the images, and of the artifacts about them, that the build has. No action reads them.",
+        "gate": "string: the strictest gate of the specs: `pushed`, `green` or `approved`. Optional; a spec has its gate in it.",
         "runfiles": "runfiles: what `bazel run` needs to push the specs from this machine.",
         "specs": "depset of File: push specs, each of one image and one repository.",
     },

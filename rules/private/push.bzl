@@ -1,7 +1,9 @@
 """image_push: the push spec of an image, and multi_push, which runs several."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":bes_launcher.bzl", "bes_launcher")
 load(":blobs.bzl", "made_here")
+load(":gate.bzl", "GATE_DOC", "GATE_VALUES", "strictest_gate")
 load(":launcher.bzl", "LAUNCHER_ATTRS", "launcher")
 load(":providers.bzl", "ArtifactInfo", "ImageIndexInfo", "ImageManifestInfo", "PushSpecInfo")
 load(":spec.bzl", "content", "destination", "image_of", "parse_destination", "write_referrers", "write_spec")
@@ -23,12 +25,13 @@ def _image_push_impl(ctx):
     referrers = write_referrers(ctx, ctx.attr.referrers, image.index or image.images[0].manifest)
     kept_out = depset(transitive = [target[UncachedInfo].found for target in [ctx.attr.image] + ctx.attr.referrers])
     pushed = content(image.images, image.index, referrers, kept_out)
+    gate = strictest_gate([ctx.attr.gate, ctx.attr._gate[BuildSettingInfo].value])
     files = [
         write_spec(
             ctx,
             ctx.label.name + (".{}".format(i + 1) if i else ""),
             pushed,
-            destination(registry, repository, tags, ctx.file.tag_file, ctx.attr.overwrite),
+            destination(registry, repository, tags, ctx.file.tag_file, ctx.attr.overwrite, gate),
         )
         for i, (registry, repository) in enumerate(destinations)
     ]
@@ -42,7 +45,10 @@ def _image_push_impl(ctx):
     )
     if strategy == "eager":
         needed = needed.merge(ctx.runfiles(transitive_files = blobs))
-    executable, runfiles = launcher(ctx, strategy, files, needed, blobs)
+    if strategy == "bes":
+        executable, runfiles = bes_launcher(ctx, [gate])
+    else:
+        executable, runfiles = launcher(ctx, strategy, files, needed, blobs)
     return [
         DefaultInfo(
             executable = executable,
@@ -50,7 +56,7 @@ def _image_push_impl(ctx):
             runfiles = runfiles,
         ),
         OutputGroupInfo(blobs = made_here(blobs), push_spec = specs),
-        PushSpecInfo(blobs = blobs, runfiles = needed, specs = specs),
+        PushSpecInfo(blobs = blobs, gate = gate, runfiles = needed, specs = specs),
     ]
 
 # How `bazel run` pushes: the values are those of the setting.
@@ -81,10 +87,14 @@ image_push(
 )
 ```
 
-`repository` and tags may contain *stamp variables*: `{BUILD_SCM_REVISION}` stands for its value in the workspace status or in `--build_metadata`. They are filled in when the image is pushed, so that
-a new commit does not run a cached action again.""",
+`repository` and tags may contain [*stamp variables*](../push-spec.md#stamp-variables): `{BUILD_SCM_REVISION}` stands for its value in the workspace status or in `--build_metadata`, `{BRANCH|slug}` for a value of
+which a part of a tag is made, and `{VERSION:-dev}` has a default. They are filled in when the image is pushed, so that a new commit does not run a cached action again.""",
     attrs = {
         "also_to": attr.string_list(doc = "More destinations for the same image under the same tags, each `HOST/REPOSITORY`. Each gets its own push spec."),
+        "gate": attr.string(
+            doc = GATE_DOC + " `bazel run` [minds the gate too](../settings.md#gates-and-bazel-run).",
+            values = GATE_VALUES,
+        ),
         "image": attr.label(
             aspects = [uncached],
             doc = "The image, or the index.",
@@ -116,6 +126,7 @@ image is fine. See [Tags that are never written over](../haul.md#tags-that-are-n
             doc = "A file with more tags, one per line.",
         ),
         "tag_list": attr.string_list(doc = "More tags. (`tags` is another attribute, which every Bazel rule has.)"),
+        "_gate": attr.label(default = "//rules/settings:gate"),
         "_registry": attr.label(default = "//rules/settings:registry"),
     } | _STRATEGY_ATTRS | LAUNCHER_ATTRS,
     executable = True,
@@ -126,20 +137,24 @@ image is fine. See [Tags that are never written over](../haul.md#tags-that-are-n
 def _multi_push_impl(ctx):
     specs = depset(transitive = [push[PushSpecInfo].specs for push in ctx.attr.pushes])
 
-    # A rule of somebody else's may know of no blobs.
+    # A rule of somebody else's may know of no blobs, and of no gate.
     blobs = depset(transitive = [getattr(push[PushSpecInfo], "blobs", depset()) for push in ctx.attr.pushes])
     needed = ctx.runfiles().merge_all([push[PushSpecInfo].runfiles for push in ctx.attr.pushes])
     strategy = ctx.attr.strategy or ctx.attr._strategy[BuildSettingInfo].value
-    executable, runfiles = launcher(ctx, strategy, specs.to_list(), needed, blobs)
+    gates = [getattr(push[PushSpecInfo], "gate", "") for push in ctx.attr.pushes]
+    if strategy == "bes":
+        executable, runfiles = bes_launcher(ctx, gates)
+    else:
+        executable, runfiles = launcher(ctx, strategy, specs.to_list(), needed, blobs)
     return [
         DefaultInfo(executable = executable, files = specs, runfiles = runfiles),
         OutputGroupInfo(blobs = made_here(blobs), push_spec = specs),
-        PushSpecInfo(blobs = blobs, runfiles = needed, specs = specs),
+        PushSpecInfo(blobs = blobs, gate = strictest_gate(gates), runfiles = needed, specs = specs),
     ]
 
 multi_push = rule(
     implementation = _multi_push_impl,
-    doc = """Several pushes in one `bazel run`. What the images share is sent only once to each registry.
+    doc = """Several pushes in one `bazel run`. What the images share is sent only once to each registry. Each target keeps its `gate`.
 
 ```starlark
 multi_push(

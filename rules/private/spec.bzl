@@ -30,7 +30,7 @@ def content(images, index = None, referrers = None, uncached = None):
     """
     return struct(images = images, index = index, referrers = referrers, uncached = uncached)
 
-def destination(registry, repository, tags, tag_file = None, overwrite = "always"):
+def destination(registry, repository, tags, tag_file = None, overwrite = "always", gate = "pushed"):
     """Describes the destination of a push spec.
 
     Args:
@@ -39,11 +39,12 @@ def destination(registry, repository, tags, tag_file = None, overwrite = "always
       tags: list of tags.
       tag_file: File with more tags, or None.
       overwrite: `always` or `never`: whether to overwrite a tag that points to another image.
+      gate: `pushed`, `green` or `approved`: when the tags move.
 
     Returns:
       A struct of that.
     """
-    return struct(overwrite = overwrite, registry = registry, repository = repository, tag_file = tag_file, tags = tags)
+    return struct(gate = gate, overwrite = overwrite, registry = registry, repository = repository, tag_file = tag_file, tags = tags)
 
 def write_referrers(ctx, artifacts, subject):
     """Declares the actions that write the manifests of artifacts about an image.
@@ -122,6 +123,8 @@ def write_spec(ctx, name, image, to, suffix = ".pushspec.json"):
     args.add_all(to.tags, format_each = "--tag=%s", uniquify = True)
     if to.overwrite != "always":
         args.add(to.overwrite, format = "--overwrite=%s")
+    if to.gate != "pushed":
+        args.add(to.gate, format = "--gate=%s")
     if to.tag_file:
         args.add("--tag-file", to.tag_file)
         inputs.append(to.tag_file)
@@ -136,6 +139,25 @@ def write_spec(ctx, name, image, to, suffix = ".pushspec.json"):
     )
     return spec
 
+def split_tag(text):
+    """Splits off a tag. A colon in braces is part of a stamp variable.
+
+    Args:
+      text: `app:latest`, `app-{BRANCH:-main}:git-{BUILD_SCM_REVISION}`.
+
+    Returns:
+      What is before the tag, and the tag or "".
+    """
+    open = 0
+    for i, letter in enumerate(text.elems()):
+        if letter == "{":
+            open += 1
+        elif letter == "}":
+            open -= 1
+        elif letter == ":" and open <= 0:
+            return text[:i], text[i + 1:]
+    return text, ""
+
 def parse_destination(ctx, address, attribute, registry = ""):
     """Parses a destination in an attribute.
 
@@ -149,7 +171,7 @@ def parse_destination(ctx, address, attribute, registry = ""):
       The host, the repository, and the tag or "".
     """
     host, _, rest = address.partition("/")
-    repository, _, tag = rest.partition(":")
+    repository, tag = split_tag(rest)
     if not host or not repository:
         fail("{}: {} in {} must be HOST/REPOSITORY[:TAG]".format(ctx.label, repr(address), attribute))
     return registry or host, repository, tag

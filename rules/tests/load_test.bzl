@@ -17,11 +17,12 @@ def _names_impl(ctx):
     asserts.equals(env, sorted([
         ("docker.io", "library/app", ["dev", "git-{BUILD_SCM_REVISION}"]),
         ("docker.io", "acme/app", ["latest"]),
+        ("docker.io", "{TEAM:-core}/app-{ARCH:-amd64}", ["{BRANCH|slug:-main}"]),
         ("ghcr.io", "acme/app", ["v1.2"]),
         ("localhost", "app", ["latest"]),
         ("registry:5000", "acme/app", ["v1"]),
     ]), sorted(places))
-    asserts.equals(env, 5, len(names(target[DefaultInfo].files)))
+    asserts.equals(env, 6, len(names(target[DefaultInfo].files)))
 
     # What the daemon sees in the build's events is no push.
     asserts.false(env, PushSpecInfo in target, "a load is a push")
@@ -76,6 +77,7 @@ def load_tests(name):
             "ghcr.io/acme/app:v1.2",
             "localhost/app",
             "registry:5000/acme/app:v1",
+            "{TEAM:-core}/app-{ARCH:-amd64}:{BRANCH|slug:-main}",
         ],
         tags = ["manual"],
     )

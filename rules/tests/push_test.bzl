@@ -5,6 +5,7 @@ load("//rules:providers.bzl", "PushSpecInfo")
 load("//rules:push.bzl", "image_push", "multi_push")
 load(":actions.bzl", "flags", "launcher_of", "layers_here", "names", "pushed", "read_by", "refused", "spec_actions")
 
+_GATE = str(Label("//rules/settings:gate"))
 _REGISTRY = str(Label("//rules/settings:registry"))
 _REMOTE_CACHE = str(Label("//rules/settings:remote_cache"))
 _STRATEGY = str(Label("//rules/settings:push_strategy"))
@@ -24,6 +25,7 @@ def _push_impl(ctx):
         asserts.equals(env, ["latest", "git-{BUILD_SCM_REVISION}"], flags(action, "--tag"))
         asserts.equals(env, ["tags.txt"], flags(action, "--tag-file"))
         asserts.equals(env, [], flags(action, "--overwrite"), "older daemons do not know it")
+        asserts.equals(env, [], flags(action, "--gate"), "older daemons do not know it")
         asserts.equals(env, [str(Label("//rules/tests:push"))], flags(action, "--target"))
 
         # Every layer is described, and none is read.
@@ -45,6 +47,17 @@ def _push_once_impl(ctx):
     return analysistest.end(env)
 
 push_once_test = analysistest.make(_push_once_impl)
+
+def _gate_impl(ctx):
+    env = analysistest.begin(ctx)
+    for action in spec_actions(env):
+        asserts.equals(env, [ctx.attr.gate] if ctx.attr.gate else [], flags(action, "--gate"))
+    asserts.equals(env, ctx.attr.gate or "pushed", analysistest.target_under_test(env)[PushSpecInfo].gate)
+    return analysistest.end(env)
+
+_GATE_ATTRS = {"gate": attr.string()}
+gate_test = analysistest.make(_gate_impl, attrs = _GATE_ATTRS)
+green_setting_test = analysistest.make(_gate_impl, attrs = _GATE_ATTRS, config_settings = {_GATE: "green"})
 
 def _push_index_impl(ctx):
     env = analysistest.begin(ctx)
@@ -113,6 +126,19 @@ def _bes_impl(ctx):
 
 bes_test = analysistest.make(_bes_impl)
 
+def _bes_gate_impl(ctx):
+    env = analysistest.begin(ctx)
+    launcher = launcher_of(env)
+    for gate, words in {
+        "approved": "The gate is approved: tags wait until all that this build pushes is in its registry, and somebody runs 'drayage promote ",
+        "green": "The gate is green: tags wait until all that this build pushes is in its registry.",
+    }.items():
+        asserts.equals(env, gate == ctx.attr.gate, words in launcher, launcher)
+    return analysistest.end(env)
+
+bes_gate_test = analysistest.make(_bes_gate_impl, attrs = _GATE_ATTRS)
+bes_green_test = analysistest.make(_bes_gate_impl, attrs = _GATE_ATTRS, config_settings = {_GATE: "green"})
+
 def _cas_registry_impl(ctx):
     env = analysistest.begin(ctx)
     asserts.true(env, "--cas-registry " in launcher_of(env), launcher_of(env))
@@ -137,6 +163,82 @@ def _multi_impl(ctx):
     return analysistest.end(env)
 
 multi_test = analysistest.make(_multi_impl)
+
+def _gates():
+    pushed(
+        name = "push_green",
+        gate = "green",
+        image = ":image",
+        tag = "v1",
+    )
+    gate_test(
+        name = "green_test",
+        gate = "green",
+        target_under_test = ":push_green",
+    )
+    green_setting_test(
+        name = "green_setting_test",
+        gate = "green",
+        target_under_test = ":push",
+    )
+    pushed(
+        name = "push_loosely",
+        gate = "pushed",
+        image = ":image",
+    )
+    gate_test(
+        name = "pushed_test",
+        target_under_test = ":push_loosely",
+    )
+
+    # The stricter of the two counts.
+    green_setting_test(
+        name = "green_setting_over_pushed_test",
+        gate = "green",
+        target_under_test = ":push_loosely",
+    )
+    pushed(
+        name = "push_approved",
+        gate = "approved",
+        image = ":image",
+        strategy = "bes",
+    )
+    green_setting_test(
+        name = "approved_over_green_setting_test",
+        gate = "approved",
+        target_under_test = ":push_approved",
+    )
+
+    bes_gate_test(
+        name = "bes_approved_test",
+        gate = "approved",
+        target_under_test = ":push_approved",
+    )
+    bes_green_test(
+        name = "bes_green_test",
+        gate = "green",
+        target_under_test = ":push_by_daemon",
+    )
+    bes_gate_test(
+        name = "bes_pushed_test",
+        target_under_test = ":push_by_daemon",
+    )
+    multi_push(
+        name = "push_gated",
+        pushes = [":push", ":push_approved", ":push_green"],
+        strategy = "bes",
+        tags = ["manual"],
+    )
+    bes_gate_test(
+        name = "bes_several_test",
+        gate = "approved",
+        target_under_test = ":push_gated",
+    )
+    gate_test(
+        name = "gate_of_several_test",
+        gate = "approved",
+        target_under_test = ":push_gated",
+    )
 
 def push_tests(name):
     """All tests of this file; they need the targets of image_tests.
@@ -230,19 +332,30 @@ def push_tests(name):
         registry = "registry.example",
         repository = "acme/app",
     )
+    _gates()
     native.test_suite(
         name = name,
         tests = [
+            ":approved_over_green_setting_test",
+            ":bes_approved_test",
+            ":bes_green_test",
+            ":bes_pushed_test",
+            ":bes_several_test",
             ":bes_test",
             ":cas_registry_test",
             ":eager_setting_test",
             ":eager_test",
+            ":gate_of_several_test",
+            ":green_setting_over_pushed_test",
+            ":green_setting_test",
+            ":green_test",
             ":lazy_test",
             ":multi_test",
             ":push_index_test",
             ":push_nowhere_test",
             ":push_once_test",
             ":push_test",
+            ":pushed_test",
             ":quoting_test",
             ":registry_setting_test",
         ],

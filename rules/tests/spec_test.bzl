@@ -5,6 +5,7 @@ load("//rules:image.bzl", "image_artifact", "image_index", "image_manifest")
 load("//rules:providers.bzl", "ArtifactInfo")
 load(":actions.bzl", "action_of", "flags", "layers_here", "names", "pushed", "read_by", "refused", "spec_actions")
 
+_GATE = str(Label("//rules/settings:gate"))
 _REGISTRY = str(Label("//rules/settings:registry"))
 
 def _artifact_impl(ctx):
@@ -50,24 +51,26 @@ def _own_specs_impl(ctx):
     ]
     asserts.equals(env, [
         (ctx.attr.registry or "ghcr.io", "acme/app", ["one", "git-{BUILD_SCM_REVISION}"]),
-        (ctx.attr.registry or "registry.example:5000", "app", []),
+        (ctx.attr.registry or "registry.example:5000", "app-{TEAM:-core}", []),
+        (ctx.attr.registry or "registry.example:5000", "app", ["{BRANCH|slug:-main}"]),
     ], places)
     specs = [name for name in names(target[DefaultInfo].files) if name.endswith(".pushspec.json")]
     asserts.equals(env, names(target[OutputGroupInfo].push_spec), specs)
-    asserts.equals(env, 2, len(specs))
+    asserts.equals(env, 3, len(specs))
     for action in spec_actions(env):
+        asserts.equals(env, [ctx.attr.gate] if ctx.attr.gate else [], flags(action, "--gate"))
         asserts.equals(env, [], [name for name in read_by(action) if ".tar" in name], "blobs among the inputs")
     return analysistest.end(env)
 
 own_specs_test = analysistest.make(
     _own_specs_impl,
-    attrs = {"registry": attr.string()},
+    attrs = {"gate": attr.string(), "registry": attr.string()},
 )
 
 own_specs_elsewhere_test = analysistest.make(
     _own_specs_impl,
-    attrs = {"registry": attr.string(default = "staging.example")},
-    config_settings = {_REGISTRY: "staging.example"},
+    attrs = {"gate": attr.string(default = "green"), "registry": attr.string(default = "staging.example")},
+    config_settings = {_GATE: "green", _REGISTRY: "staging.example"},
 )
 
 def _artifacts():
@@ -107,7 +110,8 @@ def _artifacts():
 def _own_specs():
     places = [
         "ghcr.io/acme/app:one",
-        "registry.example:5000/app",
+        "registry.example:5000/app-{TEAM:-core}",
+        "registry.example:5000/app:{BRANCH|slug:-main}",
         "ghcr.io/acme/app:git-{BUILD_SCM_REVISION}",
     ]
     image_manifest(
@@ -119,6 +123,7 @@ def _own_specs():
     image_index(
         name = "pushed_index",
         manifests = [":image"],
+        push_gate = "approved",
         push_specs = places,
         tags = ["manual"],
     )
@@ -128,6 +133,7 @@ def _own_specs():
     )
     own_specs_test(
         name = "index_push_specs_test",
+        gate = "approved",
         target_under_test = ":pushed_index",
     )
     own_specs_elsewhere_test(
