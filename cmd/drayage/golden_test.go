@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/store"
@@ -76,7 +76,7 @@ type testDaemon struct {
 	store *store.Store
 	// registries speaks to the registries, and hosts says which of them are closed.
 	registries *registry.Client
-	hosts      *dispatch.Hosts
+	hosts      *hosts.Hosts
 	// copied are the copies that were asked for.
 	copied *copyQueue
 	path   string // of the database
@@ -100,7 +100,7 @@ func newTestDaemonWith(t *testing.T, clock func() time.Time) *testDaemon {
 	t.Cleanup(func() { _ = d.store.Close() })
 	d.registries = registry.New(registry.Options{Now: clock})
 	t.Cleanup(d.registries.Close)
-	d.hosts = dispatch.NewHosts(dispatch.HostsOptions{States: d.store, Client: d.registries, Logger: zerolog.Nop()})
+	d.hosts = hosts.New(hosts.Options{States: d.store, Client: d.registries, Logger: zerolog.Nop()})
 	d.copied = &copyQueue{store: d.store}
 	server := httptest.NewServer(web.NewHandler(web.Options{
 		Source: d.store, Copier: d.copied, Registries: d.hosts, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),

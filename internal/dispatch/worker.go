@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
@@ -40,7 +41,7 @@ type WorkerOptions struct {
 	Blobs       Blobs
 	Policy      Policy
 	// Hosts say which registries pushes may go to; nil is all.
-	Hosts *Hosts
+	Hosts *hosts.Hosts
 	// Gate is what the tags of every build wait for at least.
 	Gate pushspec.Gate
 	// Cache is the address of the remote cache, for messages.

@@ -5,15 +5,15 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/drayage/drayage/internal/dispatch"
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/store"
 )
 
 // Registries are the registries that the daemon pushes to.
 type Registries interface {
-	Statuses(ctx context.Context) ([]dispatch.HostStatus, error)
-	// SetMode and Lift take any name of a registry; the error is a [*dispatch.HostError]
+	Statuses(ctx context.Context) ([]hosts.Status, error)
+	// SetMode and Lift take any name of a registry; the error is a [*hosts.NameError]
 	// if it is none.
 	SetMode(ctx context.Context, registry string, mode store.RegistryMode, client string) error
 	Lift(ctx context.Context, registry, client string) (paused bool, err error)
@@ -38,7 +38,7 @@ func (h *handler) registries(w http.ResponseWriter, r *http.Request) {
 	found(w, list)
 }
 
-func registryOf(s dispatch.HostStatus) operator.Registry {
+func registryOf(s hosts.Status) operator.Registry {
 	r := operator.Registry{
 		Registry: s.Registry, State: string(s.State.Mode), By: s.State.Client, Since: s.State.Since,
 		UnderWay: s.UnderWay, Waiting: s.Waiting, Pushes: s.Pushes, Jobs: s.Jobs,
@@ -77,7 +77,7 @@ func (h *handler) registry(w http.ResponseWriter, r *http.Request, name string) 
 		h.broken(w, r, err)
 		return
 	}
-	host, err := dispatch.HostName(name)
+	host, err := hosts.Name(name)
 	if err != nil {
 		h.badRegistry(w, r, err)
 		return
@@ -107,7 +107,7 @@ func (h *handler) liftRegistry(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) badRegistry(w http.ResponseWriter, r *http.Request, err error) {
-	if wrong, ok := errors.AsType[*dispatch.HostError](err); ok {
+	if wrong, ok := errors.AsType[*hosts.NameError](err); ok {
 		problem(w, http.StatusBadRequest, "No such registry", wrong.Error())
 		return
 	}

@@ -1,4 +1,4 @@
-package dispatch
+package hosts
 
 import (
 	"context"
@@ -81,7 +81,7 @@ func (s *switchboard) Block(host string, blocked bool) error {
 
 func newSwitchboard() (*switchboard, *Hosts) {
 	s := &switchboard{states: map[string]store.RegistryState{}}
-	return s, NewHosts(HostsOptions{States: s, Client: s, Configured: []string{"docker.io"}, Logger: zerolog.Nop()})
+	return s, New(Options{States: s, Client: s, Configured: []string{"docker.io"}, Logger: zerolog.Nop()})
 }
 
 func (s *switchboard) wants(t *testing.T, want ...string) {
@@ -102,7 +102,7 @@ func mode(t *testing.T, h *Hosts, host string, mode store.RegistryMode) {
 
 func enter(t *testing.T, h *Hosts) (context.Context, func()) {
 	t.Helper()
-	hauling, leave, err := h.enter(t.Context(), "docker.io")
+	hauling, leave, err := h.Enter(t.Context(), "docker.io")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func enter(t *testing.T, h *Hosts) (context.Context, func()) {
 
 func mustNotEnter(t *testing.T, h *Hosts) {
 	t.Helper()
-	_, _, err := h.enter(t.Context(), "docker.io")
+	_, _, err := h.Enter(t.Context(), "docker.io")
 	if postponed, ok := errors.AsType[*store.PostponeError](err); !ok || postponed.Registry != "index.docker.io" {
 		t.Errorf("a push to a closed registry: %v, want one that is postponed", err)
 	}
@@ -138,11 +138,11 @@ func TestABlockedRegistryEndsItsHaulsWhichWait(t *testing.T) {
 	mode(t, h, "docker.io", store.RegistryBlocked)
 	mustNotEnter(t, h)
 	s.wants(t, "block index.docker.io true")
-	err := closedBy(hauling, "index.docker.io", hauling.Err())
+	err := Closed(hauling, "index.docker.io", hauling.Err())
 	if postponed, ok := errors.AsType[*store.PostponeError](err); !ok || postponed.Registry != "index.docker.io" {
 		t.Errorf("a haul that was ended: %v, want one that is postponed", err)
 	}
-	if err := closedBy(hauling, "index.docker.io", nil); err != nil {
+	if err := Closed(hauling, "index.docker.io", nil); err != nil {
 		t.Errorf("a haul that was done before it was ended: %v", err)
 	}
 	leave()
@@ -154,7 +154,7 @@ func TestABlockedRegistryEndsItsHaulsWhichWait(t *testing.T) {
 }
 
 func TestAHaulThatReadsFromABlockedRegistryWaitsForThatOne(t *testing.T) {
-	err := closedBy(t.Context(), "ghcr.io", fmt.Errorf("read the base: %w", &registry.BlockedError{Registry: "quay.io"}))
+	err := Closed(t.Context(), "ghcr.io", fmt.Errorf("read the base: %w", &registry.BlockedError{Registry: "quay.io"}))
 	if postponed, ok := errors.AsType[*store.PostponeError](err); !ok || postponed.Registry != "quay.io" {
 		t.Errorf("got %v", err)
 	}
