@@ -23,7 +23,7 @@ type switchboard struct {
 	told     []string
 }
 
-func (s *switchboard) tell(format string, args ...any) {
+func (s *switchboard) tellf(format string, args ...any) {
 	s.told = append(s.told, fmt.Sprintf(format, args...))
 }
 
@@ -56,7 +56,7 @@ func (s *switchboard) RegistryWaits(context.Context) ([]store.RegistryWait, erro
 }
 
 func (s *switchboard) WakeWaiting(_ context.Context, host string, which store.Waiters) (int, error) {
-	s.tell("wake %s %+v", host, which)
+	s.tellf("wake %s %+v", host, which)
 	return 0, nil
 }
 
@@ -70,12 +70,12 @@ func (s *switchboard) WaitedFor(context.Context, store.Selection) (list []string
 func (s *switchboard) Statuses() []registry.HostStatus { return s.statuses }
 
 func (s *switchboard) Lift(host string) bool {
-	s.tell("lift %s", host)
+	s.tellf("lift %s", host)
 	return true
 }
 
 func (s *switchboard) Block(host string, blocked bool) error {
-	s.tell("block %s %t", host, blocked)
+	s.tellf("block %s %t", host, blocked)
 	return nil
 }
 

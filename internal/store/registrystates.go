@@ -155,7 +155,7 @@ func (s *Store) WakeWaiting(ctx context.Context, registry string, which Waiters)
 		n := 0
 		err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
 			n = 0
-			var ids []any
+			var ids []int64
 			err := tx.Query(ctx, `SELECT w.job_id FROM registry_wait w JOIN river_job j ON j.id = w.job_id WHERE `+where+` AND `+waiting+
 				fmt.Sprintf(` ORDER BY w.job_id LIMIT %d`, size)+s.db.Dialect().ForUpdate, args, func(scan sqldb.Scan) error {
 				var id int64
@@ -163,17 +163,19 @@ func (s *Store) WakeWaiting(ctx context.Context, registry string, which Waiters)
 				ids = append(ids, id)
 				return err
 			})
-			if err != nil || len(ids) == 0 {
+			if err != nil {
 				return err
 			}
 			for _, id := range ids {
-				if err := s.db.RetryJob(ctx, tx, id.(int64)); err != nil {
+				if err := s.db.RetryJob(ctx, tx, id); err != nil {
+					return err
+				}
+				if _, err := tx.Exec(ctx, `DELETE FROM registry_wait WHERE job_id = ?`, id); err != nil {
 					return err
 				}
 			}
 			n = len(ids)
-			_, err = tx.Exec(ctx, `DELETE FROM registry_wait WHERE job_id IN (`+sqldb.Values(n, "?")+`)`, ids...)
-			return err
+			return nil
 		})
 		if err != nil {
 			return woken, fmt.Errorf("wake jobs that wait for registry %s: %w", registry, err)
