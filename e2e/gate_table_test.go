@@ -217,8 +217,12 @@ func (c *gateCell) row(t *testing.T) string {
 	if c.kills && c.gate == pushspec.GateApproved {
 		gate += ", promoted"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %d | %d |", c.ending.name, gate, all(there), all(tags),
-		strings.Join(slices.Sorted(maps.Keys(outcomes)), ", "), c.result.ExitCode, c.waited)
+	bazel := strconv.Itoa(c.result.ExitCode)
+	if c.result.ExitCode < 0 {
+		bazel = "killed"
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %d |", c.ending.name, gate, all(there), all(tags),
+		strings.Join(slices.Sorted(maps.Keys(outcomes)), ", "), bazel, c.waited)
 }
 
 // all is a number of the images, as the table says it.

@@ -40,8 +40,7 @@ func (s *Store) Promote(ctx context.Context, d Decision) (Release, error) {
 			if err := s.saveDecision(ctx, tx, r); err != nil {
 				return err
 			}
-			_, err := s.decideLocked(ctx, tx, r)
-			return err
+			return s.decideLocked(ctx, tx, r)
 		case !d.Override:
 			return &DecisionError{fmt.Sprintf("the tags of invocation %s are withheld: %s. Only who may promote a build that is withheld can have them moved", d.Invocation, r.Reason)}
 		}
@@ -59,8 +58,7 @@ func (s *Store) Promote(ctx context.Context, d Decision) (Release, error) {
 		if err := s.pass(ctx, tx, &r, verdict{state: ReleaseOpen, reason: d.Reason}); err != nil {
 			return err
 		}
-		_, err = s.carryOut(ctx, tx, r, true)
-		return err
+		return s.carryOut(ctx, tx, r, true)
 	})
 }
 
@@ -103,8 +101,7 @@ func (s *Store) closeRelease(ctx context.Context, tx sqldb.Conn, r Release, clas
 	if err := s.saveDecision(ctx, tx, r); err != nil {
 		return err
 	}
-	_, err := s.carryOut(ctx, tx, r, false)
-	return err
+	return s.carryOut(ctx, tx, r, false)
 }
 
 // decided has somebody decide on a release, and returns what it has become.
