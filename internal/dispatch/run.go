@@ -100,7 +100,11 @@ func (r *run) inShare(ctx context.Context, work func(context.Context) error) err
 		return err
 	}
 	defer leave()
-	working, stay, ok := r.worker.shares.enter(ctx, r.destination.Registry)
+	shares := r.worker.shares
+	if r.job.Action != store.ActionPush {
+		shares = r.worker.tagShares
+	}
+	working, stay, ok := shares.enter(ctx, r.destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: pause()}
 	}

@@ -57,8 +57,9 @@ type WorkerOptions struct {
 
 // Worker does jobs. It implements [store.Worker].
 type Worker struct {
-	opts   WorkerOptions
-	shares *shares
+	opts WorkerOptions
+	// shares are of the workers that haul, and tagShares of those that move tags.
+	shares, tagShares *shares
 }
 
 // NewWorker makes a worker.
@@ -66,7 +67,11 @@ func NewWorker(options WorkerOptions) *Worker {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Worker{opts: options, shares: newShares(options.Workers, options.Hauler.LastProgress)}
+	return &Worker{
+		opts:      options,
+		shares:    newShares(options.Workers, options.Hauler.LastProgress),
+		tagShares: newShares(store.TagWorkers*options.Workers, options.Hauler.LastProgress),
+	}
 }
 
 // Work implements [store.Worker]: it returns what the ledger is to hold, or the
