@@ -124,7 +124,7 @@ type imageAt struct{ registry, repository, digest string }
 // written, by jobs that did not end well: a daemon that is killed cannot say how far it came.
 func touchedImages(ctx context.Context, tx sqldb.Conn, invocation string) (map[imageAt]bool, error) {
 	touched := map[imageAt]bool{}
-	err := tx.Query(ctx, `SELECT registry, repository, lease_digest FROM tag_fence WHERE lease_invocation = ? AND lease_previous IS NOT NULL`, []any{invocation},
+	err := tx.Query(ctx, `SELECT registry, repository, lease_digest FROM tag_fence WHERE lease_invocation = ? AND lease_previous IS NOT NULL AND lease_previous <> lease_digest`, []any{invocation},
 		func(scan sqldb.Scan) error {
 			var image imageAt
 			err := scan(&image.registry, &image.repository, &image.digest)
