@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
@@ -39,6 +40,8 @@ type WorkerOptions struct {
 	Tags        Tags
 	Blobs       Blobs
 	Policy      Policy
+	// Hosts say which registries pushes may go to; nil is all.
+	Hosts *hosts.Hosts
 	// Gate is what the tags of every build wait for at least.
 	Gate pushspec.Gate
 	// Cache is the address of the remote cache, for messages.
