@@ -37,9 +37,10 @@ type TagGrant struct {
 	// then must not be. It ends with the attempt.
 	Tags  []string
 	Lease *Lease
-	// Previous is what tags pointed to before this build wrote them, as an earlier try at
-	// the same image said it in [TagClaim.Previous]. It may have written them, and then
-	// died. Tags of which nobody said anything are not in it.
+	// Previous is what tags pointed to before this build wrote them. A tag that points to the
+	// claim's image by now may do so because an earlier job of the build has written it, and
+	// perhaps died: then it is what that one said in [TagClaim.Previous]. Tags of which
+	// nobody said anything are not in it.
 	Previous map[string]string
 	// Superseded are the tags that a newer build has written. They stay as they
 	// are.
@@ -171,7 +172,8 @@ func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error 
 			lease_started = excluded.lease_started, lease_number = excluded.lease_number, lease_invocation = excluded.lease_invocation,
 			lease_digest = excluded.lease_digest, lease_target = excluded.lease_target,
 			lease_previous = CASE WHEN tag_fence.lease_previous IS NOT NULL AND tag_fence.lease_invocation = excluded.lease_invocation
-				AND tag_fence.lease_digest = excluded.lease_digest THEN tag_fence.lease_previous ELSE excluded.lease_previous END
+				AND tag_fence.lease_digest = excluded.lease_digest AND COALESCE(excluded.lease_previous, excluded.lease_digest) = excluded.lease_digest
+				THEN tag_fence.lease_previous ELSE excluded.lease_previous END
 		WHERE (tag_fence.lease_job IS NULL OR tag_fence.lease_job = excluded.lease_job OR tag_fence.lease_until <= ?) AND `+allowed+`
 		RETURNING tag, invocation_id, digest, target, lease_previous`, append(args, sqldb.Micros(now)), func(scan sqldb.Scan) error {
 		var tag, invocation string

@@ -66,7 +66,7 @@ const wroteLeased = `started = CASE WHEN ` + sameAndNewer + ` THEN started ELSE 
 	invocation_id = CASE WHEN ` + sameAndNewer + ` THEN invocation_id ELSE lease_invocation END,
 	target = CASE WHEN ` + sameAndNewer + ` OR (invocation_id = lease_invocation AND digest = lease_digest AND target <> '' AND target < lease_target)
 		THEN target ELSE lease_target END,
-	digest = lease_digest, lease_job = NULL, lease_previous = NULL`
+	digest = lease_digest, lease_job = NULL`
 
 // putBack notes what tags point to after a rollback. The order stays the build's that was
 // rolled back: older builds do not come back by it.

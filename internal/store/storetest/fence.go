@@ -274,10 +274,23 @@ func whatATagPointedToSurvivesTheJobThatWroteIt(t *testing.T, driver sqldbtest.D
 		t.Errorf("the job that repeats it is told %v, error %v", grant.Previous, err)
 	}
 	h.End(t, second, ledger.Entry{Outcome: ledger.Pushed})
-	// What another one is told is what it has looked at itself.
-	claim.Previous = map[string]string{"latest": "sha256:other"}
+	// And one that writes what is written already.
 	third := h.Begin(t, "third")
-	if grant, err := s.ClaimTags(t.Context(), third, claim); !cmp.Equal(claim.Previous, grant.Previous) || err != nil {
-		t.Errorf("a later job is told %v, error %v", grant.Previous, err)
+	if grant, err := s.ClaimTags(t.Context(), third, claim); !cmp.Equal(want, grant.Previous) || err != nil {
+		t.Errorf("the job that writes it once more is told %v, error %v", grant.Previous, err)
+	}
+	// But somebody else may have moved the tag in between.
+	claim.Previous["latest"] = "sha256:other"
+	want["latest"] = "sha256:other"
+	if grant, err := s.ClaimTags(t.Context(), third, claim); !cmp.Equal(want, grant.Previous) || err != nil {
+		t.Errorf("the job that finds another image there is told %v, error %v", grant.Previous, err)
+	}
+	h.End(t, third, ledger.Entry{Outcome: ledger.Pushed})
+	// Another build's tags are no business of the first.
+	h.write(t, claimOf("another", tuesday, "latest"))
+	h.write(t, claimOf("build", tuesday.Add(time.Hour), "latest"))
+	claim.Started, claim.Tags, claim.Previous = tuesday.Add(2*time.Hour), []string{"latest"}, nil
+	if grant, err := s.ClaimTags(t.Context(), h.Begin(t, "fourth"), claim); len(grant.Previous) > 0 || err != nil {
+		t.Errorf("after another build the job is told %v, error %v", grant.Previous, err)
 	}
 }
