@@ -37,7 +37,7 @@ func newYard(t testing.TB, driver sqldbtest.Driver) *yard {
 	y := &yard{fake: registrytest.Start(t, registrytest.Rules{})}
 	var err error
 	y.store, err = store.Open(t.Context(), driver.Migrated(t), store.Options{
-		DrainTimeout: 200 * time.Millisecond, Backoff: func(int) time.Duration { return 0 }, Logger: zerolog.Nop(),
+		DrainTimeout: 600 * time.Millisecond, Backoff: func(int) time.Duration { return 0 }, Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
