@@ -47,10 +47,7 @@ func (r *run) ClaimTags(ctx context.Context, tags []haul.Tag) (haul.Claim, error
 	if slices.ContainsFunc(r.tags.Conflicts, func(c store.ConflictingTag) bool { return !c.Ours }) {
 		return haul.Claim{}, r.conflict()
 	}
-	granted := haul.Claim{Tags: r.tags.Tags}
-	if !claim.Restore {
-		granted.Previous = r.tags.Previous
-	}
+	granted := haul.Claim{Tags: r.tags.Tags, Previous: r.tags.Previous}
 	if r.tags.Lease != nil {
 		granted.Ended = r.tags.Lease.Ended()
 	}
