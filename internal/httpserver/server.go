@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// DefaultStall is how long a client may stall before it is given up.
-const DefaultStall = 30 * time.Second
+// defaultStall is how long a client may stall before it is given up.
+const defaultStall = 30 * time.Second
 
 const (
 	headerTimeout  = 10 * time.Second
@@ -26,7 +26,7 @@ type Options struct {
 	Names []string
 	// TLS is the server's certificate, and what it asks of clients. Nil is plaintext.
 	TLS *tls.Config
-	// Stall is how long a client may stall, as [DefaultStall] is by default.
+	// Stall is how long a client may stall, 30 seconds by default.
 	Stall time.Duration
 }
 
@@ -34,7 +34,7 @@ type Options struct {
 // stalls ends with [os.ErrDeadlineExceeded].
 func New(handler http.Handler, options Options) *http.Server {
 	if options.Stall == 0 {
-		options.Stall = DefaultStall
+		options.Stall = defaultStall
 	}
 	return &http.Server{
 		Handler:           patient(options.Stall, answersTo(newNames(options.Listen, options.Names), handler)),

@@ -65,6 +65,3 @@ func (a *answer) Write(p []byte) (int, error) {
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.stall))
 	return a.ResponseWriter.Write(p)
 }
-
-// Unwrap is for [http.ResponseController].
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
