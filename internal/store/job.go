@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -30,10 +31,16 @@ type Job struct {
 	// if it has one.
 	Uncached string `json:"uncached,omitempty"`
 
+	// Gate is what the build itself asks for as DRAYAGE_RELEASE: what its tags wait for.
+	Gate string `json:"gate,omitempty"`
+
 	// Action is what is to be done. Entry is the row of the ledger that it is done to,
 	// if it is not a push.
 	Action Action `json:"action,omitempty"`
 	Entry  int64  `json:"entry,omitempty"`
+	// Tags are what [ActionRestore] puts back where the row does not tell: a job that did
+	// not end well may have written them.
+	Tags []ledger.Tag `json:"tags,omitempty"`
 }
 
 // Action is what a job does.
@@ -44,9 +51,11 @@ const (
 	// ActionPush brings an image to its registry, and moves its tags if no gate holds them.
 	ActionPush Action = ""
 	// ActionTag moves the tags of a staged image, or withholds them: the release of the
-	// invocation says which.
+	// invocation says which. The tags are those that its row holds back, or, of one that
+	// was rolled back, those that it had.
 	ActionTag Action = "tag"
-	// ActionRestore moves tags back to what they pointed to before.
+	// ActionRestore moves tags back to what they pointed to before: [Job.Tags], or else
+	// those of its row.
 	ActionRestore Action = "restore"
 )
 
@@ -90,7 +99,7 @@ func (r SpecRef) Digest() string {
 func (j Job) clean() Job {
 	for _, field := range []*string{
 		&j.Invocation, &j.Build, &j.Target, &j.Configuration, &j.Aspect, &j.Client,
-		&j.Uncached, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
+		&j.Uncached, &j.Gate, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
 	} {
 		*field = sqldb.CleanText(*field)
 	}

@@ -23,8 +23,9 @@ func (s *Store) Pending(ctx context.Context, invocation string) (int, error) {
 	return n, nil
 }
 
-// Wait returns nil when no push of the invocation is pending, and ctx's error
-// when ctx ends first.
+// Wait returns nil when no push of the invocation is pending, and its tags are not about
+// to move; and ctx's error when ctx ends first. What waits at a gate for something else than
+// a push of the invocation is not waited for: see [Store.Release].
 func (s *Store) Wait(ctx context.Context, invocation string) error {
 	told, forget := s.changes.watch(sqldb.CleanText(invocation))
 	defer forget()
@@ -32,8 +33,17 @@ func (s *Store) Wait(ctx context.Context, invocation string) error {
 	defer poll.Stop()
 	for {
 		n, err := s.Pending(ctx, invocation)
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			if err := s.decideIfDue(ctx, sqldb.CleanText(invocation)); err != nil {
+				return err
+			}
+			// Somebody may have decided in between.
+			if n, err = s.Pending(ctx, invocation); err != nil || n == 0 {
+				return err
+			}
 		}
 		select {
 		case <-told:
