@@ -69,7 +69,7 @@ func (b *received) fill(body io.Reader, limit int64) error {
 		if err := b.write(buffer[:n]); err != nil {
 			return err
 		}
-		if err == io.EOF { //nolint:errorlint // readers return it bare
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {

@@ -259,7 +259,7 @@ func (r *Registry) mount(c *call, digest v1.Hash, from string) (bool, error) {
 			return false, nil
 		}
 		if _, err := r.mayPush(c, nil, from); err != nil {
-			return false, nil //nolint:nilerr // a blob that is sent says more than a rule
+			return false, nil
 		}
 	}
 	if _, there, err := r.find(c.req.Context(), from, digest); err != nil || !there {

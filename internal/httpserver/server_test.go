@@ -240,7 +240,7 @@ func TestALongRequestThatMakesProgressIsLeftAlone(t *testing.T) {
 		}
 		_ = sender.Close()
 	}()
-	response, err := http.Post("http://"+address, "", body) //nolint:noctx // it ends with the test
+	response, err := http.Post("http://"+address, "", body)
 	check(t, err)
 	text, err := io.ReadAll(response.Body)
 	check(t, errors.Join(err, response.Body.Close()))

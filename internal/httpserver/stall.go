@@ -47,7 +47,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.got >= minProgress {
 		b.waited, b.got = 0, 0
 	}
-	if err == io.EOF { //nolint:errorlint // readers return it bare
+	if err == io.EOF {
 		// The server goes on reading, to learn whether the client is still there.
 		_ = b.control.SetReadDeadline(time.Time{})
 	}

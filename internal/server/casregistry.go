@@ -93,5 +93,11 @@ func (a imageAccess) Admit(push casregistry.Push) (keepTags []string, err error)
 		asked.Sources = []string{a.registry + "/" + push.From}
 	}
 	terms, err := a.clients.admission.Admit(asked)
-	return terms.KeepTags, err
+	if err != nil {
+		return nil, err
+	}
+	if terms.Gate.Holds() {
+		return nil, fmt.Errorf("the daemon's policy lets the tags %s of %s move only when a build is %s: push them with the strategy bes", strings.Join(push.Tags, ", "), asked.Repository, terms.Gate)
+	}
+	return terms.KeepTags, nil
 }

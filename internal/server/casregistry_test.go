@@ -36,7 +36,7 @@ func TestThePolicySaysWhoUsesTheRegistry(t *testing.T) {
 		Tokens: []server.PolicyToken{{Name: "ci", SecretFile: write(t, "ci", secret)}, {Name: "robot", SecretFile: write(t, "robot", robotSecret)}},
 		Rules: []server.PolicyRule{
 			{Name: "release", Clients: []string{"token:ci"}, Targets: []string{"//..."}, Repositories: []string{"localhost:5000/acme/release"}},
-			{Name: "try", Clients: []string{"token:ci"}, Repositories: []string{"localhost:5000/acme/try"}, NeverOverwrite: []string{"v*"}},
+			{Name: "try", Clients: []string{"token:ci"}, Repositories: []string{"localhost:5000/acme/try"}, NeverOverwrite: []string{"v*"}, NeedsGreen: []string{"prod"}},
 			{Name: "robot", Clients: []string{"token:robot"}, Repositories: []string{"localhost:5000/robot/*"}, Sources: []string{"localhost:5000/robot/*"}},
 		},
 		Read: []string{"token:ci"}, Operate: []string{"token:robot"},
@@ -75,6 +75,7 @@ func TestThePolicySaysWhoUsesTheRegistry(t *testing.T) {
 		{"a push over a tag", remote.Write(tag("acme/try:v1"), second, as(secret)), "never_overwrite"},
 		{"a push over another tag", remote.Write(tag("acme/try:latest"), first, as(secret)), ""},
 		{"a push over it again", remote.Write(tag("acme/try:latest"), second, as(secret)), ""},
+		{"a push of a tag with a gate", remote.Write(tag("acme/try:prod"), first, as(secret)), "lets the tags prod of localhost:5000/acme/try move only when a build is green"},
 		{"a pull by a reader", pull("acme/try:v1", secret), ""},
 		{"a pull by nobody", pull("acme/try:v1", ""), "UNAUTHORIZED"},
 		{"a pull by a stranger", pull("acme/try:v1", robotSecret), "token:robot is not in the daemon's policy.read"},
