@@ -14,21 +14,31 @@ import (
 
 func TestAnOlderBuildThatFinishesLateLeavesTheTagOfANewerOne(t *testing.T) {
 	t.Parallel()
+	for _, gate := range []string{"pushed", "green"} {
+		t.Run(gate, func(t *testing.T) {
+			t.Parallel()
+			olderFinishesLate(t, "--build_metadata=DRAYAGE_RELEASE="+gate)
+		})
+	}
+}
+
+func olderFinishesLate(t *testing.T, gate string) {
+	t.Helper()
 	s := newScene(t)
-	s.push(t, "//:push_prod") // so that the daemon has spoken with the registry before
+	s.push(t, gate, "//:push_prod") // so that the daemon has spoken with the registry before
 	stuck, letGo := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(letGo) })
 	t.Cleanup(release)
 	s.registry.Break(stuckFirstLookUp(stuck, letGo))
 
-	older := s.build(t, "//:push_staging")
+	older := s.build(t, gate, "//:push_staging")
 	select {
 	case <-stuck:
 	case <-time.After(pushLimit):
 		t.Fatal("nobody asks for the tag")
 	}
 	s.workspace.Write(t, "config/staging", "greeting = hello from a newer build\n")
-	newer := s.push(t, "//:push_staging")
+	newer := s.push(t, gate, "//:push_staging")
 	release()
 	s.daemon.WaitPushed(t, older.Invocation, pushLimit)
 

@@ -178,7 +178,7 @@ func (c *gateCell) killBetweenTags(t *testing.T) (survived func()) {
 // row is the cell's line of the table. What must hold of every cell is checked here.
 func (c *gateCell) row(t *testing.T) string {
 	t.Helper()
-	rows := byTarget(t, lastRows(c.daemon.Ledger(t, ledger.Query{Invocation: c.result.Invocation})))
+	rows := byTarget(t, c.daemon.Ledger(t, ledger.Query{Invocation: c.result.Invocation}))
 	var there, tags int
 	outcomes := map[string]bool{}
 	for _, name := range gateImages {
@@ -234,16 +234,4 @@ func all(n int) string {
 		return "all"
 	}
 	return strconv.Itoa(n)
-}
-
-// lastRows are the latest rows of each target.
-func lastRows(rows []ledger.Entry) []ledger.Entry {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(slices.Clone(rows), func(e ledger.Entry) bool {
-		if seen[e.Target] {
-			return true
-		}
-		seen[e.Target] = true
-		return false
-	})
 }

@@ -15,17 +15,28 @@ import (
 	"github.com/drayage/drayage/internal/cas"
 )
 
-// serveBlob answers HEAD and GET of a blob.
-func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, _, reference string) error {
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+// serveBlob answers HEAD and GET of a blob that the repository has.
+func (r *Registry) serveBlob(c *call) error {
+	if c.req.Method != http.MethodGet && c.req.Method != http.MethodHead {
 		return notAllowed()
 	}
-	digest, err := sha256Digest(reference)
+	if err := r.mayRead(c, c.repository); err != nil {
+		return err
+	}
+	digest, err := sha256Digest(c.reference)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Docker-Content-Digest", digest.String())
-	w.Header().Set("Content-Type", "application/octet-stream")
+	size, found, err := r.folder.link(c.repository, digest)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return blobUnknown(digest.String())
+	}
+	c.w.Header().Set("Docker-Content-Digest", digest.String())
+	c.w.Header().Set("Content-Type", "application/octet-stream")
+	c.w.Header().Set("Content-Disposition", "attachment")
 	file, err := r.folder.root.Open(blobPath(digest))
 	if err == nil {
 		defer func() { _ = file.Close() }()
@@ -33,37 +44,37 @@ func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, _, refere
 		if err != nil {
 			return err
 		}
-		http.ServeContent(w, req, "", info.ModTime(), file)
+		http.ServeContent(c.w, c.req, "", info.ModTime(), file)
 		return nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return r.serveLayer(w, req, digest)
+	return r.serveLayer(c, digest, size)
 }
 
 // serveLayer answers with a blob of the cache.
-func (r *Registry) serveLayer(w http.ResponseWriter, req *http.Request, digest v1.Hash) error {
-	size, there, err := r.hasLayer(req.Context(), digest)
+func (r *Registry) serveLayer(c *call, digest v1.Hash, size int64) error {
+	there, err := r.hasLayer(c.req.Context(), digest, size)
 	if err != nil {
 		return err
 	}
 	if !there {
 		return blobUnknown(digest.String())
 	}
-	offset, partial := rangeOf(req.Header.Get("Range"), size)
-	w.Header().Set("Accept-Ranges", "bytes")
-	w.Header().Set("Content-Length", strconv.FormatInt(size-offset, 10))
+	offset, partial := rangeOf(c.req.Header.Get("Range"), size)
+	c.w.Header().Set("Accept-Ranges", "bytes")
+	c.w.Header().Set("Content-Length", strconv.FormatInt(size-offset, 10))
 	status := http.StatusOK
 	if partial {
 		status = http.StatusPartialContent
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, size-1, size))
+		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, size-1, size))
 	}
-	if req.Method == http.MethodHead {
-		w.WriteHeader(status)
+	if c.req.Method == http.MethodHead {
+		c.w.WriteHeader(status)
 		return nil
 	}
-	layer, err := r.opts.CAS.Stream(req.Context(), r.blob(digest, size), offset)
+	layer, err := r.opts.CAS.Stream(c.req.Context(), r.blob(digest, size), offset)
 	if _, gone := errors.AsType[*cas.NotFoundError](err); gone {
 		return blobUnknown(digest.String())
 	}
@@ -71,26 +82,33 @@ func (r *Registry) serveLayer(w http.ResponseWriter, req *http.Request, digest v
 		return fmt.Errorf("read layer %s: %w", digest, err)
 	}
 	defer func() { _ = layer.Close() }()
-	w.WriteHeader(status)
-	if _, err := io.Copy(w, layer); err != nil {
+	c.w.WriteHeader(status)
+	if _, err := io.Copy(c.w, layer); err != nil {
 		r.opts.Logger.Warn().Err(err).Stringer("digest", digest).Msg("the response with a layer was cut off")
 		panic(http.ErrAbortHandler) // so that the client does not take it for the whole
 	}
 	return nil
 }
 
-// hasLayer tells whether the cache has a layer that a manifest names, and keeps
-// it there for a while longer.
-func (r *Registry) hasLayer(ctx context.Context, digest v1.Hash) (size int64, there bool, err error) {
-	size, there, err = r.folder.layer(digest)
+// find tells whether a repository has a blob, in the folder or in the cache.
+func (r *Registry) find(ctx context.Context, repository string, digest v1.Hash) (size int64, there bool, err error) {
+	size, there, err = r.folder.link(repository, digest)
 	if err != nil || !there {
 		return 0, false, err
 	}
+	if there, err = r.folder.has(blobPath(digest)); err == nil && !there {
+		there, err = r.hasLayer(ctx, digest, size)
+	}
+	return size, there, err
+}
+
+// hasLayer tells whether the cache has a layer, and keeps it there for a while longer.
+func (r *Registry) hasLayer(ctx context.Context, digest v1.Hash, size int64) (bool, error) {
 	missing, err := r.opts.CAS.FindMissing(ctx, r.opts.Instance, []cas.Digest{r.blob(digest, size).Digest})
 	if err != nil {
-		return 0, false, fmt.Errorf("look up layer %s: %w", digest, err)
+		return false, fmt.Errorf("look up layer %s: %w", digest, err)
 	}
-	return size, len(missing) == 0, nil
+	return len(missing) == 0, nil
 }
 
 func (r *Registry) blob(digest v1.Hash, size int64) cas.Blob {

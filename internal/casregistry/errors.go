@@ -25,8 +25,28 @@ func notAllowed() error {
 func blobUnknown(digest string) error {
 	return &refusal{
 		status: http.StatusNotFound, code: "BLOB_UNKNOWN",
-		message: "neither the registry nor its cache has the blob; push it, or build the image again", details: []string{digest},
+		message: "the repository does not have the blob, or the cache no longer has it; push it, or build the image again", details: []string{digest},
 	}
+}
+
+func uploadUnknown() error {
+	return &refusal{status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN", message: "the upload does not exist, or no longer; begin a new one"}
+}
+
+func manifestInvalid(message string) error {
+	return &refusal{status: http.StatusBadRequest, code: "MANIFEST_INVALID", message: message}
+}
+
+// denied is for a client without the right. One that may yet say who it is, is asked.
+func denied(client Client, reason string) error {
+	if client.Asked {
+		return unauthorized(reason + "; log in with a token as the password, and any user name")
+	}
+	return &refusal{status: http.StatusForbidden, code: "DENIED", message: reason}
+}
+
+func unauthorized(reason string) error {
+	return &refusal{status: http.StatusUnauthorized, code: "UNAUTHORIZED", message: reason}
 }
 
 // answer writes an error. An error that is not a refusal is a fault of the registry: the
@@ -53,6 +73,10 @@ func answer(w http.ResponseWriter, req *http.Request, err error, logger zerolog.
 	}
 	if len(body.Errors) == 0 {
 		body.Errors = []entry{{Code: refused.code, Message: refused.message}}
+	}
+	if refused.status == http.StatusUnauthorized {
+		// Clients send a user name and a password once they are asked.
+		w.Header().Set("WWW-Authenticate", `Basic realm="drayage", charset="UTF-8"`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(refused.status)

@@ -3,11 +3,9 @@ package casregistry
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -15,13 +13,14 @@ import (
 
 // folder is where the registry keeps its files:
 //
-//	blobs/HEX                               manifests and small blobs
-//	layers/HEX                              the size of a layer that the cache has
+//	blobs/HEX                               manifests and uploaded blobs
 //	repositories/NAME/_manifests/HEX        a manifest's media type
+//	repositories/NAME/_blobs/HEX            the size of a blob that the repository has
 //	repositories/NAME/_tags/TAG             the digest that a tag points to
-//	uploads/ID                              the part of a blob that has arrived
+//	uploads/NAME                            what has arrived of a body
 //
-// No part of a repository's name begins with an underscore.
+// No part of a repository's name begins with an underscore. What is below repositories
+// are records.
 type folder struct {
 	// root keeps every path below it, whatever a client calls a repository.
 	root *os.Root
@@ -35,23 +34,25 @@ func openFolder(path string) (folder, error) {
 	if err != nil {
 		return folder{}, err
 	}
+	f := folder{root}
 	// What a crash left unfinished is sent again.
 	if err := root.RemoveAll("uploads"); err != nil {
 		return folder{}, errors.Join(err, root.Close())
 	}
-	for _, name := range []string{"blobs", "layers", "repositories", "uploads"} {
+	for _, name := range []string{"blobs", "repositories", "uploads"} {
 		if err := root.MkdirAll(name, 0o750); err != nil {
 			return folder{}, errors.Join(err, root.Close())
 		}
 	}
-	return folder{root}, nil
+	if err := f.migrate(); err != nil {
+		return folder{}, errors.Join(err, root.Close())
+	}
+	return f, nil
 }
 
 func blobPath(digest v1.Hash) string { return path.Join("blobs", digest.Hex) }
 
-func layerPath(digest v1.Hash) string { return path.Join("layers", digest.Hex) }
-
-func uploadPath(id string) string { return path.Join("uploads", id) }
+func uploadPath(name string) string { return path.Join("uploads", name) }
 
 func tagPath(repository, tag string) string {
 	return path.Join("repositories", repository, "_tags", tag)
@@ -59,6 +60,10 @@ func tagPath(repository, tag string) string {
 
 func manifestPath(repository string, digest v1.Hash) string {
 	return path.Join("repositories", repository, "_manifests", digest.Hex)
+}
+
+func linkPath(repository string, digest v1.Hash) string {
+	return path.Join("repositories", repository, "_blobs", digest.Hex)
 }
 
 // has tells whether there is a file.
@@ -70,10 +75,16 @@ func (f folder) has(name string) (bool, error) {
 	return err == nil, err
 }
 
+// create makes a file that is not yet where it stays.
+func (f folder) create() (file *os.File, name string, err error) {
+	name = uploadPath(rand.Text())
+	file, err = f.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	return file, name, err
+}
+
 // write writes a file atomically: after a crash it is there in full, or not at all.
 func (f folder) write(name string, data []byte) (err error) {
-	unfinished := uploadPath("write-" + rand.Text())
-	file, err := f.root.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	file, unfinished, err := f.create()
 	if err != nil {
 		return err
 	}
@@ -106,42 +117,42 @@ func (f folder) keep(file *os.File, unfinished, name string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// read reads a small file; found is false if there is none.
-func (f folder) read(name string) (text string, found bool, err error) {
-	data, err := f.root.ReadFile(name)
+// list are the names in a folder, in their order.
+func (f folder) list(name string) (names []string, err error) {
+	entries, err := fs.ReadDir(f.root.FS(), name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
+		return nil, nil
 	}
-	return string(data), err == nil, err
-}
-
-// layer is the size of a layer that some manifest names and the cache had.
-func (f folder) layer(digest v1.Hash) (size int64, found bool, err error) {
-	text, found, err := f.read(layerPath(digest))
-	if !found || err != nil {
-		return 0, false, err
+	for _, entry := range entries {
+		names = append(names, entry.Name())
 	}
-	if size, err = strconv.ParseInt(text, 10, 64); err != nil {
-		return 0, false, fmt.Errorf("read the size of layer %s: %w", digest, err)
-	}
-	return size, true, nil
-}
-
-func (f folder) addLayer(digest v1.Hash, size int64) error {
-	return f.write(layerPath(digest), []byte(strconv.FormatInt(size, 10)))
+	return names, err
 }
 
 // tags are the tags of a repository in their order.
 func (f folder) tags(repository string) (tags []string, found bool, err error) {
-	entries, err := fs.ReadDir(f.root.FS(), path.Dir(tagPath(repository, "any")))
-	if errors.Is(err, fs.ErrNotExist) {
-		found, err = f.has(path.Dir(manifestPath(repository, v1.Hash{Hex: "any"})))
-		return nil, found, err
+	tags, err = f.list(path.Dir(tagPath(repository, "any")))
+	if err != nil || tags != nil {
+		return tags, err == nil, err
 	}
-	for _, entry := range entries {
-		tags = append(tags, entry.Name())
-	}
-	return tags, true, err
+	found, err = f.has(path.Dir(manifestPath(repository, v1.Hash{Hex: "any"})))
+	return nil, found, err
+}
+
+// repositories are the names of all repositories.
+func (f folder) repositories() (names []string, err error) {
+	err = fs.WalkDir(f.root.FS(), "repositories", func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasPrefix(entry.Name(), "_") {
+			return err
+		}
+		if name, found := strings.CutPrefix(path.Dir(at), "repositories/"); found && entry.Name() == "_manifests" || entry.Name() == "_blobs" {
+			if len(names) == 0 || names[len(names)-1] != name {
+				names = append(names, name)
+			}
+		}
+		return fs.SkipDir
+	})
+	return names, err
 }
 
 // sha256Digest reads a digest that can be a file's name.

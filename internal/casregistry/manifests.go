@@ -1,17 +1,13 @@
 package casregistry
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"slices"
 	"strconv"
 
-	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/drayage/drayage/internal/cas"
@@ -21,15 +17,18 @@ import (
 // maxManifest bounds a manifest, in bytes, as the distribution spec advises.
 const maxManifest = 4 << 20
 
+// maxTags bounds the tags of one request.
+const maxTags = 100
+
 // serveManifest answers requests for a manifest, by tag or by digest.
-func (r *Registry) serveManifest(w http.ResponseWriter, req *http.Request, repository, reference string) error {
-	switch req.Method {
+func (r *Registry) serveManifest(c *call) error {
+	switch c.req.Method {
 	case http.MethodGet, http.MethodHead:
-		return r.getManifest(w, req, repository, reference)
+		return r.getManifest(c)
 	case http.MethodPut:
-		return r.putManifest(w, req, repository, reference)
+		return r.putManifest(c)
 	case http.MethodDelete:
-		return r.deleteManifest(w, repository, reference)
+		return r.deleteManifest(c)
 	}
 	return notAllowed()
 }
@@ -40,11 +39,11 @@ func (r *Registry) resolve(repository, reference string) (v1.Hash, bool, error) 
 		digest, err := sha256Digest(reference)
 		return digest, err == nil, err
 	}
-	text, found, err := r.folder.read(tagPath(repository, reference))
+	kept, found, err := r.folder.record(tagPath(repository, reference))
 	if err != nil || !found {
 		return v1.Hash{}, false, err
 	}
-	digest, err := v1.NewHash(text)
+	digest, err := v1.NewHash(kept.Value)
 	return digest, err == nil, err
 }
 
@@ -52,218 +51,229 @@ func manifestUnknown(reference string) error {
 	return &refusal{status: http.StatusNotFound, code: "MANIFEST_UNKNOWN", message: "the repository has no manifest " + reference}
 }
 
-func (r *Registry) getManifest(w http.ResponseWriter, req *http.Request, repository, reference string) error {
-	digest, found, err := r.resolve(repository, reference)
+func (r *Registry) getManifest(c *call) error {
+	if err := r.mayRead(c, c.repository); err != nil {
+		return err
+	}
+	digest, found, err := r.resolve(c.repository, c.reference)
 	if err != nil {
 		return err
 	}
 	if !found {
-		return manifestUnknown(reference)
+		return manifestUnknown(c.reference)
 	}
-	mediaType, found, err := r.folder.read(manifestPath(repository, digest))
+	kept, found, err := r.folder.record(manifestPath(c.repository, digest))
 	if err != nil {
 		return err
 	}
 	if !found {
-		return manifestUnknown(reference)
+		return manifestUnknown(c.reference)
 	}
-	data, err := r.folder.root.ReadFile(blobPath(digest))
+	file, err := r.folder.root.Open(blobPath(digest))
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Docker-Content-Digest", digest.String())
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	w.WriteHeader(http.StatusOK)
-	if req.Method == http.MethodGet {
-		_, _ = w.Write(data) // the client is gone if it fails
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	mediaType := kept.Value
+	if _, known := manifestTypes[mediaType]; !known {
+		mediaType = "application/octet-stream" // from before types were checked
+	}
+	c.w.Header().Set("Content-Type", mediaType)
+	c.w.Header().Set("Docker-Content-Digest", digest.String())
+	c.w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+	c.w.WriteHeader(http.StatusOK)
+	if c.req.Method == http.MethodGet {
+		_, _ = io.Copy(c.w, file) // the client is gone if it fails
 	}
 	return nil
 }
 
-// references has the fields of a manifest or an index that are needed here.
-type references struct {
-	Config    *v1.Descriptor  `json:"config"`
-	Layers    []v1.Descriptor `json:"layers"`
-	Manifests []v1.Descriptor `json:"manifests"`
-}
-
-func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, repository, reference string) error {
-	data, err := io.ReadAll(io.LimitReader(req.Body, maxManifest+1))
-	if err != nil {
-		return fmt.Errorf("receive manifest: %w", err)
+func (r *Registry) putManifest(c *call) error {
+	tags := c.req.URL.Query()["tag"]
+	byTag := pushspec.CheckTag(c.reference) == nil
+	if byTag {
+		tags = append(tags, c.reference)
 	}
-	if len(data) > maxManifest {
-		return &refusal{status: http.StatusRequestEntityTooLarge, code: "SIZE_INVALID", message: "a manifest must not be larger than 4 MiB"}
-	}
-	digest, _, err := v1.SHA256(bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	tags := req.URL.Query()["tag"]
-	if pushspec.CheckTag(reference) == nil {
-		tags = append(tags, reference)
-	} else if given, err := sha256Digest(reference); err != nil {
-		return err
-	} else if given != digest {
-		return &refusal{status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "the manifest has another digest: " + digest.String()}
+	if len(tags) > maxTags {
+		return &refusal{status: http.StatusBadRequest, code: "TAG_INVALID", message: fmt.Sprintf("a request must not have more than %d tags", maxTags)}
 	}
 	for _, tag := range tags {
 		if err := pushspec.CheckTag(tag); err != nil {
 			return &refusal{status: http.StatusBadRequest, code: "TAG_INVALID", message: err.Error()}
 		}
 	}
-	var refers references
-	if err := json.Unmarshal(data, &refers); err != nil {
-		return &refusal{status: http.StatusBadRequest, code: "MANIFEST_INVALID", message: "the body must be a manifest: " + err.Error()}
-	}
-	if err := r.checkReferences(req.Context(), repository, refers); err != nil {
+	keepTags, err := r.mayPush(c, tags, "")
+	if err != nil {
 		return err
 	}
-	mediaType := req.Header.Get("Content-Type")
-	if err := r.keepManifest(repository, digest, mediaType, data, tags); err != nil {
-		return fmt.Errorf("store manifest %s: %w", digest, err)
+	got, err := r.receive(c, maxManifest)
+	if err != nil {
+		return err
 	}
-	for _, tag := range req.URL.Query()["tag"] {
-		w.Header().Add("OCI-Tag", tag)
+	digest, err := sha256Digest(got.digest())
+	if err == nil && !byTag {
+		var given v1.Hash
+		if given, err = sha256Digest(c.reference); err == nil && given != digest {
+			err = &refusal{status: http.StatusBadRequest, code: "DIGEST_INVALID", message: "the manifest has another digest: " + digest.String()}
+		}
 	}
-	created(w, "/v2/"+repository+"/manifests/"+digest.String(), digest)
+	put := manifestPut{got: got, digest: digest, tags: tags, keepTags: keepTags}
+	if err == nil {
+		err = r.read(c, &put)
+	}
+	if err == nil {
+		err = r.keepManifest(c, &put)
+	}
+	if !put.kept {
+		got.discard()
+	}
+	if err != nil {
+		return err
+	}
+	for _, tag := range c.req.URL.Query()["tag"] {
+		c.w.Header().Add("OCI-Tag", tag)
+	}
+	created(c.w, "/v2/"+c.repository+"/manifests/"+digest.String(), digest)
 	return nil
 }
 
-// keepManifest writes a manifest, and then the files that point to it.
-func (r *Registry) keepManifest(repository string, digest v1.Hash, mediaType string, data []byte, tags []string) error {
-	if err := r.folder.write(blobPath(digest), data); err != nil {
-		return err
-	}
-	if err := r.folder.write(manifestPath(repository, digest), []byte(mediaType)); err != nil {
-		return err
-	}
-	for _, tag := range tags {
-		if err := r.folder.write(tagPath(repository, tag), []byte(digest.String())); err != nil {
-			return err
-		}
-	}
-	return nil
+// manifestPut is a manifest that is on its way into a repository.
+type manifestPut struct {
+	got    *received
+	digest v1.Hash
+	tags   []string
+	// keepTags are those that must not be written over.
+	keepTags []string
+
+	mediaType string
+	refers    references
+	// layers are those that the cache has, and the repository does not yet.
+	layers []descriptor
+	kept   bool
 }
 
-// checkReferences refuses a manifest that names a missing blob or manifest, and
-// stores the sizes of the layers that the cache has.
-func (r *Registry) checkReferences(ctx context.Context, repository string, refers references) error {
-	for _, d := range refers.Manifests {
-		if _, err := sha256Digest(d.Digest.String()); err != nil {
-			return err
-		}
-		there, err := r.folder.has(manifestPath(repository, d.Digest))
-		if err != nil {
-			return err
-		}
-		if !there {
-			return &refusal{
-				status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
-				message: "the index lists a manifest that the repository does not have; push that manifest first", details: []string{d.Digest.String()},
-			}
-		}
+// read reads a manifest, and refuses one that names what neither the repository nor the
+// cache has.
+func (r *Registry) read(c *call, put *manifestPut) error {
+	_, err := put.got.file.Seek(0, io.SeekStart)
+	if err != nil {
+		return err
 	}
-	blobs := refers.Layers
-	if refers.Config != nil {
-		blobs = append([]v1.Descriptor{*refers.Config}, blobs...)
+	r.parsing <- struct{}{}
+	put.refers, err = readReferences(put.got.file)
+	<-r.parsing
+	if err != nil {
+		return err
+	}
+	if put.mediaType, err = put.refers.checkType(c.req.Header.Get("Content-Type")); err != nil {
+		return err
 	}
 	var cached []cas.Digest
-	for _, d := range blobs {
-		if _, err := sha256Digest(d.Digest.String()); err != nil {
-			return err
-		}
-		there, err := r.folder.has(blobPath(d.Digest))
+	for _, d := range put.refers.blobs {
+		_, linked, err := r.folder.link(c.repository, d.digest)
 		if err != nil {
 			return err
 		}
-		if there || !pushspec.Distributable(d.MediaType) {
+		stored := false
+		if linked {
+			stored, err = r.folder.has(blobPath(d.digest))
+		}
+		if err != nil {
+			return err
+		}
+		if stored || (d.elsewhere && !linked) {
 			continue
 		}
-		cached = append(cached, r.blob(d.Digest, d.Size).Digest)
+		cached = append(cached, r.blob(d.digest, d.size).Digest)
+		put.layers = append(put.layers, d)
 	}
-	if len(cached) == 0 {
+	return r.wantCached(c.req.Context(), cached)
+}
+
+// wantCached refuses blobs that the cache does not have.
+func (r *Registry) wantCached(ctx context.Context, blobs []cas.Digest) error {
+	if len(blobs) == 0 {
 		return nil
 	}
-	missing, err := r.opts.CAS.FindMissing(ctx, r.opts.Instance, cached)
+	missing, err := r.opts.CAS.FindMissing(ctx, r.opts.Instance, blobs)
 	if err != nil {
 		return fmt.Errorf("look up the layers: %w", err)
 	}
-	if len(missing) > 0 {
-		refused := &refusal{
-			status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
-			message: "neither the registry nor its cache has the blob in the size that the manifest says; push it, or build the image again",
-		}
-		for _, d := range missing {
-			refused.details = append(refused.details, "sha256:"+d.Hash)
-		}
-		return refused
+	if len(missing) == 0 {
+		return nil
 	}
-	for _, d := range cached {
-		if err := r.folder.addLayer(v1.Hash{Algorithm: "sha256", Hex: d.Hash}, d.Size); err != nil {
-			return fmt.Errorf("store the size of layer sha256:%s: %w", d.Hash, err)
-		}
+	refused := &refusal{
+		status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
+		message: "neither the repository nor the cache has the blob in the size that the manifest says; push it, or build the image again",
 	}
-	return nil
+	for _, d := range missing {
+		refused.details = append(refused.details, "sha256:"+d.Hash)
+	}
+	return refused
 }
 
-// deleteManifest deletes a tag, or a manifest with all tags that point to it.
-func (r *Registry) deleteManifest(w http.ResponseWriter, repository, reference string) error {
-	var paths []string
-	if pushspec.CheckTag(reference) == nil {
-		paths = []string{tagPath(repository, reference)}
-	} else {
-		digest, err := sha256Digest(reference)
-		if err != nil {
+// keepManifest writes a manifest, and then the tags that point to it.
+func (r *Registry) keepManifest(c *call, put *manifestPut) error {
+	defer r.changes(c.repository)()
+	for _, tag := range put.tags {
+		if err := r.checkKept(c, put, tag); err != nil {
 			return err
 		}
-		tags, _, err := r.folder.tags(repository)
-		if err != nil {
+	}
+	for _, d := range put.refers.manifests {
+		if there, err := r.folder.has(manifestPath(c.repository, d.digest)); err != nil {
 			return err
-		}
-		for _, tag := range tags {
-			if to, _, err := r.resolve(repository, tag); err == nil && to == digest {
-				paths = append(paths, tagPath(repository, tag))
+		} else if !there {
+			return &refusal{
+				status: http.StatusBadRequest, code: "MANIFEST_BLOB_UNKNOWN",
+				message: "the index lists a manifest that the repository does not have; push that manifest first", details: []string{d.digest.String()},
 			}
 		}
-		paths = append(paths, manifestPath(repository, digest))
 	}
-	for _, path := range paths {
-		if err := r.folder.root.Remove(path); errors.Is(err, fs.ErrNotExist) {
-			return manifestUnknown(reference)
-		} else if err != nil {
+	client := c.client.Name
+	for _, d := range put.layers {
+		if err := r.keepRecord(linkPath(c.repository, d.digest), record{Value: strconv.FormatInt(d.size, 10), Client: client, Size: fileCharge}, nothing); err != nil {
 			return err
 		}
 	}
-	w.WriteHeader(http.StatusAccepted)
+	// A blob may have been deleted since it was looked up.
+	for _, d := range put.refers.blobs {
+		if _, linked, err := r.folder.link(c.repository, d.digest); err != nil {
+			return err
+		} else if !linked && !d.elsewhere {
+			return blobUnknown(d.digest.String())
+		}
+	}
+	size := put.got.size
+	r.accounts.add(client, -size)
+	put.got.size = 0
+	if err := r.keepRecord(manifestPath(c.repository, put.digest), record{Value: put.mediaType, Client: client, Size: size + fileCharge}, func() error {
+		put.kept = true
+		return put.got.keep(blobPath(put.digest))
+	}); err != nil {
+		return fmt.Errorf("store manifest %s: %w", put.digest, err)
+	}
+	for _, tag := range put.tags {
+		if err := r.keepRecord(tagPath(c.repository, tag), record{Value: put.digest.String(), Client: client, Size: fileCharge}, nothing); err != nil {
+			return fmt.Errorf("store tag %s: %w", tag, err)
+		}
+	}
 	return nil
 }
 
-// serveTags lists a repository's tags (distribution spec, "Listing Tags").
-func (r *Registry) serveTags(w http.ResponseWriter, req *http.Request, repository, rest string) error {
-	if rest != "list" || req.Method != http.MethodGet {
-		return notAllowed()
+// checkKept refuses a tag that points to another manifest already, if it has to go on
+// pointing there.
+func (r *Registry) checkKept(c *call, put *manifestPut, tag string) error {
+	if !slices.Contains(put.keepTags, tag) {
+		return nil
 	}
-	tags, found, err := r.folder.tags(repository)
-	if err != nil {
+	to, found, err := r.resolve(c.repository, tag)
+	if err != nil || !found || to == put.digest {
 		return err
 	}
-	if !found {
-		return &refusal{status: http.StatusNotFound, code: "NAME_UNKNOWN", message: "the registry has no repository of this name"}
-	}
-	if last := req.URL.Query().Get("last"); last != "" {
-		tags = slices.DeleteFunc(tags, func(tag string) bool { return tag <= last })
-	}
-	if n, err := strconv.Atoi(req.URL.Query().Get("n")); err == nil && n >= 0 && n < len(tags) {
-		tags = tags[:n]
-		if n > 0 {
-			w.Header().Set("Link", fmt.Sprintf("</v2/%s/tags/list?n=%d&last=%s>; rel=\"next\"", repository, n, tags[n-1]))
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.MarshalWrite(w, struct {
-		Name string   `json:"name"`
-		Tags []string `json:"tags"`
-	}{repository, append([]string{}, tags...)})
+	return denied(Client{Name: c.client.Name}, fmt.Sprintf("the tag %s points to %s already, and the daemon's policy (never_overwrite) does not let %s write over it", tag, to, c.client.Name))
 }

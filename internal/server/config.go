@@ -13,9 +13,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/bes"
+	"github.com/drayage/drayage/internal/casregistry"
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/hostsettings"
+	"github.com/drayage/drayage/internal/httpserver"
 	"github.com/drayage/drayage/internal/loopback"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/internal/strictyaml"
@@ -33,6 +35,11 @@ type Config struct {
 	// HTTP is the address of the pages, the JSON API, health and metrics.
 	// Defaults to 127.0.0.1:9091. Port 0 takes a free one.
 	HTTP string `yaml:"http"`
+
+	// Names are host names and addresses, without ports, by which clients or a proxy call
+	// the HTTP servers, besides loopback and the addresses that they listen on. Requests for
+	// any other host are refused.
+	Names []string `yaml:"names"`
 
 	// TLS secures Listen and HTTP. Needed to listen beyond loopback.
 	TLS TLS `yaml:"tls"`
@@ -142,6 +149,16 @@ type CASRegistry struct {
 	Folder string `yaml:"folder"`
 	// Instance is the builds' --remote_instance_name.
 	Instance string `yaml:"instance"`
+	// Name is HOST[:PORT] as people write it in the names of its images, and as the policy's
+	// rules name it. Defaults to the address that is listened on.
+	Name string `yaml:"name"`
+	// BlobBytes is the size of the largest blob that a client may upload. Defaults to 10 GiB.
+	BlobBytes int64 `yaml:"blob_bytes"`
+	// ClientBytes is what the folder keeps for one client. Defaults to 50 GiB.
+	ClientBytes int64 `yaml:"client_bytes"`
+	// ClientUploads bounds the uploads of one client that are under way, and the requests
+	// that send their bytes. Defaults to 256.
+	ClientUploads int `yaml:"client_uploads"`
 }
 
 // Backend is one BES backend.
@@ -299,7 +316,10 @@ func Defaults() Config {
 		ShutdownGrace: 20 * time.Second,
 		Verify:        Verify{Age: 720 * time.Hour, Limit: 10_000, Rate: 5, Timeout: time.Hour},
 		CAS:           CAS{Grace: haul.DefaultGrace},
-		CASRegistry:   CASRegistry{Folder: "drayage-registry"},
+		CASRegistry: CASRegistry{
+			Folder:    "drayage-registry",
+			BlobBytes: casregistry.DefaultBlobBytes, ClientBytes: casregistry.DefaultClientBytes, ClientUploads: casregistry.DefaultClientUploads,
+		},
 		Relay: Relay{
 			MaxStreams:       bes.DefaultMaxStreams,
 			ReplayBytes:      bes.DefaultReplayBytes,
@@ -347,8 +367,8 @@ func (c *Config) Check() error {
 			return fmt.Errorf("%s: %s is not a loopback address, so others could have images pushed without TLS: "+
 				"set tls.cert and tls.key, or set allow_plaintext: true if a proxy in front of the daemon does TLS", listener.key, listener.address)
 		}
-		if !loopback.Is(host) && c.Policy == nil && listener.key != "cas_registry.listen" {
-			return fmt.Errorf("%s: %s is not a loopback address, so anyone who reaches it could have images pushed with the daemon's credentials: "+
+		if !loopback.Is(host) && c.Policy == nil {
+			return fmt.Errorf("%s: %s is not a loopback address, so anyone who reaches it could push images: "+
 				"set policy, which says who may push what", listener.key, listener.address)
 		}
 	}
@@ -372,8 +392,13 @@ func (c *Config) Check() error {
 	if c.Store == "" {
 		return errors.New("store: must be set, to a file or a postgres:// URL")
 	}
-	if c.CASRegistry.Listen != "" && c.CASRegistry.Folder == "" {
-		return errors.New("cas_registry.folder: must be set, to a folder for the registry's manifests and tags")
+	for i, name := range c.Names {
+		if err := httpserver.CheckName(name); err != nil {
+			return fmt.Errorf("names[%d]: %w", i, err)
+		}
+	}
+	if err := c.CASRegistry.check(c.Policy); err != nil {
+		return err
 	}
 	if c.StallLimit < minStallLimit {
 		return fmt.Errorf("stall_limit: %s must be at least %s: a healthy daemon would seem to have stalled", c.StallLimit, minStallLimit)

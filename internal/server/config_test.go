@@ -42,6 +42,7 @@ func TestFileSetsEveryKey(t *testing.T) {
 	text := `
 listen: 0.0.0.0:1
 http: 127.0.0.1:2
+names: [drayage.example]
 tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
 policy:
@@ -59,7 +60,7 @@ retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h, stag
 webhooks: [{name: chat, url: "https://chat", secret_file: s, events: [push, drift]}]
 verify: {every: 24h, age: 48h, limit: 9, rate: 0.5, timeout: 3m}
 cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h, grace: 12s}
-cas_registry: {listen: "127.0.0.1:4", folder: /images, instance: main}
+cas_registry: {listen: "127.0.0.1:4", folder: /images, instance: main, name: "images.example:4", blob_bytes: 13, client_bytes: 14, client_uploads: 15}
 registry_credential_helper: /bin/r
 backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper, keepalive: 1m,
@@ -89,7 +90,7 @@ log: {level: debug, format: console}
 	})
 	no, yes := false, true
 	want := Config{
-		Listen: "0.0.0.0:1", HTTP: "127.0.0.1:2",
+		Listen: "0.0.0.0:1", HTTP: "127.0.0.1:2", Names: []string{"drayage.example"},
 		TLS:            TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
 		AllowPlaintext: true,
 		Policy: &Policy{
@@ -107,7 +108,7 @@ log: {level: debug, format: console}
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s", Events: []store.EventKind{store.EventPush, store.EventDrift}}},
 		Verify:                   Verify{Every: 24 * time.Hour, Age: 48 * time.Hour, Limit: 9, Rate: 0.5, Timeout: 3 * time.Minute},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
-		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main"},
+		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main", Name: "images.example:4", BlobBytes: 13, ClientBytes: 14, ClientUploads: 15},
 		RegistryCredentialHelper: "/bin/r",
 		CreateRepositories:       []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com"},
 		Backends: []Backend{{
@@ -170,6 +171,18 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"tls: client_ca also needs cert", func(c *Config) { c.TLS.ClientCA = "ca.pem" }},
 		{"cas.address: must be set", func(c *Config) { c.CAS.Address = "" }},
 		{"cas.grace: -1s must not be negative", func(c *Config) { c.CAS.Grace = -time.Second }},
+		{`names[0]: "drayage.example:443" must be a host name or an address, without a port`, func(c *Config) { c.Names = []string{"drayage.example:443"} }},
+		{"cas_registry.listen: 0.0.0.0:5000 is not a loopback address, so anyone who reaches it could push images", func(c *Config) {
+			c.CASRegistry.Listen, c.AllowPlaintext = "0.0.0.0:5000", true
+		}},
+		{"cas_registry.name: must be set, to HOST:PORT", func(c *Config) {
+			c.CASRegistry.Listen, c.AllowPlaintext, c.Policy = "0.0.0.0:5000", true, &Policy{}
+		}},
+		{`cas_registry.name: "images.example/app" must be HOST or HOST:PORT`, func(c *Config) {
+			c.CASRegistry.Listen, c.CASRegistry.Name = "127.0.0.1:5000", "images.example/app"
+		}},
+		{"cas_registry.folder: must be set", func(c *Config) { c.CASRegistry.Listen, c.CASRegistry.Folder = "127.0.0.1:5000", "" }},
+		{"cas_registry: blob_bytes, client_bytes and client_uploads must be", func(c *Config) { c.CASRegistry.Listen, c.CASRegistry.BlobBytes = "127.0.0.1:5000", 0 }},
 		{"store: must be set", func(c *Config) { c.Store = "" }},
 		{"stall_limit: 1s must be at least 3s", func(c *Config) { c.StallLimit = time.Second }},
 		{"retention: jobs, invocations", func(c *Config) { c.Retention.Jobs = 0 }},

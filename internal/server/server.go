@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,16 +26,13 @@ import (
 	"github.com/drayage/drayage/internal/dispatch"
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/hostsettings"
+	"github.com/drayage/drayage/internal/httpserver"
 	"github.com/drayage/drayage/internal/keychain"
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/internal/web"
 	"github.com/drayage/drayage/pushspec"
 )
-
-// headerTimeout bounds how long a client of the HTTP server may take to say what
-// it wants.
-const headerTimeout = 10 * time.Second
 
 // Daemon is a running drayaged.
 type Daemon struct {
@@ -141,14 +137,10 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.grpc = grpc.NewServer(slices.Concat(bes.ServerOptions(), d.access.serverOptions(), []grpc.ServerOption{grpc.Creds(security.grpc())})...)
 	d.relay.Register(d.grpc)
 	d.relay.RegisterHealth(d.grpc)
-	d.http = &http.Server{
-		Handler: web.NewHandler(web.Options{
-			Source: d.store, Copier: &dispatch.Copier{Registries: d.registries, Queue: d.store, Policy: d.access.admission, Logger: d.logger},
-			Registries: hosts, Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
-		}),
-		ReadHeaderTimeout: headerTimeout,
-		TLSConfig:         security.http(),
-	}
+	d.http = httpserver.New(web.NewHandler(web.Options{
+		Source: d.store, Copier: &dispatch.Copier{Registries: d.registries, Queue: d.store, Policy: d.access.admission, Logger: d.logger},
+		Registries: hosts, Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
+	}), d.config.httpOptions(d.config.HTTP, security))
 	if images != nil {
 		if err := d.makeCASRegistry(security); err != nil {
 			return err
@@ -188,17 +180,6 @@ func serveHTTP(server *http.Server, listener net.Listener) error {
 	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	return nil
-}
-
-func (d *Daemon) makeCASRegistry(security security) error {
-	config := d.config.CASRegistry
-	var err error
-	d.registry, err = casregistry.New(casregistry.Options{Folder: config.Folder, CAS: d.cas, Instance: config.Instance, Logger: d.logger})
-	if err != nil {
-		return fmt.Errorf("cas_registry.folder: %w", err)
-	}
-	d.images = &http.Server{Handler: d.registry, ReadHeaderTimeout: headerTimeout, TLSConfig: security.http()}
 	return nil
 }
 
