@@ -27,6 +27,7 @@ func (w *CacheWriter) Put(seed string, size int) v1.Descriptor {
 	return w.Add(types.OCILayer, data)
 }
 
+// Add adds a blob, and describes it.
 func (w *CacheWriter) Add(mediaType types.MediaType, data []byte) v1.Descriptor {
 	w.T.Helper()
 	blob := Describe(mediaType, data)
@@ -39,6 +40,7 @@ func (w *CacheWriter) Add(mediaType types.MediaType, data []byte) v1.Descriptor 
 	return blob
 }
 
+// Flush writes what has been added and is not in the cache yet.
 func (w *CacheWriter) Flush() {
 	w.T.Helper()
 	if len(w.batch) == 0 {

@@ -61,6 +61,7 @@ func AddReferrer(t T, spec *pushspec.Spec, artifactType string, file v1.Descript
 	spec.Blobs = append(spec.Blobs, pushspec.Blob{Descriptor: file, Sources: []pushspec.Source{{CAS: file.Digest.String()}}})
 }
 
+// Describe is the descriptor of some bytes.
 func Describe(mediaType types.MediaType, data []byte) v1.Descriptor {
 	sum := sha256.Sum256(data)
 	return v1.Descriptor{MediaType: mediaType, Size: int64(len(data)), Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}

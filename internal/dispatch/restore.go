@@ -10,9 +10,6 @@ import (
 	"github.com/drayage/drayage/internal/ledger"
 )
 
-// removedTag is the [ledger.Tag.Digest] of a tag that a rollback has removed.
-const removedTag = "none"
-
 // restore moves tags back to what they pointed to before the row that the job is done to.
 func (r *run) restore(ctx context.Context) error {
 	row, err := r.readRow(ctx)
@@ -43,7 +40,7 @@ func (r *run) moveBack(ctx context.Context, row ledger.Entry) error {
 	for _, tag := range done.Tags {
 		back := ledger.Tag{Name: tag.Name, Previous: row.Digest, Digest: tag.Previous}
 		if back.Digest == "" {
-			back.Digest = removedTag
+			back.Digest = ledger.RemovedTag
 		}
 		r.entry.Tags = append(r.entry.Tags, back)
 	}

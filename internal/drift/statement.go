@@ -41,9 +41,6 @@ func newStatements() *statements {
 	return &statements{seen: map[string]bool{}, unsure: map[string][]string{}}
 }
 
-// removed is the digest of a tag that was removed.
-const removed = "none"
-
 func (s *statements) add(e ledger.Entry) {
 	if !e.Outcome.Arrived() {
 		s.doubt(e)
@@ -51,7 +48,7 @@ func (s *statements) add(e ledger.Entry) {
 	}
 	for _, tag := range e.Tags {
 		said := about(e, tag.Name, cmp.Or(tag.Digest, e.Digest))
-		if tag.Digest == removed {
+		if tag.Digest == ledger.RemovedTag {
 			said.digest = ""
 		}
 		said.others = s.unsure[said.name()]

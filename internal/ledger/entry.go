@@ -154,9 +154,12 @@ type Tag struct {
 	// Previous is the digest that the tag pointed to before, or "".
 	Previous string `json:"previous,omitzero"`
 	// Digest is what the tag points to now, where that is not the row's digest: after a
-	// rollback. "none" says that the tag was removed.
+	// rollback. It is [RemovedTag] if the tag was removed.
 	Digest string `json:"digest,omitzero"`
 }
+
+// RemovedTag is the Digest of a [Tag] that a rollback has removed.
+const RemovedTag = "none"
 
 // Count is a number of blobs and what they weigh together.
 type Count struct {

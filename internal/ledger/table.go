@@ -67,15 +67,12 @@ func tagsText(e Entry) string {
 	return text
 }
 
-// removedTag is the digest of a tag that a rollback removed. See [Tag].
-const removedTag = "none"
-
 // becameOf says where a tag points now, if a rollback moved it.
 func becameOf(tag Tag) string {
 	switch tag.Digest {
 	case "":
 		return ""
-	case removedTag:
+	case RemovedTag:
 		return " (removed)"
 	}
 	return " (now " + table.ShortDigest(tag.Digest) + ")"

@@ -8,9 +8,6 @@ import (
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
-// removedTag is the Digest of a [ledger.Tag] that was removed.
-const removedTag = "none"
-
 // releaseTags ends the leases of jobs whose runs end: those that wrote their tags
 // are noted as the tags' last writers. Manifests that were kept for them may go.
 func (s *Store) releaseTags(ctx context.Context, tx sqldb.Conn, batch []*settlement) error {
@@ -76,7 +73,7 @@ func putBack(ctx context.Context, tx sqldb.Conn, e ledger.Entry) error {
 			continue
 		}
 		digest := tag.Digest
-		if digest == removedTag {
+		if digest == ledger.RemovedTag {
 			digest = ""
 		}
 		// No target has it any more: if the build is promoted all the same, each of its
