@@ -114,7 +114,7 @@ type move struct {
 func moves(entries []ledger.Entry) []move {
 	var list []move
 	for _, e := range ledger.Latest(entries) {
-		if e.Outcome != ledger.Pushed && e.Outcome != ledger.Superseded {
+		if !e.Outcome.Arrived() {
 			continue
 		}
 		for _, tag := range e.Tags {
