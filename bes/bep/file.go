@@ -56,17 +56,18 @@ func fileName(b []byte) ([]byte, error) { return wire.Sub(b, 1) }
 func readFile(b []byte) (f File, ok bool, err error) {
 	m := wire.Walk(b)
 	for m.Next() {
+		if m.VarintNum == 6 {
+			f.Length = int64(m.Varint)
+		}
 		switch m.Num {
 		case 1:
 			f.Name = text(m.Bytes)
 		case 2:
-			f.URI, f.Contents, ok = text(m.Bytes), nil, true
+			f.URI, f.Contents, ok = text(m.Bytes), nil, len(m.Bytes) > 0
 		case 3:
 			f.URI, f.Contents, ok = "", bytes.Clone(m.Bytes), true
 		case 5:
 			f.Digest = text(m.Bytes)
-		case 6:
-			f.Length = int64(m.Varint)
 		case 7:
 			f.URI, f.Contents, ok = "", nil, false
 		}

@@ -54,12 +54,13 @@ func (s *Scanner) started(b []byte) (remember [][]byte, err error) {
 	var start time.Time
 	m := wire.Walk(b)
 	for m.Next() {
+		if m.VarintNum == 2 {
+			millis = int64(m.Varint)
+			reduced = appendVarint(reduced, m.VarintNum, m.Varint)
+		}
 		switch m.Num {
 		case 1:
 			inv.ID = text(m.Bytes)
-		case 2:
-			millis = int64(m.Varint)
-			reduced = appendVarint(reduced, m.Num, m.Varint)
 		case 3:
 			inv.ToolVersion = text(m.Bytes)
 		case 5:
@@ -73,9 +74,7 @@ func (s *Scanner) started(b []byte) (remember [][]byte, err error) {
 		default:
 			continue
 		}
-		if m.Bytes != nil {
-			reduced = appendField(reduced, m.Num, m.Bytes)
-		}
+		reduced = appendField(reduced, m.Num, m.Bytes)
 	}
 	inv.Started = orMillis(start, millis)
 	return record(eventStarted, nil, reduced), m.Err
@@ -87,16 +86,17 @@ func (s *Scanner) finished(b []byte) error {
 	var finish time.Time
 	m := wire.Walk(b)
 	for m.Next() {
-		switch m.Num {
-		case 2:
+		if m.VarintNum == 2 {
 			millis = int64(m.Varint)
+		}
+		switch m.Num {
 		case 3:
 			code := wire.Walk(m.Bytes)
 			for code.Next() {
-				switch code.Num {
-				case 1:
+				if code.Num == 1 {
 					inv.ExitName = text(code.Bytes)
-				case 2:
+				}
+				if code.VarintNum == 2 {
 					inv.ExitCode = int(int32(code.Varint))
 				}
 			}
@@ -153,7 +153,7 @@ func readTimestamp(b []byte) (time.Time, error) {
 	var seconds, nanos int64
 	m := wire.Walk(b)
 	for m.Next() {
-		switch m.Num {
+		switch m.VarintNum {
 		case 1:
 			seconds = int64(m.Varint)
 		case 2:

@@ -230,10 +230,10 @@ func (s *Scanner) aborted(event, id, payload []byte, found *Found) error {
 	var description []byte
 	m := wire.Walk(payload)
 	for m.Next() {
-		switch m.Num {
-		case 1:
+		if m.VarintNum == 1 {
 			reason = m.Varint
-		case 2:
+		}
+		if m.Num == 2 {
 			description = m.Bytes
 		}
 	}

@@ -52,10 +52,10 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 	success, groups := false, 0
 	m := wire.Walk(payload)
 	for m.Next() {
-		switch m.Num {
-		case completeSuccess:
+		if m.VarintNum == completeSuccess {
 			success = m.Varint != 0
-		case completeGroup:
+		}
+		if m.Num == completeGroup {
 			groups++
 		}
 	}
@@ -137,7 +137,7 @@ func (c *completion) group(b []byte, wanted bool) error {
 	}
 	m := wire.Walk(b)
 	for m.Next() {
-		if m.Num == groupIncomplete {
+		if m.VarintNum == groupIncomplete {
 			c.incomplete = m.Varint != 0
 		}
 	}
