@@ -76,6 +76,10 @@ func readMessage(b []byte, eventField protowire.Number) (message, error) {
 	return m, nil
 }
 
+// maxID bounds each part of a stream's id, in bytes. Bazel's are UUIDs, and the name of a
+// project.
+const maxID = 256
+
 // id decodes which stream the message belongs to.
 func (m *message) id() (StreamID, error) {
 	id := StreamID{ProjectID: string(m.projectID)}
@@ -93,6 +97,9 @@ func (m *message) id() (StreamID, error) {
 	}
 	if f.Err != nil {
 		return StreamID{}, fmt.Errorf("read stream id: %w", f.Err)
+	}
+	if longest := max(len(id.ProjectID), len(id.BuildID), len(id.InvocationID)); longest > maxID {
+		return StreamID{}, fmt.Errorf("read stream id: a part of it has %d bytes; the limit is %d", longest, maxID)
 	}
 	return id, nil
 }
