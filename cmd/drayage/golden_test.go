@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"net/http/httptest"
 	"os"
@@ -73,8 +72,10 @@ const (
 // testDaemon serves the API over a store.
 type testDaemon struct {
 	store *store.Store
-	path  string // of the database
-	url   string
+	// copied are the copies that were asked for.
+	copied *copyQueue
+	path   string // of the database
+	url    string
 }
 
 // newTestDaemon has a clock that stands still.
@@ -92,8 +93,9 @@ func newTestDaemonWith(t *testing.T, clock func() time.Time) *testDaemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.store.Close() })
+	d.copied = &copyQueue{store: d.store}
 	server := httptest.NewServer(web.NewHandler(web.Options{
-		Source: d.store, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),
+		Source: d.store, Copier: d.copied, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),
 	}))
 	t.Cleanup(server.Close)
 	d.url = server.URL
@@ -145,16 +147,26 @@ func (w workFunc) Work(ctx context.Context, job store.Job, attempt store.Attempt
 
 func (d *testDaemon) work(t *testing.T, invocation string, w workFunc) {
 	t.Helper()
+	d.during(t, w, func() {
+		if err := d.store.Wait(t.Context(), invocation); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := d.store.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// during has a worker do whatever there is to do, for as long as act takes.
+func (d *testDaemon) during(t *testing.T, w workFunc, act func()) {
+	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- d.store.Run(ctx, w, 1) }()
-	err := d.store.Wait(ctx, invocation)
+	act()
 	stop()
-	if err := errors.Join(err, <-done); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.store.Seal(t.Context()); err != nil {
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 }

@@ -20,7 +20,8 @@ func newJobsCommand() *cobra.Command {
 		Use:   "jobs",
 		Short: "Show, cancel, retry and requeue pushes",
 		Long: `Show the pushes that wait, are running, or will be retried. Pushes that are done are
-in the ledger.`,
+in the ledger. ACTION is push; or tag, if the tags of a staged image move or are
+withheld; or restore, if a rollback moves tags back.`,
 		Example: `  drayage jobs --invocation 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11
   drayage jobs retry --invocation 4f0c1b9e-6a51-4a51-9df3-3f1f0f6b2c11
   drayage jobs cancel --job 17`,
@@ -51,9 +52,9 @@ func writeJobs(w io.Writer, jobs []operator.Job) error {
 		_, err := fmt.Fprintln(w, "No push is waiting or running.")
 		return err
 	}
-	rows := [][]string{{"JOB", "STATE", "FAILURES", "TARGET", "INVOCATION", "ERROR"}}
+	rows := [][]string{{"JOB", "STATE", "ACTION", "FAILURES", "TARGET", "INVOCATION", "ERROR"}}
 	for _, job := range jobs {
-		rows = append(rows, []string{strconv.FormatInt(job.ID, 10), job.State, strconv.Itoa(job.Failures), job.Target, job.InvocationID, job.Error})
+		rows = append(rows, []string{strconv.FormatInt(job.ID, 10), job.State, job.Action, strconv.Itoa(job.Failures), job.Target, job.InvocationID, job.Error})
 	}
 	return table.Write(w, rows)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,27 @@ type waitReport struct {
 	Result      waitResult `json:"result"`
 	ExitCode    int        `json:"exitCode"`
 	Invocations []waited   `json:"invocations"`
+}
+
+// newWaitReport sums up what was waited for.
+func newWaitReport(list []waited, supersededFails bool) waitReport {
+	report := waitReport{Result: waitDone, Invocations: list}
+	for _, it := range list {
+		report.Result = worst(report.Result, it.Result)
+	}
+	report.ExitCode = report.Result.exitCode()
+	if report.Result == waitSuperseded && !supersededFails {
+		report.ExitCode = 0
+	}
+	return report
+}
+
+// err is nil if the wait ended well.
+func (r waitReport) err() error {
+	if r.ExitCode == 0 {
+		return nil
+	}
+	return &exitError{code: r.ExitCode, err: errors.New(string(r.Result) + ": see above")}
 }
 
 // waitFormats write a report, by the name that --format gives.
@@ -70,19 +92,21 @@ func firstLine(text string) string {
 
 // writeWaitEnv writes variables. With several invocations they are about all together.
 func writeWaitEnv(w io.Writer, report waitReport, quote func(string) string) error {
-	var invocations, images, missing []string
+	var invocations, images, staged, missing []string
 	for _, it := range report.Invocations {
 		invocations = append(invocations, it.ID)
 		for _, e := range it.Missing {
 			missing = append(missing, e.Target)
 		}
-		images = append(images, pushedImages(it.Pushes)...)
+		images = append(images, imagesOf(it.Pushes, ledger.Outcome.Good)...)
+		staged = append(staged, imagesOf(it.Pushes, keepsTagsBack)...)
 	}
 	for _, v := range []struct{ name, value string }{
 		{"DRAYAGE_RESULT", string(report.Result)},
 		{"DRAYAGE_EXIT_CODE", fmt.Sprint(report.ExitCode)},
 		{"DRAYAGE_INVOCATIONS", strings.Join(invocations, " ")},
 		{"DRAYAGE_IMAGES", strings.Join(images, " ")},
+		{"DRAYAGE_STAGED", strings.Join(staged, " ")},
 		{"DRAYAGE_MISSING", strings.Join(missing, " ")},
 	} {
 		if _, err := fmt.Fprintf(w, "%s=%s\n", v.name, quote(v.value)); err != nil {
@@ -92,11 +116,16 @@ func writeWaitEnv(w io.Writer, report waitReport, quote func(string) string) err
 	return nil
 }
 
-// pushedImages are the images that are in their place, as references by digest.
-func pushedImages(entries []ledger.Entry) []string {
+// keepsTagsBack says that an image is in its registry without its tags.
+func keepsTagsBack(outcome ledger.Outcome) bool {
+	return outcome == ledger.Staged || outcome == ledger.Withheld
+}
+
+// imagesOf are the images of the rows with such an outcome, as references by digest.
+func imagesOf(entries []ledger.Entry, wanted func(ledger.Outcome) bool) []string {
 	var images []string
 	for _, e := range entries {
-		if e.Outcome.Good() {
+		if wanted(e.Outcome) {
 			images = append(images, e.Registry+"/"+e.Repository+"@"+e.Digest)
 		}
 	}
@@ -116,8 +145,14 @@ func writeWaitGitHub(w io.Writer, report waitReport) error {
 			if e.Outcome.Bad() {
 				annotate(w, "error", e.Target, fmt.Sprintf("%s: %s", e.Outcome, e.Error))
 			}
-			if e.Outcome == ledger.Superseded {
+			switch e.Outcome {
+			case ledger.Superseded:
 				annotate(w, "warning", e.Target, "superseded: a newer build has the tag")
+			case ledger.RolledBack:
+				annotate(w, "warning", e.Target, "rolled-back: its tags were moved back")
+			case ledger.Staged:
+				annotate(w, "notice", e.Target, "staged: the image is in its registry by its digest, and its tags wait: "+strings.Join(e.HeldTags, ", "))
+			default:
 			}
 		}
 		for _, e := range it.Missing {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/drayage/drayage/internal/clock"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
@@ -16,6 +18,8 @@ import (
 // waiter waits for the pushes of invocations.
 type waiter struct {
 	client *operator.Client
+	// until is untilStaged or untilPushed.
+	until string
 	// interval is how often it asks. away is how long the daemon may be unreachable
 	// before it is given up: it may be restarting.
 	interval, away time.Duration
@@ -24,6 +28,25 @@ type waiter struct {
 	terminal bool
 	said     string
 	saidAt   time.Time
+}
+
+const (
+	waitInterval = 500 * time.Millisecond
+	waitAwayFor  = time.Minute
+)
+
+// newWaiter waits on behalf of a command, as drayage wait does if no flag says otherwise.
+func newWaiter(command *cobra.Command, client *operator.Client) *waiter {
+	progress := command.ErrOrStderr()
+	return &waiter{client: client, until: untilPushed, interval: waitInterval, away: waitAwayFor, progress: progress, terminal: isTerminal(progress)}
+}
+
+// reached says that there is nothing left to wait for.
+func (w *waiter) reached(known operator.Invocation) bool {
+	if w.until == untilStaged {
+		return known.Staged()
+	}
+	return known.Settled() && !known.AwaitsApproval()
 }
 
 // wait returns when the pushes of all invocations are done, when ctx ends, or when the
@@ -90,8 +113,8 @@ func (w *waiter) look(ctx context.Context, list []waited) (settled bool, err err
 			return false, err
 		}
 		it.Known, it.Summary, it.Result = &known, summarize(known), waitTimedOut
-		if known.Settled() {
-			it.Result = judge(known)
+		if w.reached(known) {
+			it.Result = judge(known, w.until)
 			continue
 		}
 		settled = false
@@ -155,7 +178,7 @@ func (w *waiter) detail(ctx context.Context, list []waited) error {
 		if err != nil {
 			return err
 		}
-		it.Pushes = entries
+		it.Pushes = ledger.Latest(entries)
 		set, err := w.client.Expected(ctx, it.ID)
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ type waitResult string
 // The results that are no outcome that ended badly.
 const (
 	waitDone       waitResult = "done"
-	waitWithheld   waitResult = "withheld"
+	waitRolledBack waitResult = waitResult(ledger.RolledBack)
 	waitIncomplete waitResult = "incomplete"
 	waitSuperseded waitResult = waitResult(ledger.Superseded)
 	waitTimedOut   waitResult = "timed-out"
@@ -36,7 +36,8 @@ var waitResults = []struct {
 	{waitTimedOut, 8},
 	{waitResult(ledger.Failed), 1},
 	{waitResult(ledger.Denied), 3},
-	{waitWithheld, 4},
+	{waitResult(ledger.Withheld), 4},
+	{waitRolledBack, 4},
 	{waitResult(ledger.Cancelled), 5},
 	{waitIncomplete, 7},
 	{waitSuperseded, 6},
@@ -72,16 +73,21 @@ type waited struct {
 	Known *operator.Invocation `json:"state,omitzero"`
 	// Missing were expected and will not come.
 	Missing []ledger.Expected `json:"missing"`
-	// Pushes are the rows of the ledger, the newest first.
+	// Pushes are the newest rows of each push, the newest first.
 	Pushes []ledger.Entry `json:"pushes"`
 }
 
-// judge says what became of an invocation whose pushes have all ended.
-func judge(known operator.Invocation) waitResult {
+// judge says what became of an invocation that was waited for to the end.
+func judge(known operator.Invocation, until string) waitResult {
 	results := []waitResult{waitDone}
 	for outcome, n := range known.Outcomes {
-		if n > 0 && (outcome.Bad() || outcome == ledger.Superseded) {
+		switch {
+		case n == 0 || outcome.Good():
+		case outcome != ledger.Staged:
 			results = append(results, waitResult(outcome))
+		case until == untilPushed:
+			// Its tags wait for a push of the invocation that ended badly.
+			results = append(results, waitResult(ledger.Withheld))
 		}
 	}
 	if known.Missing > 0 || known.Unconfigured > 0 || !known.Finished {
@@ -119,5 +125,37 @@ func summarize(known operator.Invocation) string {
 	default:
 		text += "; the build has not ended"
 	}
-	return text
+	return text + aboutRelease(known.Release)
+}
+
+// aboutRelease says what the tags that wait at a gate wait for, and why they do not move.
+func aboutRelease(release *operator.Release) string {
+	if release == nil {
+		return ""
+	}
+	why := ": " + firstLine(release.Reason)
+	if release.Reason == "" {
+		why = ""
+	}
+	switch release.State {
+	case operator.ReleaseWaiting:
+		if !release.Blocked {
+			why = "" // the rest of the summary says it
+		}
+		return "; the tags wait" + why
+	case operator.ReleaseClosed:
+		if release.Class == string(ledger.RolledBack) {
+			return "; the tags were moved back" + why + by(release.By)
+		}
+		return "; the tags do not move" + why + by(release.By)
+	}
+	return by(release.By)
+}
+
+// by names who decided.
+func by(client string) string {
+	if client == "" {
+		return ""
+	}
+	return " (decided by " + client + ")"
 }

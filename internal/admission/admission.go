@@ -33,6 +33,12 @@ type Policy struct {
 	// Read and Operate are patterns of the clients that may look at the daemon's
 	// pages and its API, and that may steer what it does. Nil is everybody.
 	Read, Operate []string
+	// Promote are patterns of the clients that may promote, reject and roll back builds, and
+	// lift the order of builds at a tag. Nil is those that may operate.
+	Promote []string
+	// PromoteWithheld are patterns of the clients that may promote also a build that did
+	// not end well. Nil is nobody.
+	PromoteWithheld []string
 }
 
 // Token is a client's name, and what it proves that with.
@@ -57,6 +63,10 @@ type Rule struct {
 	// NeverOverwrite are patterns of tags that the pushes which this rule allows must not
 	// write over. It allows and denies nothing.
 	NeverOverwrite []string
+	// NeedsGreen and NeedsApproval are patterns of tags that move only at such a gate, and
+	// ReadBack of tags that are looked up after they were written. They allow and deny
+	// nothing.
+	NeedsGreen, NeedsApproval, ReadBack []string
 }
 
 // Admission decides. It is safe for concurrent use.
@@ -96,17 +106,24 @@ func New(policy Policy) (*Admission, error) {
 			{"tags", rule.Tags, checkGlob},
 			{"sources", rule.Sources, checkGlob},
 			{"never_overwrite", rule.NeverOverwrite, checkGlob},
+			{"needs_green", rule.NeedsGreen, checkGlob},
+			{"needs_approval", rule.NeedsApproval, checkGlob},
+			{"read_back", rule.ReadBack, checkGlob},
 		} {
 			if err := checkAll(field.patterns, field.check); err != nil {
 				return nil, fmt.Errorf("rules[%d].%s: %w", i, field.name, err)
 			}
 		}
 	}
-	if err := checkAll(policy.Read, checkClient); err != nil {
-		return nil, fmt.Errorf("read: %w", err)
-	}
-	if err := checkAll(policy.Operate, checkClient); err != nil {
-		return nil, fmt.Errorf("operate: %w", err)
+	for _, field := range []struct {
+		name    string
+		clients []string
+	}{
+		{"read", policy.Read}, {"operate", policy.Operate}, {"promote", policy.Promote}, {"promote_withheld", policy.PromoteWithheld},
+	} {
+		if err := checkAll(field.clients, checkClient); err != nil {
+			return nil, fmt.Errorf("%s: %w", field.name, err)
+		}
 	}
 	return a, nil
 }
@@ -140,6 +157,20 @@ func (a *Admission) MayOperate(client string) bool {
 	return a.policy.Operate == nil || matchesAny(a.policy.Operate, client, matchClient)
 }
 
+// MayPromote tells whether a client may decide about builds whose tags wait, roll builds
+// back, and lift the order of builds at a tag.
+func (a *Admission) MayPromote(client string) bool {
+	if a.policy.Promote == nil {
+		return a.MayOperate(client)
+	}
+	return matchesAny(a.policy.Promote, client, matchClient)
+}
+
+// MayPromoteWithheld tells whether a client may promote a build whose tags are withheld.
+func (a *Admission) MayPromoteWithheld(client string) bool {
+	return a.MayPromote(client) && matchesAny(a.policy.PromoteWithheld, client, matchClient)
+}
+
 // Push is what a client wants pushed.
 type Push struct {
 	Client string
@@ -157,45 +188,27 @@ type DeniedError struct{ text string }
 
 func (e *DeniedError) Error() string { return e.text }
 
-// Terms are under what conditions a push may be.
-type Terms struct {
-	// KeepTags are those of its tags that must not be written over.
-	KeepTags []string
-}
-
-// Admit tells whether a push may be, and under which terms: of several rules that allow
-// it those of the one that asks least. If none does, the error is a [*DeniedError] that
-// says what the rule that came nearest to allowing it has against it.
+// Admit tells whether a push may be, and under which terms. If no rule allows it, the
+// error is a [*DeniedError] that says what the rule that came nearest to allowing it has
+// against it.
 func (a *Admission) Admit(push Push) (Terms, error) {
 	if a.policy.Rules == nil {
 		return Terms{}, nil
 	}
-	var best *Terms
+	var terms *Terms
 	nearest, distance := "the policy has no rules", -1
 	for _, rule := range a.policy.Rules {
 		passed, reason := rule.admit(push)
 		if reason == "" {
-			if terms := rule.terms(push); best == nil || len(terms.KeepTags) < len(best.KeepTags) {
-				best = &terms
-			}
+			terms = rule.terms(push.Tags).and(terms)
 		} else if passed > distance {
 			nearest, distance = fmt.Sprintf("rule %s %s", rule.Name, reason), passed
 		}
 	}
-	if best != nil {
-		return *best, nil
+	if terms != nil {
+		return *terms, nil
 	}
 	return Terms{}, &DeniedError{text: fmt.Sprintf("the daemon's policy does not allow %s to push this: %s", push.Client, nearest)}
-}
-
-func (r Rule) terms(push Push) Terms {
-	var terms Terms
-	for _, tag := range push.Tags {
-		if matchesAny(r.NeverOverwrite, tag, matchGlob) {
-			terms.KeepTags = append(terms.KeepTags, tag)
-		}
-	}
-	return terms
 }
 
 // admit checks field by field, and tells how many passed and what the next one has

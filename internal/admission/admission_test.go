@@ -126,6 +126,11 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 		`rules[0].sources: "{" is not a valid pattern`:      rule(func(r *admission.Rule) { r.Sources = []string{"{"} }),
 		`read: "everybody" must begin with`:                 {Read: []string{"everybody"}},
 		`operate: "me" must begin with`:                     {Operate: []string{"me"}},
+		`promote: "me" must begin with`:                     {Promote: []string{"me"}},
+		`promote_withheld: "me" must begin with`:            {PromoteWithheld: []string{"me"}},
+		`rules[0].needs_green: "[" is not a`:                rule(func(r *admission.Rule) { r.NeedsGreen = []string{"["} }),
+		`rules[0].needs_approval: "[" is not a`:             rule(func(r *admission.Rule) { r.NeedsApproval = []string{"["} }),
+		`rules[0].read_back: "[" is not a`:                  rule(func(r *admission.Rule) { r.ReadBack = []string{"["} }),
 	} {
 		if _, err := admission.New(p); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

@@ -151,7 +151,7 @@ func TestAMissingPushSpecIsExplainedByItsFile(t *testing.T) {
 			w.specErr = &cas.NotFoundError{Digest: cas.Digest{Function: cas.SHA256, Hash: digest, Size: 7}}
 			w.invocation.Flags = row.flags
 			w.change = row.change
-			got, err := w.work(t, 4)
+			got, err := w.work(t, 10)
 			if err != nil || got.ErrorClass != "evicted" {
 				t.Fatalf("entry is %+v, error %v", got, err)
 			}

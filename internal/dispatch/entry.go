@@ -59,7 +59,7 @@ func (r *run) noteCounts(result haul.Result) {
 	r.entry.Uploaded = ledger.Count(result.Uploaded)
 	r.entry.Mounted = ledger.Count(result.Mounted)
 	r.entry.Present = ledger.Count(result.Present)
-	r.entry.Requests = result.Requests
+	r.entry.Requests += result.Requests
 }
 
 // noteOutcome notes how a haul ended that did not fail.
@@ -68,7 +68,7 @@ func (r *run) noteOutcome(result haul.Result) {
 	if result.AlreadyThere {
 		r.entry.Outcome = ledger.Present
 	}
-	r.entry.Tags = nil
+	r.entry.Tags, r.entry.HeldTags, r.entry.NeverOverwrite = nil, nil, false
 	for _, tag := range result.Tags {
 		if !slices.ContainsFunc(r.tags.Superseded, func(s store.SupersededTag) bool { return s.Name == tag.Name }) {
 			r.entry.Tags = append(r.entry.Tags, ledger.Tag{Name: tag.Name, Previous: tag.Previous})
@@ -76,23 +76,9 @@ func (r *run) noteOutcome(result haul.Result) {
 	}
 	if len(r.tags.Superseded) > 0 {
 		r.entry.Outcome = ledger.Superseded
-		r.entry.Error = explainSuperseded(r.tags.Superseded)
+		r.entry.Error = r.explainSuperseded()
 	}
 }
 
 // isCopy tells whether the job is a copy that an operator has asked for.
 func (r *run) isCopy() bool { return r.invocation.Command == copies.Command }
-
-func (r *run) logPushed() {
-	e := r.entry
-	r.logger.Info().
-		Str("outcome", string(e.Outcome)).
-		Str("registry", e.Registry).
-		Str("repository", e.Repository).
-		Str("digest", e.Digest).
-		Strs("tags", e.TagNames()).
-		Int64("bytes", e.Uploaded.Bytes).
-		Int("requests", e.Requests).
-		Dur("duration", e.Duration).
-		Msg("image is in the registry")
-}

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/drayage/drayage/internal/admission"
@@ -21,6 +20,7 @@ const (
 	classEvicted   = "evicted"
 	classStamp     = "stamp"
 	classPolicy    = "policy"
+	classGate      = "gate"
 	classConflict  = ledger.ClassConflict
 	classOther     = "unavailable"
 )
@@ -31,8 +31,8 @@ type failure struct {
 	outcome ledger.Outcome
 	// final says that trying again is of no use.
 	final bool
-	// tries bounds the attempts, where they are fewer than the queue allows; 0 is as
-	// many as it allows.
+	// tries bounds the attempts that fail so, where they are fewer than the queue allows; 0
+	// is as many as it allows.
 	tries int
 	// after is the least time before the next try; 0 leaves it to the queue.
 	after time.Duration
@@ -43,8 +43,8 @@ type failure struct {
 func (r *run) fail(ctx context.Context, err error) (ledger.Entry, error) {
 	f := classify(err)
 	if !f.over(r.attempt) {
-		r.logger.Warn().Err(err).Str("class", f.class).Int("attempt", r.attempt.Number).Dur("after", f.after).Msg("push failed; it will be tried again")
-		return ledger.Entry{}, &store.RetryError{After: f.after, Err: err}
+		r.logger.Warn().Err(err).Str("class", f.class).Int("attempt", r.attempt.Number).Dur("after", f.after).Msg(r.purpose() + " failed; it will be tried again")
+		return ledger.Entry{}, &store.RetryError{After: f.after, Class: f.class, Err: err}
 	}
 	r.entry.Outcome = f.outcome
 	r.entry.ErrorClass = f.class
@@ -65,6 +65,8 @@ func classify(err error) failure {
 		return failure{class: classPolicy, outcome: ledger.Denied, final: true}
 	case is[*stampError](err):
 		return failure{class: classStamp, outcome: ledger.Failed, final: true}
+	case is[*gateError](err):
+		return failure{class: classGate, outcome: ledger.Failed, final: true}
 	case is[*cas.NotFoundError](err):
 		// A cache that takes uploads in the background may get it yet (bazel#23250).
 		return failure{class: classEvicted, outcome: ledger.Failed, tries: 4, after: time.Second}
@@ -94,16 +96,13 @@ func is[E error](err error) bool {
 
 // over says whether attempt was the last one.
 func (f failure) over(attempt store.Attempt) bool {
-	return f.final || attempt.Number >= attempt.Max || (f.tries > 0 && attempt.Number >= f.tries)
+	return f.final || attempt.Number >= attempt.Max || (f.tries > 0 && attempt.FailuresOf(f.class)+1 >= f.tries)
 }
 
 // explain writes the error for the person who reads the ledger: which target and
 // destination, what failed, and what to do.
 func (r *run) explain(ctx context.Context, err error) string {
-	text := "push " + r.job.Target
-	if r.entry.Registry != "" {
-		text += fmt.Sprintf(" to %s/%s", r.entry.Registry, r.entry.Repository)
-	}
+	text := r.purpose()
 	text += ": " + err.Error()
 	absent, ok := errors.AsType[*cas.NotFoundError](err)
 	if !ok {
@@ -116,6 +115,22 @@ func (r *run) explain(ctx context.Context, err error) string {
 		miss.spec, miss.target, miss.tag = true, r.job.Target, r.job.Uncached
 	}
 	return text + ". " + miss.why()
+}
+
+// purpose is what the run was to do.
+func (r *run) purpose() string {
+	verb, to := "push", " to "
+	switch r.job.Action {
+	case store.ActionTag:
+		verb, to = "move the tags of", " in "
+	case store.ActionRestore:
+		verb, to = "roll back the tags of", " in "
+	}
+	text := verb + " " + r.job.Target
+	if r.entry.Registry != "" {
+		text += to + r.entry.Registry + "/" + r.entry.Repository
+	}
+	return text
 }
 
 // latest is what is known of the invocation by now: Bazel may have told more of the build

@@ -89,7 +89,7 @@ func TestPassingTroubleIsTriedAgainUntilTheLastAttempt(t *testing.T) {
 	w.haulErr = &haul.Error{Class: haul.Throttled, RetryAfter: time.Minute, Text: "slow down"}
 	_, err := w.work(t, 9)
 	retry, ok := errors.AsType[*store.RetryError](err)
-	if !ok || retry.After != time.Minute {
+	if !ok || retry.After != time.Minute || retry.Class != "throttled" {
 		t.Errorf("error is %v, want to be tried again after a minute", err)
 	}
 	if got, err := w.work(t, 10); err != nil || got.Outcome != ledger.Failed || got.Attempts != 10 {
@@ -104,7 +104,13 @@ func TestMissingSpecIsGivenTimeToArrive(t *testing.T) {
 	if _, ok := errors.AsType[*store.RetryError](err); !ok {
 		t.Errorf("error is %v, want to be tried again", err)
 	}
-	if got, err := w.work(t, 4); err != nil || got.ErrorClass != "evicted" || !strings.Contains(got.Error, "Build again with ") {
+	// What failed for another reason does not count.
+	w.failures = []string{"evicted", "unavailable", "evicted", "throttled"}
+	if _, err := w.work(t, 5); err == nil {
+		t.Error("it is given up after two looks")
+	}
+	w.failures = append(w.failures, "evicted")
+	if got, err := w.work(t, 6); err != nil || got.ErrorClass != "evicted" || !strings.Contains(got.Error, "Build again with ") {
 		t.Errorf("entry is %+v, error %v", got, err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,6 +13,7 @@ import (
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // holdMetadata is the key of the build metadata with which a build asks to be
@@ -22,9 +22,6 @@ const holdMetadata = "DRAYAGE_HOLD"
 
 // DefaultHoldLimit is how long a build is held at most.
 const DefaultHoldLimit = 10 * time.Minute
-
-// maxNamed bounds the targets that the message of a failed build names.
-const maxNamed = 10
 
 // Hold says which builds end only when their pushes have.
 type Hold struct {
@@ -43,8 +40,10 @@ type Hold struct {
 type Pushes interface {
 	// Invocation is what is known of the invocation.
 	Invocation(ctx context.Context, id string) (store.Invocation, bool, error)
-	// Wait returns when the invocation has no job to do.
+	// Wait returns when the invocation has no job to do, and is not about to get one.
 	Wait(ctx context.Context, invocation string) error
+	// Release is what is known of the invocation's tags that wait at a gate, or have.
+	Release(ctx context.Context, invocation string) (store.Release, bool, error)
 	// Pending counts the invocation's jobs to do.
 	Pending(ctx context.Context, invocation string) (int, error)
 	// Expected is everything that the invocation asked for, or would have.
@@ -61,9 +60,10 @@ func (h Hold) wanted(metadata map[string]string) bool {
 	return h.Always
 }
 
-// hold makes the wait for a stream's last message last until the pushes are done,
-// if the build is to be held. It fails the build if one of them failed, never came, or is not done when the limit
-// is over, in the one way that Bazel prints without trying again.
+// hold makes the wait for a stream's last message last until the pushes are done and their
+// tags have moved, or cannot, if the build is to be held. It fails the build if a push
+// failed or never came, if tags are kept back, or if that is not known when the limit is
+// over, in the one way that Bazel prints without trying again.
 func (s *observation) hold(durable func(context.Context) error) func(context.Context) error {
 	deadline := time.Now().Add(s.holds.Limit)
 	return func(ctx context.Context) error {
@@ -87,18 +87,14 @@ func (s *observation) hold(durable func(context.Context) error) func(context.Con
 			}
 			return s.atLimit(ctx)
 		}
-		failed, err := s.failed(ctx)
+		ended, err := s.ends(ctx, invocation)
 		if err != nil {
 			return unavailable(err)
 		}
-		missing, err := s.missing(ctx, invocation)
-		if err != nil {
-			return unavailable(err)
-		}
-		if len(failed)+len(missing) == 0 {
+		if ended.well() {
 			return nil
 		}
-		return failBuild(verdict(id, failed, missing))
+		return failBuild(ended.line(id))
 	}
 }
 
@@ -121,23 +117,55 @@ func (s *observation) atLimit(ctx context.Context) error {
 		s.holds.Limit, counted(pending, "push is", "pushes are"), s.stream.InvocationID))
 }
 
-// failed are the targets whose pushes ended badly.
-func (s *observation) failed(ctx context.Context) ([]string, error) {
-	var targets []string
+// ends is how the pushes of a build have ended.
+func (s *observation) ends(ctx context.Context, invocation store.Invocation) (verdict, error) {
+	var v verdict
+	var err error
+	if v.failed, v.withheld, err = s.bad(ctx); err != nil {
+		return verdict{}, err
+	}
+	if v.missing, err = s.missing(ctx, invocation); err != nil {
+		return verdict{}, err
+	}
+	release, gated, err := s.holds.Pushes.Release(ctx, s.stream.InvocationID)
+	if err != nil || !gated {
+		return v, err
+	}
+	switch {
+	case release.State == store.ReleaseClosed:
+		v.why = release.Reason
+	case release.State == store.ReleaseWaiting && release.Gate != string(pushspec.GateApproved):
+		// Nothing moves by itself any more. Approval is given after the build.
+		v.waits = release.Reason
+	}
+	return v, nil
+}
+
+// bad are the targets whose pushes ended badly: those that failed, and those whose tags
+// are withheld.
+func (s *observation) bad(ctx context.Context) (failed, withheld []string, err error) {
 	for _, outcome := range ledger.Outcomes() {
 		if !outcome.Bad() {
 			continue
 		}
 		entries, err := s.holds.Pushes.Entries(ctx, ledger.Query{Invocation: s.stream.InvocationID, Outcome: outcome, Limit: ledger.MaxLimit})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, e := range entries {
-			targets = append(targets, e.Target)
+			if outcome == ledger.Withheld {
+				withheld = append(withheld, e.Target)
+			} else {
+				failed = append(failed, e.Target)
+			}
 		}
 	}
+	return eachOnce(failed), eachOnce(withheld), nil
+}
+
+func eachOnce(targets []string) []string {
 	slices.Sort(targets)
-	return slices.Compact(targets), nil
+	return slices.Compact(targets)
 }
 
 // missing are the targets whose pushes never came, of a build that says that it went well.
@@ -156,38 +184,8 @@ func (s *observation) missing(ctx context.Context, invocation store.Invocation) 
 			targets = append(targets, e.Target)
 		}
 	}
-	slices.Sort(targets)
-	return slices.Compact(targets), nil
+	return eachOnce(targets), nil
 }
 
 // exitSuccess is Bazel's name of the exit code of a build that went well.
 const exitSuccess = "SUCCESS"
-
-// verdict is what Bazel prints: one line of ASCII.
-func verdict(invocation string, failed, missing []string) string {
-	var parts []string
-	see := "drayage ledger --invocation "
-	if len(failed) > 0 {
-		parts = append(parts, counted(len(failed), "push", "pushes")+" failed: "+named(failed))
-	}
-	if len(missing) > 0 {
-		parts = append(parts, counted(len(missing), "push", "pushes")+" never came: "+named(missing))
-		see = "drayage ledger expected "
-	}
-	return fmt.Sprintf("drayage: %s; see %s%s", strings.Join(parts, "; "), see, invocation)
-}
-
-// named names targets, if they are not too many.
-func named(targets []string) string {
-	if len(targets) <= maxNamed {
-		return strings.Join(targets, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(targets[:maxNamed], ", "), len(targets)-maxNamed)
-}
-
-func counted(n int, one, several string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, several)
-}

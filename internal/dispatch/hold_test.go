@@ -21,8 +21,17 @@ type pushes struct {
 	metadata map[string]string
 	failed   []string
 	missing  []string
+	withheld []string
+	release  *store.Release
 	exitCode string
 	done     chan struct{}
+}
+
+func (p *pushes) Release(context.Context, string) (store.Release, bool, error) {
+	if p.release == nil {
+		return store.Release{}, false, nil
+	}
+	return *p.release, true, nil
 }
 
 func (p *pushes) Pending(context.Context, string) (int, error) { return 3, nil }
@@ -50,10 +59,8 @@ func (p *pushes) Wait(ctx context.Context, _ string) error {
 
 func (p *pushes) Entries(_ context.Context, q ledger.Query) ([]ledger.Entry, error) {
 	var entries []ledger.Entry
-	if q.Outcome == ledger.Failed {
-		for _, target := range p.failed {
-			entries = append(entries, ledger.Entry{Target: target})
-		}
+	for _, target := range map[ledger.Outcome][]string{ledger.Failed: p.failed, ledger.Withheld: p.withheld}[q.Outcome] {
+		entries = append(entries, ledger.Entry{Target: target})
 	}
 	return entries, nil
 }
@@ -120,6 +127,45 @@ func TestABuildThatIsHeldForTooLongFailsUnlessItMayPass(t *testing.T) {
 	hold.PassAtLimit = true
 	if err := lastWait(t, p, hold)(t.Context()); err != nil {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestAHeldBuildWhoseTagsAreWithheldFailsAndSaysWhy(t *testing.T) {
+	p := &pushes{
+		withheld: []string{"//b:push", "//a:push"}, exitCode: "TESTS_FAILED", done: make(chan struct{}),
+		release: &store.Release{Gate: "green", State: store.ReleaseClosed, Class: "red", Reason: "the build ended with TESTS_FAILED"},
+	}
+	close(p.done)
+	wantVerdict(t, lastWait(t, p, dispatch.Hold{Always: true})(t.Context()),
+		"drayage: the tags of 2 pushes are withheld (//a:push, //b:push): the build ended with TESTS_FAILED; see drayage ledger --invocation i")
+}
+
+func TestAHeldBuildEndsWhenItsTagsCannotMoveByThemselves(t *testing.T) {
+	for name, row := range map[string]struct {
+		release store.Release
+		failed  []string
+		want    string
+	}{
+		"a push has failed": {
+			store.Release{Gate: "green", State: store.ReleaseWaiting, Class: "failed", Reason: "not all is there: see //a:push (denied)", Blocked: true},
+			[]string{"//a:push"},
+			"drayage: 1 push failed: //a:push; no tag has moved: not all is there: see //a:push (denied); see drayage ledger --invocation i",
+		},
+		"it waits for approval, which comes after the build": {
+			store.Release{Gate: "approved", State: store.ReleaseWaiting, Class: "approval", Reason: "nobody has approved it yet", Blocked: true}, nil, "",
+		},
+		"its tags have moved": {store.Release{Gate: "green", State: store.ReleaseOpen}, nil, ""},
+	} {
+		p := &pushes{failed: row.failed, exitCode: "SUCCESS", done: make(chan struct{}), release: &row.release}
+		close(p.done)
+		err := lastWait(t, p, dispatch.Hold{Always: true})(t.Context())
+		if row.want == "" {
+			if err != nil {
+				t.Errorf("%s: error is %v", name, err)
+			}
+			continue
+		}
+		wantVerdict(t, err, row.want)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/drayage/drayage/bes"
 	"github.com/drayage/drayage/bes/bep"
 	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Queue is where an [Observer] makes what it found durable.
@@ -132,6 +133,8 @@ type observation struct {
 	ended func()
 	// warned is set once a priority was asked for that there is not.
 	warned bool
+	// warnedOfGate is the same for a gate.
+	warnedOfGate bool
 	// broken is why the stream cannot be observed; it keeps every event from
 	// being acknowledged.
 	broken error
@@ -198,6 +201,7 @@ func (s *observation) job(spec bep.SpecFile) store.Job {
 		Aspect:        spec.Aspect,
 		Client:        s.client,
 		Priority:      s.priority(),
+		Gate:          s.gate(),
 		Uncached:      uncached(spec.Tags),
 		Spec: store.SpecRef{
 			Instance: spec.File.Instance,
@@ -225,6 +229,17 @@ func (s *observation) priority() store.Priority {
 		}
 	}
 	return priority
+}
+
+// gate is what the build asks its tags to wait for. A job has it from the beginning: it may
+// be looked at before anything of its build is stored.
+func (s *observation) gate() string {
+	asked := s.scanner.Invocation().Metadata[releaseMetadata]
+	if _, err := pushspec.ParseGate(asked); err != nil && !s.warnedOfGate {
+		s.warnedOfGate = true
+		s.logger.Warn().Err(&gateError{err}).Msg("the build asks for an unknown gate; its pushes fail")
+	}
+	return asked
 }
 
 // priorityMetadata is the build metadata that says how soon a build's pushes are to

@@ -12,7 +12,7 @@ type Policy interface {
 	Admit(push admission.Push) (admission.Terms, error)
 }
 
-// admit asks the policy, and notes which tags must not be written over: all, where the
+// admit asks the policy, and notes its terms: which tags must not be written over: all, where the
 // build asks for that, and else those of the policy.
 func (r *run) admit() error {
 	r.asked = admission.Push{
@@ -23,7 +23,7 @@ func (r *run) admit() error {
 	if err != nil {
 		return err
 	}
-	r.keepTags = terms.KeepTags
+	r.keepTags, r.readBack, r.floor = terms.KeepTags, terms.ReadBack, terms.Gate
 	if kept := r.destination.KeepTags(); kept != nil {
 		r.keepTags = kept
 	}
@@ -32,6 +32,9 @@ func (r *run) admit() error {
 
 // sources are the repositories that the spec has layers read from.
 func sources(spec *pushspec.Spec) []string {
+	if spec == nil {
+		return nil // nothing is read but what the repository has
+	}
 	var repositories []string
 	for _, blob := range spec.Blobs {
 		if !pushspec.Distributable(blob.MediaType) {

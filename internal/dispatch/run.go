@@ -29,6 +29,14 @@ type run struct {
 	// written over.
 	asked    admission.Push
 	keepTags []string
+	// gate is what the tags wait for, and readBack are those that are looked up after they
+	// were written.
+	gate     pushspec.Gate
+	readBack []string
+	// floor is the policy's gate.
+	floor pushspec.Gate
+	// release is what was decided on the tags, for a job that tags or restores.
+	release store.Release
 	// stay is among the hauls that go to the same registry.
 	stay *stay
 	// releaseUploaded, if set, ends the claim of the blobs.
@@ -53,8 +61,18 @@ func (w *Worker) begin(ctx context.Context, job store.Job, attempt store.Attempt
 	return r, nil
 }
 
-// push reads the spec and hauls what it says, and notes in the entry all that it
-// learns.
+// do does what the job asks for, and notes in the entry all that it learns.
+func (r *run) do(ctx context.Context) error {
+	switch r.job.Action {
+	case store.ActionTag:
+		return r.tag(ctx)
+	case store.ActionRestore:
+		return r.restore(ctx)
+	}
+	return r.push(ctx)
+}
+
+// push reads the spec and hauls what it says.
 func (r *run) push(ctx context.Context) error {
 	if err := r.readSpec(ctx); err != nil {
 		return err
@@ -67,13 +85,22 @@ func (r *run) push(ctx context.Context) error {
 	if err := r.admit(); err != nil {
 		return err
 	}
-	hauling, stay, ok := r.worker.shares.enter(ctx, r.destination.Registry)
+	if err := r.chooseGate(); err != nil {
+		return err
+	}
+	return r.inShare(ctx, func(ctx context.Context) error { return r.haul(ctx) })
+}
+
+// inShare does what keeps the registry busy, with one of the registry's share of the
+// workers.
+func (r *run) inShare(ctx context.Context, work func(context.Context) error) error {
+	working, stay, ok := r.worker.shares.enter(ctx, r.destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: pause()}
 	}
 	r.stay = stay
-	err := r.haul(hauling)
-	madeRoom := errors.Is(context.Cause(hauling), errMakeRoom)
+	err := work(working)
+	madeRoom := errors.Is(context.Cause(working), errMakeRoom)
 	stay.leave(err == nil || isAnswer(err))
 	if err != nil && madeRoom {
 		return &store.PostponeError{After: pause()}
@@ -83,21 +110,33 @@ func (r *run) push(ctx context.Context) error {
 
 // haul hauls what the spec says to its destination.
 func (r *run) haul(ctx context.Context) error {
-	result, err := r.worker.opts.Hauler.Haul(ctx, haul.Request{
+	request := haul.Request{
 		Spec:       r.spec,
 		Repository: r.destination.Repository,
 		Tags:       r.destination.Tags,
 		KeepTags:   r.keepTags,
+		ReadBack:   r.readBack,
 		Copied:     r.isCopy(),
 		Instance:   r.job.Spec.Instance,
 		Invocation: r.job.Invocation,
 		Claims:     r,
 		MayMount:   r.mayMount,
 		Waits:      func(host string) func(bool) { return r.stay.visit(r.destination.Registry, host) },
-	})
+	}
+	if r.gate.Holds() {
+		if err := r.askStaged(ctx, &request); err != nil {
+			return err
+		}
+	}
+	result, err := r.worker.opts.Hauler.Haul(ctx, request)
 	r.noteCounts(result)
-	if err != nil {
+	switch {
+	case err != nil:
+		r.noteSome(result)
 		return nameMissing(r.spec, err)
+	case request.Stage:
+		r.noteStaged()
+		return nil
 	}
 	r.noteOutcome(result)
 	return r.conflict()

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/drayage/drayage/internal/store"
@@ -35,7 +36,10 @@ func (r *run) stamp() error {
 	maps.Copy(vars, r.invocation.Status)
 	maps.Copy(vars, r.invocation.Metadata)
 	var err error
-	if r.destination, err = r.spec.Destination.Stamp(vars); err == nil {
+	r.destination, err = r.spec.Destination.Stamp(vars)
+	lacks := func(name string) bool { return vars[name] == "" }
+	// A default is for a build that has told all, and not this variable.
+	if err == nil && !slices.ContainsFunc(r.spec.Destination.Variables(), lacks) {
 		return nil
 	}
 	began := r.invocation.Started
@@ -44,6 +48,9 @@ func (r *run) stamp() error {
 	}
 	if !r.invocation.Finished && r.invocation.Status == nil && r.worker.opts.Now().Sub(began) < stampLimit {
 		return &store.PostponeError{After: stampPoll}
+	}
+	if err == nil {
+		return nil
 	}
 	return &stampError{err: fmt.Errorf("fill in the destination: %w", err)}
 }

@@ -16,11 +16,21 @@ const tagPatience = 2 * store.DefaultLease
 
 // ClaimTags implements [haul.Claims]. It waits for a tag that another job writes. One that
 // takes too long is not waited for: the job comes again.
-func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) {
+func (r *run) ClaimTags(ctx context.Context, tags []haul.Tag) (haul.Claim, error) {
 	registry, repository := r.destination.Address()
 	claim := store.TagClaim{
-		Registry: registry, Repository: repository, Tags: tags, Digest: r.entry.Digest, Target: r.job.Target,
-		Invocation: r.job.Invocation, Started: r.invocation.Started,
+		Registry: registry, Repository: repository, Digest: r.entry.Digest, Target: r.job.Target,
+		Invocation: r.job.Invocation, Started: r.invocation.Order(), Number: r.invocation.Number,
+		Restore: r.job.Action == store.ActionRestore,
+	}
+	if !claim.Restore {
+		claim.Previous = map[string]string{}
+	}
+	for _, tag := range tags {
+		claim.Tags = append(claim.Tags, tag.Name)
+		if !claim.Restore {
+			claim.Previous[tag.Name] = tag.Previous
+		}
 	}
 	var err error
 	r.tags, err = waitFor(ctx, tagPatience, func(ctx context.Context) (store.TagGrant, error) {
@@ -38,6 +48,9 @@ func (r *run) ClaimTags(ctx context.Context, tags []string) (haul.Claim, error) 
 		return haul.Claim{}, r.conflict()
 	}
 	granted := haul.Claim{Tags: r.tags.Tags}
+	if !claim.Restore {
+		granted.Previous = r.tags.Previous
+	}
 	if r.tags.Lease != nil {
 		granted.Ended = r.tags.Lease.Ended()
 	}
@@ -67,11 +80,16 @@ func (r *run) conflict() error {
 		". The target whose label sorts first gets the tag: give each target a tag or a repository of its own, or build only one of them"}
 }
 
-// explainSuperseded says which newer builds were faster.
-func explainSuperseded(tags []store.SupersededTag) string {
+// explainSuperseded says which newer builds were faster, and how somebody has the tags
+// all the same who has asked for them.
+func (r *run) explainSuperseded() string {
 	var texts []string
-	for _, tag := range tags {
-		texts = append(texts, fmt.Sprintf("tag %s still points to %s, which the newer invocation %s has pushed", tag.Name, tag.Digest, tag.Invocation))
+	for _, tag := range r.tags.Superseded {
+		text := fmt.Sprintf("tag %s still points to %s, which the newer invocation %s has pushed", tag.Name, tag.Digest, tag.Invocation)
+		if r.release.By != "" {
+			text += fmt.Sprintf("; to move it all the same, run drayage fence lift %s/%s:%s, and then have the build promoted again", r.entry.Registry, r.entry.Repository, tag.Name)
+		}
+		texts = append(texts, text)
 	}
 	return strings.Join(texts, "; ")
 }

@@ -45,6 +45,7 @@ func TestATagThatAnotherTargetOfTheBuildHasIsAFailureThatNamesBoth(t *testing.T)
 	}
 	claim := store.TagClaim{
 		Registry: "ghcr.io", Repository: "acme/app", Tags: []string{"latest", "v1"}, Digest: root, Target: "//app:push", Invocation: "invocation", Started: w.now,
+		Previous: map[string]string{"latest": "", "v1": ""},
 	}
 	if diff := cmp.Diff(claim, w.claim); diff != "" {
 		t.Errorf("claim (-want +got):\n%s", diff)

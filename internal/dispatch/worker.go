@@ -10,11 +10,16 @@ import (
 	"github.com/drayage/drayage/internal/haul"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Hauler carries one image from the remote cache to a registry.
 type Hauler interface {
 	Haul(ctx context.Context, request haul.Request) (haul.Result, error)
+	// Retag moves tags to an image that is in its repository.
+	Retag(ctx context.Context, retag haul.Retag) (haul.Result, error)
+	// Restore moves tags back to what they pointed to before.
+	Restore(ctx context.Context, restore haul.Restore) (haul.Restored, error)
 	// LastProgress is when a registry last took bytes or answered.
 	LastProgress(registry string) time.Time
 }
@@ -30,9 +35,12 @@ type WorkerOptions struct {
 	Specs       SpecReader
 	Hauler      Hauler
 	Invocations Invocations
+	Releases    Releases
 	Tags        Tags
 	Blobs       Blobs
 	Policy      Policy
+	// Gate is what the tags of every build wait for at least.
+	Gate pushspec.Gate
 	// Cache is the address of the remote cache, for messages.
 	Cache string
 	// Workers is how many jobs are worked at at the same time.
@@ -66,11 +74,11 @@ func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt)
 	if err != nil {
 		return ledger.Entry{}, err
 	}
-	err = r.push(ctx)
+	err = r.do(ctx)
 	r.entry.Time = w.opts.Now()
 	r.entry.Duration = r.entry.Time.Sub(started)
 	if err == nil {
-		r.logPushed()
+		r.logEnd()
 		return r.entry, nil
 	}
 	// A stop of the daemon is nobody's failure: the job goes on at the next start.

@@ -54,6 +54,25 @@ type world struct {
 	denied error
 	admit  func(admission.Push) error
 	terms  admission.Terms
+	gate   pushspec.Gate // the daemon's
+
+	// known is whether the repository has had the image, row the row that the job is done
+	// to, release what was decided, and kept the manifest that was kept.
+	known   bool
+	row     *ledger.Entry
+	release *store.Release
+	kept    store.StagedManifest
+	// retag and restore are what was asked for, and retagErr, restored and restoreErr how
+	// it went.
+	retag      *haul.Retag
+	retagErr   error
+	restore    *haul.Restore
+	restored   haul.Restored
+	restoreErr error
+	// previous is what the store knows that tags pointed to.
+	previous map[string]string
+	// failures are those of the attempts before.
+	failures []string
 }
 
 func (w *world) ClaimBlobs(_ context.Context, _ store.Attempt, claim store.BlobClaim) (store.BlobGrant, error) {
@@ -80,6 +99,15 @@ func (w *world) Admit(push admission.Push) (admission.Terms, error) {
 	return w.terms, w.denied
 }
 
+// asked are tags as a haul asks for them.
+func asked(names []string) []haul.Tag {
+	var tags []haul.Tag
+	for _, name := range names {
+		tags = append(tags, haul.Tag{Name: name})
+	}
+	return tags
+}
+
 func (w *world) LastProgress(string) time.Time { return time.Time{} }
 
 func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, error) {
@@ -91,17 +119,61 @@ func (w *world) Haul(ctx context.Context, request haul.Request) (haul.Result, er
 	if w.blobs.Release != nil {
 		defer func() { w.blobs.Release(w.haulErr == nil) }()
 	}
-	if w.haulErr == nil {
-		if _, err := request.Claims.ClaimTags(ctx, request.Tags); err != nil {
+	if w.haulErr == nil && !request.Stage {
+		if _, err := request.Claims.ClaimTags(ctx, asked(request.Tags)); err != nil {
 			return haul.Result{}, err
 		}
 	}
 	return w.result, w.haulErr
 }
 
+func (w *world) Retag(ctx context.Context, retag haul.Retag) (haul.Result, error) {
+	w.retag = &retag
+	if w.retagErr == nil {
+		claim, err := retag.Claims.ClaimTags(ctx, w.result.Tags)
+		if err != nil {
+			return haul.Result{}, err
+		}
+		for i, tag := range w.result.Tags {
+			if previous, known := claim.Previous[tag.Name]; known {
+				w.result.Tags[i].Previous = previous
+			}
+		}
+	}
+	return w.result, w.retagErr
+}
+
+func (w *world) Restore(ctx context.Context, restore haul.Restore) (haul.Restored, error) {
+	w.restore = &restore
+	if _, err := restore.Claims.ClaimTags(ctx, restore.Tags); err != nil {
+		return haul.Restored{}, err
+	}
+	return w.restored, w.restoreErr
+}
+
+func (w *world) Release(context.Context, string) (store.Release, bool, error) {
+	if w.release == nil {
+		return store.Release{}, false, nil
+	}
+	return *w.release, true, nil
+}
+
+func (w *world) Entry(_ context.Context, id int64) (ledger.Entry, bool, error) {
+	if w.row == nil || w.row.ID != id {
+		return ledger.Entry{}, false, nil
+	}
+	return *w.row, true, nil
+}
+
+func (w *world) HasImage(context.Context, string, string, string) (bool, error) { return w.known, nil }
+
+func (w *world) KeptManifest(context.Context, string) (store.StagedManifest, bool, error) {
+	return w.kept, w.kept.Data != nil, nil
+}
+
 func (w *world) ClaimTags(_ context.Context, _ store.Attempt, claim store.TagClaim) (store.TagGrant, error) {
 	w.claim = claim
-	grant := store.TagGrant{Superseded: w.newer, Conflicts: w.conflicts}
+	grant := store.TagGrant{Superseded: w.newer, Conflicts: w.conflicts, Previous: w.previous}
 	for _, tag := range claim.Tags {
 		if !slices.ContainsFunc(w.newer, func(s store.SupersededTag) bool { return s.Name == tag }) {
 			grant.Tags = append(grant.Tags, tag)
@@ -120,7 +192,7 @@ func (w *world) Invocation(context.Context, string) (store.Invocation, bool, err
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Tags: w, Blobs: w, Policy: w, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Specs: w, Hauler: w, Invocations: w, Releases: w, Tags: w, Blobs: w, Policy: w, Gate: w.gate, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
@@ -129,7 +201,7 @@ func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	if w.change != nil {
 		w.change(&job)
 	}
-	return worker.Work(t.Context(), job, store.Attempt{Number: attempt, Max: 10, Created: w.created})
+	return worker.Work(t.Context(), job, store.Attempt{Number: attempt, Max: 10, Created: w.created, Classes: w.failures})
 }
 
 func describe(mediaType types.MediaType, text string) v1.Descriptor {

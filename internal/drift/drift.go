@@ -89,10 +89,14 @@ func (s statement) check(ctx context.Context, registries *registry.Client) strin
 	switch {
 	case err != nil:
 		return "could not be looked up: " + err.Error()
-	case !found:
+	case found && slices.Contains(s.others, served.String()):
+		return ""
+	case found && s.digest == "":
+		return fmt.Sprintf("is %s, but the ledger says that it was removed: something other than the daemon has written it", served)
+	case !found && s.digest != "":
 		return "is no longer in the registry: somebody deleted it, or the registry's retention did"
-	case !slices.Contains(s.digests, served.String()):
-		return fmt.Sprintf("is %s, but the ledger says %s: something other than the daemon has written it", served, s.digests[0])
+	case found && served.String() != s.digest:
+		return fmt.Sprintf("is %s, but the ledger says %s: something other than the daemon has written it", served, s.digest)
 	}
 	return ""
 }

@@ -184,3 +184,57 @@ type reader struct{}
 func (reader) Resolve(authn.Resource) (authn.Authenticator, error) {
 	return authn.FromConfig(authn.AuthConfig{Username: "reader", Password: "secret"}), nil
 }
+
+// last is the row that was recorded last.
+func (f *fixture) last() *ledger.Entry { return &f.rows[len(f.rows)-1] }
+
+func TestATagThatWasRolledBackIsWhatItWasBefore(t *testing.T) {
+	f := start(t, registrytest.Rules{})
+	bad := f.write("latest", "{}")
+	f.record(ledger.Pushed, bad, "latest")
+	good := f.write("latest", "[]")
+	f.record(ledger.RolledBack, bad)
+	f.last().Tags = []ledger.Tag{{Name: "latest", Previous: bad, Digest: good}}
+	f.wants(2)
+	f.write("latest", "{}")
+	f.wants(2, "row 2: HOST/acme/app:latest is "+bad+", but the ledger says "+good+": something other than the daemon has written it")
+}
+
+func TestATagThatARollbackRemovedIsGone(t *testing.T) {
+	f := start(t, registrytest.Rules{})
+	bad := f.write("other", "{}")
+	f.record(ledger.Pushed, bad, "latest")
+	f.record(ledger.RolledBack, bad)
+	f.last().Tags = []ledger.Tag{{Name: "latest", Previous: bad, Digest: "none"}}
+	f.wants(2)
+	f.write("latest", "{}")
+	f.wants(2, "row 2: HOST/acme/app:latest is "+bad+", but the ledger says that it was removed: something other than the daemon has written it")
+}
+
+func TestAnImageWhoseTagsAreKeptBackIsThereByItsDigestAlone(t *testing.T) {
+	for _, outcome := range []ledger.Outcome{ledger.Staged, ledger.Withheld} {
+		f := start(t, registrytest.Rules{})
+		f.record(ledger.Pushed, f.write("latest", "{}"), "latest")
+		f.record(outcome, f.write("other", "[]"))
+		f.last().HeldTags = []string{"latest", "new"}
+		f.wants(3)
+		f.registry.Forget("acme/app", f.last().Digest)
+		f.wants(3, "row 2: HOST/acme/app@"+f.last().Digest+" is no longer in the registry: somebody deleted it, or the registry's retention did")
+	}
+}
+
+func TestATagThatATaggingJobMayHaveMovedIsNoDifference(t *testing.T) {
+	f := start(t, registrytest.Rules{})
+	f.record(ledger.Pushed, f.write("latest", "{}"), "latest")
+	f.record(ledger.Cancelled, f.write("latest", "[]"))
+	f.last().Gate, f.last().HeldTags = "green", []string{"latest"}
+	f.wants(2)
+}
+
+// One of its tags is a newer build's, and the other its own.
+func TestASupersededPushWroteItsOtherTags(t *testing.T) {
+	f := start(t, registrytest.Rules{})
+	f.record(ledger.Pushed, f.write("v1", "{}"), "v1")
+	f.record(ledger.Superseded, f.write("v1", "[]"), "v1")
+	f.wants(3)
+}

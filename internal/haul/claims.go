@@ -19,14 +19,17 @@ type Claims interface {
 	// ClaimReferrers is asked before the index of a subject's referrers is written.
 	ClaimReferrers(ctx context.Context, subject v1.Hash) (Claim, error)
 	// ClaimTags is asked for all tags of the request once the image is there, right
-	// before any of them is written.
-	ClaimTags(ctx context.Context, tags []string) (Claim, error)
+	// before any of them is written. It is told what they point to.
+	ClaimTags(ctx context.Context, tags []Tag) (Claim, error)
 }
 
 // Claim is the answer to one who asked.
 type Claim struct {
 	// Tags are those of the tags asked for that may be written.
 	Tags []string
+	// Previous is what tags pointed to, by their names, before a run of the same push wrote
+	// them that did not come to its end.
+	Previous map[string]string
 	// Ended, if set, is closed when the lease has ended: no request that writes is sent
 	// after that.
 	Ended <-chan struct{}
@@ -82,6 +85,6 @@ func (alone) ClaimBlobs(context.Context, []pushspec.Blob) (Claim, error) { retur
 
 func (alone) ClaimReferrers(context.Context, v1.Hash) (Claim, error) { return Claim{}, nil }
 
-func (alone) ClaimTags(_ context.Context, tags []string) (Claim, error) {
-	return Claim{Tags: tags}, nil
+func (alone) ClaimTags(_ context.Context, tags []Tag) (Claim, error) {
+	return Claim{Tags: tagNames(tags)}, nil
 }

@@ -39,11 +39,15 @@ func (c claims) ClaimReferrers(_ context.Context, subject v1.Hash) (haul.Claim, 
 	return c.referrers(subject)
 }
 
-func (c claims) ClaimTags(_ context.Context, tags []string) (haul.Claim, error) {
-	if c.tags == nil {
-		return haul.Claim{Tags: tags}, nil
+func (c claims) ClaimTags(_ context.Context, tags []haul.Tag) (haul.Claim, error) {
+	var names []string
+	for _, tag := range tags {
+		names = append(names, tag.Name)
 	}
-	return c.tags(tags)
+	if c.tags == nil {
+		return haul.Claim{Tags: names}, nil
+	}
+	return c.tags(names)
 }
 
 func TestBlobsAreClaimedBeforeTheFirstRequestAndReleasedAfterTheLast(t *testing.T) {

@@ -14,24 +14,33 @@ import (
 // Haul carries an image to its repository. The error is an [*Error], that of a claim, or
 // the context's own.
 func (h *Hauler) Haul(ctx context.Context, request Request) (Result, error) {
-	var requests atomic.Int64
-	repository, err := h.opts.Registries.Repository(request.Spec.Destination.Registry, request.Repository,
-		registry.Caller{Invocation: request.Invocation, Requests: &requests})
+	s, err := h.ship(request)
 	if err != nil {
-		return Result{}, &Error{Class: Malformed, Text: err.Error(), Err: err}
+		return Result{}, err
 	}
-	if request.Claims == nil {
-		request.Claims = alone{}
-	}
-	s := &shipment{hauler: h, request: request, to: repository, at: address{repository.Registry(), repository.Name()}}
 	s.blobs = s.toCopy()
-	if s.claim, err = h.uploads.claim(ctx, request.Claims, s.blobs); err != nil {
+	if s.claim, err = h.uploads.claim(ctx, s.request.Claims, s.blobs); err != nil {
 		return Result{}, err
 	}
 	err = s.mindLeftAlone(s.runOrCreate(ctx))
 	s.claim.release(err == nil)
-	s.result.Requests = int(requests.Load())
-	return s.result, err
+	return s.told(), err
+}
+
+// ship begins a shipment.
+func (h *Hauler) ship(request Request) (*shipment, error) {
+	s := &shipment{hauler: h, request: request}
+	var err error
+	s.to, err = h.opts.Registries.Repository(request.Spec.Destination.Registry, request.Repository,
+		registry.Caller{Invocation: request.Invocation, Requests: &s.requests})
+	if err != nil {
+		return nil, &Error{Class: Malformed, Text: err.Error(), Err: err}
+	}
+	s.at = address{s.to.Registry(), s.to.Name()}
+	if s.request.Claims == nil {
+		s.request.Claims = alone{}
+	}
+	return s, nil
 }
 
 // shipment is one haul under way.
@@ -50,9 +59,20 @@ type shipment struct {
 	parts  []*part
 	cached *cacheCheck
 
+	// staged says that the root was brought to the repository before.
+	staged bool
+
+	requests atomic.Int64
+
 	mu      sync.Mutex // of result's counts
 	result  Result
 	counted map[v1.Hash]bool
+}
+
+// told is what the shipment did so far.
+func (s *shipment) told() Result {
+	s.result.Requests = int(s.requests.Load())
+	return s.result
 }
 
 func (s *shipment) run(ctx context.Context) (err error) {
@@ -128,5 +148,6 @@ func (s *shipment) forget() {
 		s.hauler.presence.forget(s.at, b.Digest)
 	}
 	s.result.Uploaded, s.result.Mounted, s.result.Present = Count{}, Count{}, Count{}
+	s.staged = false
 	s.counted = nil
 }

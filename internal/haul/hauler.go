@@ -120,6 +120,14 @@ type Request struct {
 	// KeepTags are those of the tags that must not be written over: if one points to
 	// another image none of the tags is written.
 	KeepTags []string
+	// ReadBack are those of the tags that are looked up after they are written.
+	ReadBack []string
+	// Stage brings the image by its digest alone. None of the tags is written, and none is
+	// looked up but those of KeepTags.
+	Stage bool
+	// Known says that the repository has had the image: a haul that stages it asks for the
+	// image first, and not for one of its blobs.
+	Known bool
 	// Instance is that of the CAS that the build used.
 	Instance string
 	// Invocation is the build's; hauls of several builds take turns.
@@ -146,8 +154,10 @@ type Request struct {
 type Result struct {
 	// AlreadyThere says that the registry had the image, under all tags.
 	AlreadyThere bool
-	// Tags are those that were asked for.
+	// Tags are those that were asked for. An image that is staged has none.
 	Tags []Tag
+	// Right are the tags that point to the image now, also where the haul failed at others.
+	Right []string
 	// Uploaded, Mounted and Present count the blobs that were sent, that were
 	// mounted from another repository, and that were there. Of an image that was
 	// there as a whole no blobs are counted.
@@ -156,11 +166,19 @@ type Result struct {
 	Requests int
 }
 
-// Tag is a tag that points to the image now.
+// Tag is a tag of the image.
 type Tag struct {
 	Name string
 	// Previous is the digest that it pointed to before, or "" for none.
 	Previous string
+}
+
+func tagNames(tags []Tag) []string {
+	names := make([]string, len(tags))
+	for i, tag := range tags {
+		names[i] = tag.Name
+	}
+	return names
 }
 
 // Count counts blobs.

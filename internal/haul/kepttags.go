@@ -79,6 +79,9 @@ func (s *shipment) checkFree(ctx context.Context, pending []string) (left []stri
 	if err != nil {
 		return nil, err
 	}
+	for _, tag := range right {
+		s.noteRight(tag)
+	}
 	return slices.DeleteFunc(slices.Clone(pending), func(tag string) bool { return slices.Contains(right, tag) }), nil
 }
 

@@ -11,7 +11,10 @@ import (
 // lookUpTags notes what the tags point to, and gives those that do not point to
 // the root yet.
 func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error) {
-	s.result.Tags = make([]Tag, len(s.request.Tags))
+	if s.request.Stage {
+		return nil, s.lookUpStaged(ctx)
+	}
+	s.result.Tags, s.result.Right = make([]Tag, len(s.request.Tags)), nil
 	right := make([]bool, len(s.request.Tags))
 	others := make([]v1.Hash, len(s.request.Tags)) // what else they point to
 	g, gctx := errgroup.WithContext(ctx)
@@ -48,6 +51,7 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 	taken := takenTags{}
 	for i, tag := range s.request.Tags {
 		if right[i] {
+			s.noteRight(tag)
 			continue
 		}
 		pending = append(pending, tag)
@@ -64,13 +68,26 @@ func (s *shipment) lookUpTags(ctx context.Context) (pending []string, err error)
 	return pending, nil
 }
 
+// lookUpStaged looks at the tags that must not be written over. It is early to refuse, and
+// not late: they are looked at again when they are written.
+func (s *shipment) lookUpStaged(ctx context.Context) error {
+	right, taken, err := s.lookUpKept(ctx, s.request.Tags)
+	if err != nil {
+		return err
+	}
+	if len(right) > 0 {
+		s.markRoot()
+	}
+	return taken.err(s.request.Spec.Root, "")
+}
+
 // hasRoot tells whether the repository has the root manifest, if the tags have not told.
 func (s *shipment) hasRoot(ctx context.Context, pending []string) (bool, error) {
 	root := s.request.Spec.Root
-	if len(pending) < len(s.request.Tags) || s.isThere(root) {
+	if len(pending) < len(s.result.Tags) || s.isThere(root) {
 		return true, nil
 	}
-	if len(s.request.Tags) > 0 {
+	if len(s.request.Tags) > 0 && (!s.request.Stage || !s.request.Known) {
 		// A new tag seldom comes with an old image. Its smallest blob, which needs a
 		// request anyway, tells whether it may be so.
 		there, asked, err := s.probe(ctx)

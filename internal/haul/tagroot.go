@@ -14,11 +14,12 @@ import (
 func (s *shipment) tagRoot(ctx context.Context, pending []string) (err error) {
 	// They are claimed although there may be nothing to write: an older build must not
 	// write over what this one has found right.
-	if len(s.request.Tags) > 0 {
-		claim, refused := s.request.Claims.ClaimTags(ctx, s.request.Tags)
+	if len(s.result.Tags) > 0 {
+		claim, refused := s.request.Claims.ClaimTags(ctx, s.result.Tags)
 		if refused != nil {
 			return refused
 		}
+		s.notePrevious(claim)
 		defer claim.release(true)
 		leased, cancel := claim.lease(ctx)
 		defer cancel()
@@ -33,7 +34,7 @@ func (s *shipment) tagRoot(ctx context.Context, pending []string) (err error) {
 	if len(pending) == 0 {
 		// Without tags, or where a newer build has them all, the image is there by
 		// its digest.
-		if s.isThere(s.request.Spec.Root) {
+		if s.staged || s.isThere(s.request.Spec.Root) {
 			return nil
 		}
 		_, err := s.putRoot(ctx, s.request.Spec.Root.String())
@@ -42,7 +43,22 @@ func (s *shipment) tagRoot(ctx context.Context, pending []string) (err error) {
 	if err := s.writeTags(ctx, pending); err != nil {
 		return err
 	}
-	return s.checkOurs(ctx, pending)
+	if err := s.checkOurs(ctx, pending); err != nil {
+		return err
+	}
+	return s.readBack(ctx, pending)
+}
+
+// notePrevious notes what tags pointed to before another run wrote them that did not come
+// to its end.
+func (s *shipment) notePrevious(claim Claim) {
+	for i, tag := range s.result.Tags {
+		previous, known := claim.Previous[tag.Name]
+		if known && previous != tag.Previous {
+			s.result.Tags[i].Previous = previous
+			s.result.AlreadyThere = false
+		}
+	}
 }
 
 // writeTags writes the root under several tags: at once where the registry takes that,
@@ -56,7 +72,7 @@ func (s *shipment) writeTags(ctx context.Context, pending []string) error {
 		}
 		for _, tag := range answer.Tags {
 			written[tag] = true
-			s.hauler.tagLists.add(s.to, tag)
+			s.noteWritten(tag)
 		}
 	}
 	var failures tagFailures
@@ -67,10 +83,21 @@ func (s *shipment) writeTags(ctx context.Context, pending []string) error {
 		if _, err := s.putRoot(ctx, tag); err != nil && !failures.note(tag, err) {
 			return err
 		} else if err == nil {
-			s.hauler.tagLists.add(s.to, tag)
+			s.noteWritten(tag)
 		}
 	}
 	return failures.err(pending)
+}
+
+func (s *shipment) noteWritten(tag string) {
+	s.hauler.tagLists.add(s.to, tag)
+	s.noteRight(tag)
+}
+
+func (s *shipment) noteRight(tag string) {
+	if !slices.Contains(s.result.Right, tag) {
+		s.result.Right = append(s.result.Right, tag)
+	}
 }
 
 // putRoot writes the root under a reference, and under more tags where the registry takes

@@ -16,10 +16,12 @@ var csvHeader = []string{
 	"dirty", "exit_code", "client", "attempts", "duration_seconds", "requests",
 	"uploaded_blobs", "uploaded_bytes", "mounted_blobs", "mounted_bytes", "present_blobs", "present_bytes",
 	"error_class", "error", "configuration", "aspect", "spec_digest", "build", "command", "bazel_version", "daemon_version", "job",
+	"gate", "held_tags", "by",
 }
 
 // WriteCSV writes a line of column names and one record a row. Several tags
-// stand in one field, with a space between them. A text that a spreadsheet
+// stand in one field, with a space between them; those that are kept back have a field of
+// their own. A text that a spreadsheet
 // would take for a formula gets an apostrophe before it.
 func WriteCSV(w io.Writer, entries []Entry) error {
 	out := csv.NewWriter(w)
@@ -38,6 +40,7 @@ func WriteCSV(w io.Writer, entries []Entry) error {
 			strconv.Itoa(e.Present.Blobs), strconv.FormatInt(e.Present.Bytes, 10),
 			e.ErrorClass, e.Error, e.Configuration, e.Aspect, e.SpecDigest, e.BuildID,
 			e.Command, e.BazelVersion, e.DaemonVersion, strconv.FormatInt(e.Job, 10),
+			e.Gate, strings.Join(e.HeldTags, " "), e.By,
 		}
 		for i, field := range record {
 			// A spreadsheet runs what begins with one of these. Labels begin with @

@@ -35,6 +35,9 @@ type Entry struct {
 	Gate string `json:"gate,omitzero"`
 	// HeldTags are the tags that a staged or withheld image is to have, and keeps back.
 	HeldTags []string `json:"heldTags,omitzero"`
+	// NeverOverwrite says that the build asked for its tags not to be written over; it is
+	// kept of a staged image until its tags move.
+	NeverOverwrite bool `json:"neverOverwrite,omitzero"`
 	// By is the client who decided: who promoted, rejected or rolled back the build.
 	By string `json:"by,omitzero"`
 
@@ -121,6 +124,12 @@ const ClassConflict = "conflict"
 
 // Good says whether the image is in the registry as the build wanted it.
 func (o Outcome) Good() bool { return o == Pushed || o == Present }
+
+// Arrived says whether the image is in the registry by its digest, whatever became of its
+// tags.
+func (o Outcome) Arrived() bool {
+	return o.Good() || o == Superseded || o == Staged || o == Withheld || o == RolledBack
+}
 
 // Bad says whether the push ended badly: the image is not in the registry, or not under
 // its tags, and neither a newer build nor a rollback is the reason. A staged image may

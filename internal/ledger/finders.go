@@ -17,7 +17,8 @@ func (e Entry) Digests() []string {
 	return digests
 }
 
-// TagNames are the tags that find the row: those that it wrote, each once.
+// TagNames are the tags that find the row: those that it wrote or put back, each once, and
+// not those that it keeps back.
 func (e Entry) TagNames() []string {
 	var names []string
 	for _, tag := range e.Tags {

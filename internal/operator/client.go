@@ -104,6 +104,11 @@ type NotFoundError struct{ detail string }
 
 func (e *NotFoundError) Error() string { return e.detail }
 
+// ConflictError says that what was asked for cannot be done in the state that things are in.
+type ConflictError struct{ detail string }
+
+func (e *ConflictError) Error() string { return e.detail }
+
 // get asks for a JSON document.
 func (c *Client) get(ctx context.Context, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -185,8 +190,11 @@ func (c *Client) refused(response *http.Response, data []byte) error {
 	if problem.Detail != "" {
 		text += ": " + problem.Detail
 	}
-	if response.StatusCode == http.StatusNotFound {
+	switch response.StatusCode {
+	case http.StatusNotFound:
 		return &NotFoundError{detail: text}
+	case http.StatusConflict:
+		return &ConflictError{detail: text}
 	}
 	return fmt.Errorf("ask the daemon at %s: %s", c.base, text)
 }

@@ -38,13 +38,35 @@ type Invocation struct {
 	Outcomes map[ledger.Outcome]int `json:"outcomes"`
 	// Missing counts the pushes that were expected and will not come.
 	Missing int `json:"missing,omitzero"`
+	// Release says whether the tags move that wait at a gate. Nil if none do or did.
+	Release *Release `json:"release,omitzero"`
 }
 
 // Over says that nothing more of the build is to come.
 func (i InvocationSummary) Over() bool { return i.Finished || !i.BrokenOff.IsZero() }
 
-// Settled says that nothing will change any more, unless the build's stream comes back.
-func (i Invocation) Settled() bool { return i.Over() && i.Pending == 0 }
+// Staged says that nothing is under way any more: all images are in their registries, or
+// will not come. Their tags may wait.
+func (i Invocation) Staged() bool { return i.Over() && i.Pending == 0 }
+
+// Settled says that nothing changes any more by itself, unless the build's stream comes
+// back: somebody may still have to decide.
+func (i Invocation) Settled() bool {
+	if !i.Staged() {
+		return false
+	}
+	if i.Release == nil || i.Release.State != ReleaseWaiting {
+		// What is staged has a release that waits. Where it does not, it has been read a
+		// moment too early.
+		return i.Outcomes[ledger.Staged] == 0
+	}
+	return i.Release.Blocked
+}
+
+// AwaitsApproval says that the tags wait for nothing but somebody who says so.
+func (i Invocation) AwaitsApproval() bool {
+	return i.Staged() && i.Release != nil && i.Release.State == ReleaseWaiting && i.Release.Class == classApproval
+}
 
 // InvocationPage lists invocations, the latest begun first.
 type InvocationPage struct {

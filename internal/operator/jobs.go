@@ -7,7 +7,10 @@ type Job struct {
 	ID int64 `json:"id"`
 	// State is waiting (for a worker), running, retrying (it failed, and waits for
 	// its next attempt) or later (it was postponed).
-	State         string `json:"state"`
+	State string `json:"state"`
+	// Action is what the job does: push, tag (it moves the tags of a staged image, or
+	// withholds them) or restore (it moves tags back).
+	Action        string `json:"action"`
 	InvocationID  string `json:"invocationId"`
 	Target        string `json:"target"`
 	Configuration string `json:"configuration,omitzero"`

@@ -92,3 +92,9 @@ func (a access) MayRead(client string) bool { return a.admission.MayRead(client)
 
 // MayOperate implements [web.Access].
 func (a access) MayOperate(client string) bool { return a.admission.MayOperate(client) }
+
+// MayPromote implements [web.Access].
+func (a access) MayPromote(client string) bool { return a.admission.MayPromote(client) }
+
+// MayPromoteWithheld implements [web.Access].
+func (a access) MayPromoteWithheld(client string) bool { return a.admission.MayPromoteWithheld(client) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/drayage/drayage/internal/loopback"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/internal/strictyaml"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Config is everything that can be set about the daemon. The keys of the
@@ -72,6 +74,8 @@ type Config struct {
 	Relay Relay `yaml:"relay"`
 
 	Hold Hold `yaml:"hold"`
+
+	Release Release `yaml:"release"`
 
 	// Registries are settings of single registry hosts. A host that is not here
 	// is reached over HTTPS (over plain HTTP on loopback) with the credentials of
@@ -227,6 +231,34 @@ type Hold struct {
 	AtLimit string `yaml:"at_limit"`
 }
 
+// Release says when tags move.
+type Release struct {
+	// Gate is what the tags of every build wait for at least: pushed (the image), green (the
+	// end of the build) or approved (an operator). Defaults to pushed.
+	Gate string `yaml:"gate"`
+	// Green are Bazel's names of the exit codes of builds that ended well. Defaults to
+	// SUCCESS.
+	Green []string `yaml:"green"`
+	// OrderBy is a key of the build metadata or of the workspace status that orders builds:
+	// its values are integers or RFC 3339 times. Empty orders them by when they were begun.
+	OrderBy string `yaml:"order_by"`
+}
+
+func (r Release) check() error {
+	if _, err := pushspec.ParseGate(r.Gate); err != nil {
+		return fmt.Errorf("release.gate: %w", err)
+	}
+	if len(r.Green) == 0 || slices.Contains(r.Green, "") {
+		return errors.New("release.green: must name at least one exit code of Bazel, such as SUCCESS; with none, no build would end well")
+	}
+	if !orderKey.MatchString(r.OrderBy) {
+		return fmt.Errorf("release.order_by: %q must be a key of the build metadata or of the workspace status, such as BUILD_NUMBER, or empty", r.OrderBy)
+	}
+	return nil
+}
+
+var orderKey = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)?$`)
+
 // Registry holds the settings of one registry host.
 type Registry = hostsettings.Registry
 
@@ -270,8 +302,9 @@ func Defaults() Config {
 			Linger:           bes.DefaultLinger,
 			DeliverTimeout:   bes.DefaultDeliverTimeout,
 		},
-		Hold: Hold{Limit: dispatch.DefaultHoldLimit, AtLimit: holdFail},
-		Log:  Log{Level: "info", Format: "json"},
+		Hold:    Hold{Limit: dispatch.DefaultHoldLimit, AtLimit: holdFail},
+		Release: Release{Gate: string(pushspec.GatePushed), Green: []string{"SUCCESS"}},
+		Log:     Log{Level: "info", Format: "json"},
 	}
 }
 
@@ -339,8 +372,8 @@ func (c *Config) Check() error {
 	if c.StallLimit < minStallLimit {
 		return fmt.Errorf("stall_limit: %s must be at least %s: a healthy daemon would seem to have stalled", c.StallLimit, minStallLimit)
 	}
-	if r := c.Retention; r.Jobs == 0 || r.Invocations == 0 || r.Checkpoints == 0 || r.DeadLetters == 0 {
-		return errors.New("retention: jobs, invocations, checkpoints and dead_letters must not be 0; use a negative value to keep them forever")
+	if r := c.Retention; r.Jobs == 0 || r.Invocations == 0 || r.Checkpoints == 0 || r.DeadLetters == 0 || r.Staged == 0 {
+		return errors.New("retention: jobs, invocations, checkpoints, dead_letters and staged must not be 0; use a negative value to keep them forever")
 	}
 	if c.Workers < 1 {
 		return fmt.Errorf("workers: %d must be at least 1", c.Workers)
@@ -359,6 +392,9 @@ func (c *Config) Check() error {
 	}
 	if c.Hold.AtLimit != holdFail && c.Hold.AtLimit != holdPass {
 		return fmt.Errorf("hold.at_limit: %q must be %s or %s", c.Hold.AtLimit, holdFail, holdPass)
+	}
+	if err := c.Release.check(); err != nil {
+		return err
 	}
 	for i, b := range c.Backends {
 		if b.Address == "" {

@@ -46,13 +46,16 @@ tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}
 allow_plaintext: true
 policy:
   tokens: [{name: ci, secret_file: ci.token}]
-  rules: [{name: dev, clients: ["token:ci"], targets: [//...], repositories: [a/b], tags: [c], sources: [d/e], never_overwrite: [v1]}]
+  rules: [{name: dev, clients: ["token:ci"], targets: [//...], repositories: [a/b], tags: [c], sources: [d/e], never_overwrite: [v1],
+    needs_green: [v2], needs_approval: [v3], read_back: [v4]}]
   read: ["address:10.0.0.0/8"]
   operate: ["token:ops"]
+  promote: ["token:lead"]
+  promote_withheld: ["token:boss"]
 store: postgres://db/drayage
 ledger: {key_file: log.key}
 stall_limit: 4s
-retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h}
+retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h, staged: 4h}
 webhooks: [{name: chat, url: "https://chat", secret_file: s}]
 cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h, grace: 12s}
 cas_registry: {listen: "127.0.0.1:4", folder: /images, instance: main}
@@ -62,6 +65,7 @@ backends:
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
 relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, linger: 12s, deliver_timeout: 8s}
 hold: {always: true, limit: 9s, at_limit: pass}
+release: {gate: green, green: [SUCCESS, TESTS_FAILED], order_by: BUILD_NUMBER}
 registries:
 - {host: "r:5000", plain_http: true, tls: {ca: ca.pem, cert: c.pem, key: k.pem, skip_verify: true}, headers: {f: g}, token_service: "http://t:1",
    mounts: false, chunk: 1048576, tags_query: true, referrers_api: false, head: true, denies_unknown: true}
@@ -91,13 +95,14 @@ log: {level: debug, format: console}
 			Tokens: []PolicyToken{{Name: "ci", SecretFile: "ci.token"}},
 			Rules: []PolicyRule{{
 				Name: "dev", Clients: []string{"token:ci"}, Targets: []string{"//..."}, Repositories: []string{"a/b"}, Tags: []string{"c"}, Sources: []string{"d/e"}, NeverOverwrite: []string{"v1"},
+				NeedsGreen: []string{"v2"}, NeedsApproval: []string{"v3"}, ReadBack: []string{"v4"},
 			}},
-			Read: []string{"address:10.0.0.0/8"}, Operate: []string{"token:ops"},
+			Read: []string{"address:10.0.0.0/8"}, Operate: []string{"token:ops"}, Promote: []string{"token:lead"}, PromoteWithheld: []string{"token:boss"},
 		},
 		Store:                    "postgres://db/drayage",
 		Ledger:                   Ledger{KeyFile: "log.key"},
 		StallLimit:               4 * time.Second,
-		Retention:                store.Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour},
+		Retention:                store.Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour, Staged: 4 * time.Hour},
 		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
 		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main"},
@@ -110,6 +115,8 @@ log: {level: debug, format: console}
 		}},
 		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, Linger: 12 * time.Second, DeliverTimeout: 8 * time.Second},
 		Hold:  Hold{Always: true, Limit: 9 * time.Second, AtLimit: holdPass},
+
+		Release: Release{Gate: "green", Green: []string{"SUCCESS", "TESTS_FAILED"}, OrderBy: "BUILD_NUMBER"},
 		Registries: []Registry{{
 			Host: "r:5000", PlainHTTP: true, TLS: hostsettings.TLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", SkipVerify: true},
 			Headers: map[string]string{"f": "g"}, TokenService: "http://t:1",
@@ -164,6 +171,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"store: must be set", func(c *Config) { c.Store = "" }},
 		{"stall_limit: 1s must be at least 3s", func(c *Config) { c.StallLimit = time.Second }},
 		{"retention: jobs, invocations", func(c *Config) { c.Retention.Jobs = 0 }},
+		{"retention: jobs, invocations", func(c *Config) { c.Retention.Staged = 0 }},
 		{"workers: 0 must be at least 1", func(c *Config) { c.Workers = 0 }},
 		{"shutdown_grace: -1s must not be negative", func(c *Config) { c.ShutdownGrace = -time.Second }},
 		{"backends[0].address: must be set", func(c *Config) { c.Backends = []Backend{{}} }},
@@ -171,6 +179,14 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
 		{"hold.limit: 0s must be", func(c *Config) { c.Hold.Limit = 0 }},
 		{`hold.at_limit: "wait" must be`, func(c *Config) { c.Hold.AtLimit = "wait" }},
+		{`release.gate: "tested" must be pushed, green or approved`, func(c *Config) { c.Release.Gate = "tested" }},
+		{"release.green: must name at least one exit code", func(c *Config) { c.Release.Green = nil }},
+		{"release.green: must name at least one exit code", func(c *Config) { c.Release.Green = []string{""} }},
+		{`release.order_by: "{BUILD_NUMBER}" must be a key`, func(c *Config) { c.Release.OrderBy = "{BUILD_NUMBER}" }},
+		{`policy.rules[0].needs_green: "[" is not`, func(c *Config) {
+			c.Policy = &Policy{Rules: []PolicyRule{{Name: "r", NeedsGreen: []string{"["}}}}
+		}},
+		{`policy.promote: "ci" must begin with`, func(c *Config) { c.Policy = &Policy{Promote: []string{"ci"}} }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
 		{"registries[0].host: the host is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"registries[0] (r).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},

@@ -16,6 +16,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	options := store.Options{
 		Logger: d.logger, DrainTimeout: d.config.ShutdownGrace,
 		StallLimit: d.config.StallLimit, Retention: d.config.Retention,
+		Green: d.config.Release.Green, OrderBy: d.config.Release.OrderBy,
 		StreamLimit: min(store.DefaultStreamLimit, d.config.Relay.Linger),
 	}
 	if name := d.config.Ledger.KeyFile; name != "" {

@@ -23,6 +23,12 @@ type Policy struct {
 	// Operate are the clients that may cancel, retry, requeue and redeliver. Defaults
 	// to nobody.
 	Operate []string `yaml:"operate"`
+	// Promote are the clients that may promote, reject and roll back builds, and lift the
+	// order of builds at a tag. Defaults to those that may operate.
+	Promote []string `yaml:"promote"`
+	// PromoteWithheld are those of them that may promote also a build whose tags are
+	// withheld. Defaults to nobody.
+	PromoteWithheld []string `yaml:"promote_withheld"`
 }
 
 // PolicyToken is a client's name, and the file with the token that proves it.
@@ -49,6 +55,12 @@ type PolicyRule struct {
 	// NeverOverwrite are patterns of tags that point to one image for ever, once they are
 	// pushed under this rule.
 	NeverOverwrite []string `yaml:"never_overwrite"`
+	// NeedsGreen and NeedsApproval are patterns of tags that move only once their build has
+	// ended well, and once somebody has approved it as well.
+	NeedsGreen    []string `yaml:"needs_green"`
+	NeedsApproval []string `yaml:"needs_approval"`
+	// ReadBack are patterns of tags that are looked up after they were written.
+	ReadBack []string `yaml:"read_back"`
 }
 
 // admission makes what decides. With secrets, the tokens' files are read.
@@ -56,12 +68,12 @@ func (p *Policy) admission(secrets bool) (*admission.Admission, error) {
 	if p == nil {
 		return admission.New(admission.Policy{})
 	}
-	policy := admission.Policy{Rules: []admission.Rule{}, Read: p.Read, Operate: p.Operate}
+	policy := admission.Policy{Rules: []admission.Rule{}, Read: p.Read, Operate: p.Operate, Promote: p.Promote, PromoteWithheld: p.PromoteWithheld}
 	if policy.Operate == nil {
 		policy.Operate = []string{}
 	}
 	for _, rule := range p.Rules {
-		policy.Rules = append(policy.Rules, admission.Rule(rule))
+		policy.Rules = append(policy.Rules, rule.admission())
 	}
 	for i, token := range p.Tokens {
 		if token.Name == "" || token.SecretFile == "" {
@@ -81,6 +93,13 @@ func (p *Policy) admission(secrets bool) (*admission.Admission, error) {
 		return nil, fmt.Errorf("policy.%w", err)
 	}
 	return a, nil
+}
+
+func (r PolicyRule) admission() admission.Rule {
+	return admission.Rule{
+		Name: r.Name, Clients: r.Clients, Targets: r.Targets, Repositories: r.Repositories, Tags: r.Tags, Sources: r.Sources,
+		NeverOverwrite: r.NeverOverwrite, NeedsGreen: r.NeedsGreen, NeedsApproval: r.NeedsApproval, ReadBack: r.ReadBack,
+	}
 }
 
 // hostOf is an address without its port.

@@ -37,7 +37,11 @@ func (a *adapter) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 
 // attempt does one run of a job and writes down how it ended.
 func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRow, job Job) {
-	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, Created: row.CreatedAt, id: runID{row.ID, row.Attempt}}
+	var kept []keptManifest
+	attempt := Attempt{Number: len(row.Errors) + 1, Max: s.options.MaxAttempts, Created: row.CreatedAt, id: runID{row.ID, row.Attempt}, kept: &kept}
+	for _, failed := range row.Errors {
+		attempt.Classes = append(attempt.Classes, failed.Trace)
+	}
 	if row.Attempt >= maxRuns {
 		attempt.Max = attempt.Number
 	}
@@ -51,7 +55,9 @@ func (s *Store) attempt(ctx context.Context, worker Worker, row *rivertype.JobRo
 	if !calledOff(row) {
 		entry, err = safely(ctx, worker, job, attempt)
 	}
-	s.writeDown(ctx, s.judge(ctx, job, attempt, began, entry, err), job)
+	settled := s.judge(ctx, job, attempt, began, entry, err)
+	settled.kept = kept
+	s.writeDown(ctx, settled)
 }
 
 // calledOff says whether a job was cancelled while it was running.
@@ -67,12 +73,12 @@ func calledOff(row *rivertype.JobRow) bool {
 func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.Time, entry ledger.Entry, err error) *settlement {
 	now := s.now()
 	id := attempt.id
-	end := &settlement{id: id}
+	end := &settlement{id: id, job: job}
 	postponed, isPostponed := errors.AsType[*PostponeError](err)
 	switch {
 	case err == nil:
 	case errors.Is(err, rivertype.ErrJobCancelledRemotely), errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
-		entry = cancelledEntry(job, attempt.Number)
+		entry, end.unworked = cancelledEntry(job, attempt.Number), true
 	case errors.Is(ctx.Err(), context.Canceled):
 		// The daemon stops. Whatever the worker made of that, it is nobody's failure;
 		// running out of [Options.JobTimeout] is.
@@ -82,11 +88,13 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		end.state = laterState(id, now, now.Add(postponed.After))
 		return end
 	case attempt.Number < attempt.Max:
-		wait := s.options.Backoff(attempt.Number)
+		wait, class := s.options.Backoff(attempt.Number), ""
 		if retry, ok := errors.AsType[*RetryError](err); ok {
-			wait = max(wait, retry.After)
+			wait, class = max(wait, retry.After), sqldb.CleanText(retry.Class)
 		}
-		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: id.run, Error: sqldb.CleanText(err.Error())})
+		// River keeps these four of a failed attempt, and sets a trace only where itself it
+		// has caught a panic: it does not here.
+		data, invalid := json.Marshal(rivertype.AttemptError{At: began, Attempt: id.run, Error: sqldb.CleanText(err.Error()), Trace: class})
 		if invalid != nil {
 			s.logger.Error().Err(invalid).Msg("cannot write down a failed attempt; it is not counted")
 			data = nil
@@ -95,7 +103,7 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		return end
 	default:
 		// The worker should have made the row. Nothing may vanish because it did not.
-		entry = unworkedEntry(job)
+		entry, end.unworked = unworkedEntry(job), true
 		entry.Outcome, entry.ErrorClass, entry.Error = ledger.Failed, "internal", err.Error()
 		entry.Attempts, entry.Duration = attempt.Number, now.Sub(began)
 	}
@@ -117,7 +125,8 @@ func safely(ctx context.Context, worker Worker, job Job, attempt Attempt) (entry
 // writeDown commits the end of a run. As long as the database refuses, the job
 // stays this worker's; a daemon that is stopped meanwhile leaves it to the next
 // start.
-func (s *Store) writeDown(ctx context.Context, end *settlement, job Job) {
+func (s *Store) writeDown(ctx context.Context, end *settlement) {
+	job := end.job
 	log := s.logger.With().Str("invocation", job.Invocation).Str("target", job.Target).Logger()
 	for {
 		// What the worker did is done, whoever wants to stop now.

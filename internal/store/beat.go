@@ -56,6 +56,9 @@ func (s *Store) keep(ctx context.Context) {
 			if err := s.breakOff(ctx); err != nil && ctx.Err() == nil {
 				s.logger.Warn().Err(err).Msg("cannot look for streams that broke off")
 			}
+			if err := s.sweepReleases(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn().Err(err).Msg("cannot look for releases that are due")
+			}
 			if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil {
 				s.logger.Warn().Err(err).Msg("cannot seal new rows of the ledger")
 			}

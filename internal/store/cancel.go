@@ -37,7 +37,11 @@ func (s *Store) Cancel(ctx context.Context, selection Selection) (int, error) {
 			if err != nil {
 				return err
 			}
-			entries = append(entries, *completed(cancelledEntry(job, len(row.Errors)), job, row.ID, s.now()))
+			entry := completed(cancelledEntry(job, len(row.Errors)), job, row.ID, s.now())
+			if err := s.inherit(ctx, tx, entry, job); err != nil {
+				return err
+			}
+			entries = append(entries, *entry)
 		}
 		ended = append(ended, entries...)
 		return s.record(ctx, tx, entries)

@@ -196,3 +196,58 @@ func (s *selection) from(table string, alone bool, limit int) string {
 	}
 	return `(` + finder + `) f JOIN ledger_entry e ON e.id = f.entry_id`
 }
+
+// Entry is one row of the ledger, by its number; false where there is none.
+func (s *Store) Entry(ctx context.Context, id int64) (ledger.Entry, bool, error) {
+	rows, err := s.readEntries(ctx, s.db.Read(), []int64{id})
+	if err != nil {
+		return ledger.Entry{}, false, fmt.Errorf("read row %d of the ledger: %w", id, err)
+	}
+	e, found := rows[id]
+	return e, found, nil
+}
+
+// readEntries reads rows by their numbers.
+func (s *Store) readEntries(ctx context.Context, c sqldb.Conn, ids []int64) (map[int64]ledger.Entry, error) {
+	rows := make(map[int64]ledger.Entry, len(ids))
+	for piece := range slices.Chunk(ids, maxRead) {
+		args := make([]any, len(piece))
+		for i, id := range piece {
+			args[i] = id
+		}
+		err := c.Query(ctx, `SELECT id, body FROM ledger_entry WHERE id IN (`+sqldb.Values(len(args), "?")+`)`, args, func(scan sqldb.Scan) error {
+			var id int64
+			var body []byte
+			if err := scan(&id, &body); err != nil {
+				return err
+			}
+			e, err := ledger.Decode(body)
+			if err != nil {
+				return fmt.Errorf("row %d: %w", id, err)
+			}
+			e.ID = id
+			rows[id] = e
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// maxRead bounds the rows that one statement reads by number.
+const maxRead = 500
+
+// HasImage tells whether a repository is known to have got an image, under whatever tags
+// or none: by the digest of its root, or of a manifest below it.
+func (s *Store) HasImage(ctx context.Context, registry, repository, digest string) (bool, error) {
+	there := slices.DeleteFunc(ledger.Outcomes(), func(o ledger.Outcome) bool { return !o.Arrived() })
+	found, err := sqldb.QueryRow(ctx, s.db.Read(), `SELECT e.id FROM ledger_digest d JOIN ledger_entry e ON e.id = d.entry_id
+		WHERE d.digest = ? AND e.registry = ? AND e.repository = ? AND e.outcome IN (`+quoted(there)+`) LIMIT 1`,
+		[]any{digest, registry, repository}, new(int64))
+	if err != nil {
+		return false, fmt.Errorf("look for %s in %s/%s: %w", digest, registry, repository, err)
+	}
+	return found, nil
+}

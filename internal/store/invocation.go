@@ -39,6 +39,12 @@ type Invocation struct {
 	// with the rest. Zero for all others. It is the store's to say.
 	BrokenOff time.Time `json:"-"`
 
+	// Seen is when the daemon first heard of the invocation, by the database's clock, and
+	// Number what builds are compared by where [Options.OrderBy] names a key and the build
+	// has it; else 0. They are the store's to say.
+	Seen   time.Time `json:"-"`
+	Number int64     `json:"-"`
+
 	// Absent are targets of which no push spec came. Those that are saved add to
 	// those that were; [Store.Expected] reads them.
 	Absent []Absent `json:"-"`
@@ -69,37 +75,36 @@ func (s *Store) SaveInvocation(ctx context.Context, invocation Invocation) error
 
 // Invocation is what is known of an invocation; false where nothing is.
 func (s *Store) Invocation(ctx context.Context, id string) (Invocation, bool, error) {
-	i, found, err := readInvocation(ctx, s.db.Read(), id, "")
+	i, found, err := s.readInvocation(ctx, s.db.Read(), id, "")
 	if err != nil {
 		return Invocation{}, false, fmt.Errorf("read invocation %s: %w", id, err)
 	}
 	return i, found, nil
 }
 
-func readInvocation(ctx context.Context, c sqldb.Conn, id, suffix string) (Invocation, bool, error) {
+func (s *Store) readInvocation(ctx context.Context, c sqldb.Conn, id, suffix string) (Invocation, bool, error) {
 	var i Invocation
 	found := false
-	err := c.Query(ctx, `SELECT body, broken_off FROM invocation WHERE id = ?`+suffix, []any{id}, func(scan sqldb.Scan) (err error) {
+	err := c.Query(ctx, `SELECT body, broken_off, seen FROM invocation WHERE id = ?`+suffix, []any{id}, func(scan sqldb.Scan) (err error) {
 		found = true
-		i, err = scanInvocation(scan)
+		i, err = s.scanInvocation(scan)
 		return err
 	})
 	return i, found && err == nil, err
 }
 
-func scanInvocation(scan sqldb.Scan) (Invocation, error) {
+func (s *Store) scanInvocation(scan sqldb.Scan) (Invocation, error) {
 	var body []byte
-	var brokenOff int64
-	if err := scan(&body, &brokenOff); err != nil {
+	var brokenOff, seen int64
+	if err := scan(&body, &brokenOff, &seen); err != nil {
 		return Invocation{}, err
 	}
 	var i Invocation
 	if err := json.Unmarshal(body, &i); err != nil {
 		return Invocation{}, fmt.Errorf("decode: %w", err)
 	}
-	if brokenOff != 0 {
-		i.BrokenOff = sqldb.FromMicros(brokenOff)
-	}
+	i.BrokenOff, i.Seen = sqldb.FromMicros(brokenOff), sqldb.FromMicros(seen)
+	i.Number = i.numberOf(s.options.OrderBy)
 	return i, nil
 }
 
@@ -107,11 +112,11 @@ func scanInvocation(scan sqldb.Scan) (Invocation, error) {
 // first statement on.
 func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocation) error {
 	id := sqldb.CleanText(news.ID)
-	if _, err := tx.Exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, streamed, body)
-		VALUES (?, '', 0, 0, 0, '', 0, ?) ON CONFLICT (id) DO NOTHING`, id, []byte("{}")); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, streamed, seen, body)
+		VALUES (?, '', 0, 0, 0, '', 0, ?, ?) ON CONFLICT (id) DO NOTHING`, id, sqldb.Micros(s.leaseTime()), []byte("{}")); err != nil {
 		return err
 	}
-	old, _, err := readInvocation(ctx, tx, id, s.db.Dialect().ForUpdate)
+	old, _, err := s.readInvocation(ctx, tx, id, s.db.Dialect().ForUpdate)
 	if err != nil {
 		return err
 	}
@@ -130,9 +135,11 @@ func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocati
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, streamed = ?, broken_off = 0, body = ? WHERE id = ?`,
-		merged.Build, sqldb.Micros(merged.Started), sqldb.Micros(s.now()), finished, merged.ExitCode, sqldb.Micros(s.now()), body, id)
-	return err
+	if _, err = tx.Exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, streamed = ?, broken_off = 0, body = ? WHERE id = ?`,
+		merged.Build, sqldb.Micros(merged.Started), sqldb.Micros(s.now()), finished, merged.ExitCode, sqldb.Micros(s.now()), body, id); err != nil || !merged.Finished {
+		return err
+	}
+	return s.decideAll(ctx, tx, []string{id})
 }
 
 // Invocations lists what is known of invocations, the latest begun first. The
@@ -143,9 +150,9 @@ func (s *Store) Invocations(ctx context.Context, before *Invocation, limit int) 
 		where, args = `WHERE (started, id) < (?, ?)`, []any{sqldb.Micros(before.Started), before.ID}
 	}
 	list := []Invocation{}
-	err := s.db.Read().Query(ctx, `SELECT body, broken_off FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
+	err := s.db.Read().Query(ctx, `SELECT body, broken_off, seen FROM invocation `+where+fmt.Sprintf(` ORDER BY started DESC, id DESC LIMIT %d`, min(max(limit, 1), ledger.MaxLimit)), args,
 		func(scan sqldb.Scan) error {
-			i, err := scanInvocation(scan)
+			i, err := s.scanInvocation(scan)
 			list = append(list, i)
 			return err
 		})

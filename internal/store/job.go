@@ -30,6 +30,9 @@ type Job struct {
 	// if it has one.
 	Uncached string `json:"uncached,omitempty"`
 
+	// Gate is what the build itself asks for as DRAYAGE_RELEASE: what its tags wait for.
+	Gate string `json:"gate,omitempty"`
+
 	// Action is what is to be done. Entry is the row of the ledger that it is done to,
 	// if it is not a push.
 	Action Action `json:"action,omitempty"`
@@ -44,9 +47,13 @@ const (
 	// ActionPush brings an image to its registry, and moves its tags if no gate holds them.
 	ActionPush Action = ""
 	// ActionTag moves the tags of a staged image, or withholds them: the release of the
-	// invocation says which.
+	// invocation says which. The tags are those that its row holds back, or, of one that
+	// was rolled back, those that it had.
 	ActionTag Action = "tag"
-	// ActionRestore moves tags back to what they pointed to before.
+	// ActionRestore moves tags back to what they pointed to before: those that its row has,
+	// and says so of. If it is the row of a job that did not end well, its tags or those
+	// that it holds back may have been written: [TagGrant.Previous] tells what the ones
+	// that may have pointed to, and the others are left alone.
 	ActionRestore Action = "restore"
 )
 
@@ -90,7 +97,7 @@ func (r SpecRef) Digest() string {
 func (j Job) clean() Job {
 	for _, field := range []*string{
 		&j.Invocation, &j.Build, &j.Target, &j.Configuration, &j.Aspect, &j.Client,
-		&j.Uncached, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
+		&j.Uncached, &j.Gate, &j.Spec.Instance, &j.Spec.Function, &j.Spec.Hash, &j.Spec.Host,
 	} {
 		*field = sqldb.CleanText(*field)
 	}

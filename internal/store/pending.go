@@ -23,8 +23,9 @@ func (s *Store) Pending(ctx context.Context, invocation string) (int, error) {
 	return n, nil
 }
 
-// Wait returns nil when no push of the invocation is pending, and ctx's error
-// when ctx ends first.
+// Wait returns nil when no push of the invocation is pending, and its tags are not about
+// to move; and ctx's error when ctx ends first. What waits at a gate for something else than
+// a push of the invocation is not waited for: see [Store.Release].
 func (s *Store) Wait(ctx context.Context, invocation string) error {
 	told, forget := s.changes.watch(sqldb.CleanText(invocation))
 	defer forget()
@@ -32,8 +33,17 @@ func (s *Store) Wait(ctx context.Context, invocation string) error {
 	defer poll.Stop()
 	for {
 		n, err := s.Pending(ctx, invocation)
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			if _, err := s.decideIfDue(ctx, invocation); err != nil {
+				return err
+			}
+			// Somebody may have decided in between.
+			if n, err = s.Pending(ctx, invocation); err != nil || n == 0 {
+				return err
+			}
 		}
 		select {
 		case <-told:
@@ -42,6 +52,16 @@ func (s *Store) Wait(ctx context.Context, invocation string) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// decideIfDue decides on an invocation's release, if there is anything to decide. It
+// returns whether jobs of the invocation are pending since.
+func (s *Store) decideIfDue(ctx context.Context, invocation string) (begun bool, err error) {
+	due, err := s.isDue(ctx, sqldb.CleanText(invocation))
+	if err != nil || !due {
+		return false, err
+	}
+	return s.decideAlone(ctx, sqldb.CleanText(invocation))
 }
 
 // changes tells who waits for an invocation that one of its pushes has ended.

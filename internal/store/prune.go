@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -25,13 +26,16 @@ type Retention struct {
 	Checkpoints time.Duration `yaml:"checkpoints"`
 	// DeadLetters are kept for so long. Defaults to 30 days.
 	DeadLetters time.Duration `yaml:"dead_letters"`
+	// Staged images keep their tags back for so long at most: then the tags do not move any
+	// more. Defaults to 30 days.
+	Staged time.Duration `yaml:"staged"`
 }
 
 const day = 24 * time.Hour
 
 // DefaultRetention holds where nothing else is said.
 func DefaultRetention() Retention {
-	return Retention{Jobs: 3 * day, Invocations: 400 * day, Checkpoints: 30 * day, DeadLetters: 30 * day}
+	return Retention{Jobs: 3 * day, Invocations: 400 * day, Checkpoints: 30 * day, DeadLetters: 30 * day, Staged: 30 * day}
 }
 
 func (r *Retention) setDefaults() {
@@ -41,7 +45,7 @@ func (r *Retention) setDefaults() {
 		standard time.Duration
 	}{
 		{&r.Jobs, standard.Jobs}, {&r.Invocations, standard.Invocations},
-		{&r.Checkpoints, standard.Checkpoints}, {&r.DeadLetters, standard.DeadLetters},
+		{&r.Checkpoints, standard.Checkpoints}, {&r.DeadLetters, standard.DeadLetters}, {&r.Staged, standard.Staged},
 	} {
 		if *field.value == 0 {
 			*field.value = field.standard
@@ -59,9 +63,13 @@ func (s *Store) prune(ctx context.Context) error {
 		do   func(ctx context.Context, before time.Time) error
 	}{
 		{"jobs", keep.Jobs, s.remove("river_job", "id", `SELECT j.id FROM river_job j JOIN ledger_entry e ON e.job_id = j.id
-			WHERE j.state IN ('completed', 'cancelled', 'discarded') AND e.time < ?`)},
+			WHERE j.state IN ('completed', 'cancelled', 'discarded') AND e.time < ?
+			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.job_id = j.id AND x.outcome = '`+string(ledger.Staged)+`')`)}, // its tags may yet move
 		{"expected pushes", keep.Invocations, s.remove("expected", "id", `SELECT id FROM expected
-			WHERE found < ? AND (entry_id IS NOT NULL OR job_id IS NULL) ORDER BY found, id`)},
+			WHERE found < ? AND (entry_id IS NOT NULL OR job_id IS NULL) AND outcome <> '`+string(ledger.Staged)+`' ORDER BY found, id`)},
+		{"releases", keep.Invocations, s.remove("release", "invocation_id", `SELECT r.invocation_id FROM release r WHERE r.created < ?
+			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.invocation_id = r.invocation_id)`)},
+		{"manifests of staged images", 2 * keep.Staged, s.remove("kept_manifest", "digest", `SELECT digest FROM kept_manifest WHERE time < ? ORDER BY time, digest`)},
 		{"absent targets", keep.Invocations, s.remove("absent", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
 			AND EXISTS (SELECT 1 FROM absent a WHERE a.invocation_id = i.id)`)},
 		{"records of streams", keep.Invocations, s.remove("stream_record", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?

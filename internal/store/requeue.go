@@ -35,7 +35,8 @@ func (s *Store) RetryNow(ctx context.Context, selection Selection) (int, error) 
 	return total, nil
 }
 
-// Requeue repeats pushes that ended badly.
+// Requeue repeats what ended badly: pushes, and the tagging of staged images. What is
+// withheld stays as it is; see [Store.Promote].
 // Each becomes a new job, with a row of its own in the ledger when it ends. It
 // returns how many it began, and how many are gone: their jobs are no longer kept
 // (see [Retention]), so they need a new build.
@@ -54,7 +55,7 @@ func (s *Store) Requeue(ctx context.Context, selection Selection) (begun, gone i
 			kept[row.ID] = row
 		}
 		var list []Job
-		var args []any
+		var again []int64
 		for _, r := range rows {
 			row, there := kept[r.job]
 			if !there {
@@ -66,22 +67,10 @@ func (s *Store) Requeue(ctx context.Context, selection Selection) (begun, gone i
 				return err
 			}
 			list = append(list, job)
-			args = append(args, r.id)
-		}
-		if len(list) == 0 {
-			return nil
-		}
-		numbers, err := s.insertJobs(ctx, tx, list)
-		if err != nil {
-			return err
-		}
-		for i := range list {
-			if _, err := tx.Exec(ctx, `UPDATE expected SET job_id = ?, entry_id = NULL, outcome = '' WHERE id = ?`, numbers[i], args[i]); err != nil {
-				return err
-			}
+			again = append(again, r.id)
 		}
 		begun += len(list)
-		return nil
+		return s.repeat(ctx, tx, again, list)
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("requeue jobs: %w", err)

@@ -89,13 +89,23 @@ func (s *Store) selected(ctx context.Context, selection Selection, condition str
 // pendingOnly selects what has not ended.
 const pendingOnly = `x.entry_id IS NULL`
 
-// endedBadly selects what ended badly.
+// endedBadly selects what ended badly, and may end better if it is repeated. What is
+// withheld is not: promotion is for that.
 func endedBadly() string {
-	var bad []string
+	var bad []ledger.Outcome
 	for _, outcome := range ledger.Outcomes() {
-		if outcome.Bad() {
-			bad = append(bad, `'`+string(outcome)+`'`)
+		if outcome.Bad() && outcome != ledger.Withheld {
+			bad = append(bad, outcome)
 		}
 	}
-	return `x.entry_id IS NOT NULL AND x.outcome IN (` + strings.Join(bad, `, `) + `)`
+	return `x.entry_id IS NOT NULL AND x.outcome IN (` + quoted(bad) + `)`
+}
+
+// quoted writes outcomes as a list of SQL.
+func quoted(outcomes []ledger.Outcome) string {
+	list := make([]string, len(outcomes))
+	for i, outcome := range outcomes {
+		list[i] = `'` + string(outcome) + `'`
+	}
+	return strings.Join(list, `, `)
 }

@@ -17,6 +17,11 @@ type settlement struct {
 	id    runID
 	state *riverdriver.JobSetStateIfRunningParams
 	entry *ledger.Entry // nil: the job is not at its end
+	// job is the job, and kept the manifests that its worker wants to be kept.
+	job  Job
+	kept []keptManifest
+	// unworked says that the row is not the worker's.
+	unworked bool
 
 	// lost is set when the job had been given to another worker, or ended, in the
 	// meantime: this run decides nothing any more.
@@ -44,6 +49,11 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 			}
 			states = append(states, b.state)
 			if b.entry != nil {
+				if b.unworked {
+					if err := s.inherit(ctx, tx, b.entry, b.job); err != nil {
+						return err
+					}
+				}
 				entries = append(entries, *b.entry)
 			}
 		}
@@ -56,7 +66,13 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 		if err := s.releaseTags(ctx, tx, batch); err != nil {
 			return err
 		}
-		return s.db.SetJobStates(ctx, tx, states, s.now())
+		if err := s.keepManifests(ctx, tx, batch); err != nil {
+			return err
+		}
+		if err := s.db.SetJobStates(ctx, tx, states, s.now()); err != nil {
+			return err
+		}
+		return s.decideOn(ctx, tx, entries)
 	})
 	if err != nil {
 		return err

@@ -82,6 +82,15 @@ type Options struct {
 	// [DefaultLease].
 	Lease time.Duration
 
+	// Green are the exit codes, by Bazel's names, of a build that ended well enough for its
+	// tags to move. Defaults to SUCCESS.
+	Green []string
+
+	// OrderBy names a key of the build's metadata or workspace status that holds an
+	// integer or a time (RFC 3339): of two builds that have it the one with the greater
+	// value is the newer. Empty means that the builds' starts decide.
+	OrderBy string
+
 	// LogKey signs the ledger's checkpoints: a signer key, as [ledger.NewKey]
 	// makes it. Defaults to a key that is kept in the database.
 	LogKey string
@@ -117,6 +126,8 @@ type Store struct {
 	// keeping says whether this daemon is the keeper, who seals the log, removes
 	// what is old, and empties the outbox.
 	keeping atomic.Bool
+	// swept is when the keeper last looked at all releases; it is the keeper's alone.
+	swept time.Time
 
 	underWay     underWay
 	streams      streams
@@ -189,6 +200,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Lease == 0 {
 		o.Lease = DefaultLease
+	}
+	if o.Green == nil {
+		o.Green = []string{"SUCCESS"}
 	}
 	o.Retention.setDefaults()
 }

@@ -100,7 +100,10 @@ func (s *Store) breakOff(ctx context.Context) error {
 	err := find(ctx, s.db.Read(), `SELECT id FROM invocation WHERE `+open+` LIMIT 1`, before)
 	if err == nil && len(gone) > 0 {
 		err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
-			return find(ctx, tx, `UPDATE invocation SET broken_off = ? WHERE `+open+` RETURNING id`, sqldb.Micros(s.now()), before)
+			if err := find(ctx, tx, `UPDATE invocation SET broken_off = ? WHERE `+open+` RETURNING id`, sqldb.Micros(s.now()), before); err != nil {
+				return err
+			}
+			return s.decideAll(ctx, tx, gone)
 		})
 	}
 	if err != nil {

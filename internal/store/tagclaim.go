@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -18,10 +17,18 @@ type TagClaim struct {
 	Tags                 []string
 	// Digest is what the tags are to point to, and Target what asks for it.
 	Digest, Target string
-	// Invocation and Started say which build it is. The later a build was started
-	// the newer it is. Zero counts as now.
+	// Invocation and Started say which build it is: [Invocation.Order]. The later a build
+	// was started the newer it is. Zero counts as now.
 	Invocation string
 	Started    time.Time
+	// Number decides before Started does where both builds have one: [Invocation.Number].
+	Number int64
+	// Restore claims tags to put them back to what they pointed to before: no other target
+	// of the build is in the way then, and a newer build is even if its image is the same.
+	Restore bool
+	// Previous are what the tags pointed to when they were looked at, as far as they were;
+	// "" is a tag that was not there. See [TagGrant.Previous].
+	Previous map[string]string
 }
 
 // TagGrant is the answer to a claim.
@@ -30,6 +37,10 @@ type TagGrant struct {
 	// then must not be. It ends with the attempt.
 	Tags  []string
 	Lease *Lease
+	// Previous is what tags pointed to before this build wrote them, as an earlier try at
+	// the same image said it in [TagClaim.Previous]. It may have written them, and then
+	// died. Tags of which nobody said anything are not in it.
+	Previous map[string]string
 	// Superseded are the tags that a newer build has written. They stay as they
 	// are.
 	Superseded []SupersededTag
@@ -55,9 +66,10 @@ func isOthers(c ConflictingTag) bool { return !c.Ours }
 type SupersededTag struct {
 	Name string
 	// Digest is what it points to, Invocation the build that wrote it, which was
-	// begun at Started.
+	// begun at Started, and has the Number if builds are compared by one.
 	Digest, Invocation string
 	Started            time.Time
+	Number             int64
 }
 
 // ClaimTags is asked right before tags are written. It keeps an older build that
@@ -143,26 +155,40 @@ func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error 
 	until := now.Add(s.options.Lease)
 	var args []any
 	for _, tag := range c.Tags {
-		args = append(args, c.Registry, c.Repository, tag, c.id.job, sqldb.Micros(until), sqldb.Micros(c.Started), c.Invocation, c.Digest, c.Target)
+		var previous any // NULL where nobody has looked
+		if digest, looked := c.Previous[tag]; looked {
+			previous = digest
+		}
+		args = append(args, c.Registry, c.Repository, tag, c.id.job, sqldb.Micros(until), sqldb.Micros(c.Started), c.Number, c.Invocation, c.Digest, c.Target, previous)
+	}
+	allowed := `(` + notNewer + ` OR tag_fence.digest = excluded.lease_digest) AND ` + noConflict
+	if c.Restore {
+		allowed = notNewer
 	}
 	granted := map[string]bool{}
-	err := tx.Query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_invocation, lease_digest, lease_target)
-		VALUES `+sqldb.Values(len(c.Tags), "(?,?,?,?,?,?,?,?,?)")+`
+	err := tx.Query(ctx, `INSERT INTO tag_fence (registry, repository, tag, lease_job, lease_until, lease_started, lease_number, lease_invocation, lease_digest, lease_target, lease_previous)
+		VALUES `+sqldb.Values(len(c.Tags), "(?,?,?,?,?,?,?,?,?,?,?)")+`
 		ON CONFLICT (registry, repository, tag) DO UPDATE SET lease_job = excluded.lease_job, lease_until = excluded.lease_until,
-			lease_started = excluded.lease_started, lease_invocation = excluded.lease_invocation, lease_digest = excluded.lease_digest,
-			lease_target = excluded.lease_target
-		WHERE (tag_fence.lease_job IS NULL OR tag_fence.lease_job = excluded.lease_job OR tag_fence.lease_until <= ?)
-			AND (tag_fence.started <= excluded.lease_started OR tag_fence.digest = excluded.lease_digest)
-			AND (tag_fence.invocation_id <> excluded.lease_invocation OR tag_fence.digest = excluded.lease_digest OR tag_fence.target = ''
-				OR (tag_fence.target, tag_fence.digest) > (excluded.lease_target, excluded.lease_digest))
-		RETURNING tag, invocation_id, digest, target`, append(args, sqldb.Micros(now)), func(scan sqldb.Scan) error {
+			lease_started = excluded.lease_started, lease_number = excluded.lease_number, lease_invocation = excluded.lease_invocation,
+			lease_digest = excluded.lease_digest, lease_target = excluded.lease_target,
+			lease_previous = CASE WHEN tag_fence.lease_previous IS NOT NULL AND tag_fence.lease_invocation = excluded.lease_invocation
+				AND tag_fence.lease_digest = excluded.lease_digest THEN tag_fence.lease_previous ELSE excluded.lease_previous END
+		WHERE (tag_fence.lease_job IS NULL OR tag_fence.lease_job = excluded.lease_job OR tag_fence.lease_until <= ?) AND `+allowed+`
+		RETURNING tag, invocation_id, digest, target, lease_previous`, append(args, sqldb.Micros(now)), func(scan sqldb.Scan) error {
 		var tag, invocation string
+		var previous *string
 		other := ConflictingTag{Ours: true}
-		if err := scan(&tag, &invocation, &other.Digest, &other.Target); err != nil {
+		if err := scan(&tag, &invocation, &other.Digest, &other.Target, &previous); err != nil {
 			return err
 		}
 		granted[tag] = true
-		if invocation == c.Invocation && other.Digest != c.Digest && other.Target != "" {
+		if previous != nil {
+			if c.grant.Previous == nil {
+				c.grant.Previous = map[string]string{}
+			}
+			c.grant.Previous[tag] = *previous
+		}
+		if !c.Restore && invocation == c.Invocation && other.Digest != c.Digest && other.Target != "" {
 			other.Name = tag
 			c.grant.Conflicts = append(c.grant.Conflicts, other)
 		}
@@ -183,22 +209,42 @@ func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error 
 	return nil
 }
 
+const (
+	// notNewer is a condition: the build that wrote the tag is not newer than the one
+	// that claims it. Numbers decide if both have one and they differ.
+	notNewer = `(CASE WHEN tag_fence.number <> 0 AND excluded.lease_number <> 0 AND tag_fence.number <> excluded.lease_number
+			THEN tag_fence.number < excluded.lease_number ELSE tag_fence.started <= excluded.lease_started END)`
+
+	// noConflict is a condition: no other target of the build that comes first has the tag
+	// for another image.
+	noConflict = `(tag_fence.invocation_id <> excluded.lease_invocation OR tag_fence.digest = excluded.lease_digest OR tag_fence.target = ''
+			OR (tag_fence.target, tag_fence.digest) > (excluded.lease_target, excluded.lease_digest))`
+)
+
+// isNewer tells whether a build is newer than the one that claims.
+func (c *tagClaim) isNewer(started, number int64) bool {
+	if number != 0 && c.Number != 0 && number != c.Number {
+		return number > c.Number
+	}
+	return started > sqldb.Micros(c.Started)
+}
+
 // refusedTag finds out why a tag was not granted.
 func (s *Store) refusedTag(ctx context.Context, tx sqldb.Conn, c *tagClaim, tag string, now time.Time) error {
 	newer := SupersededTag{Name: tag}
 	var target string
 	var started, until, holder int64
-	_, err := sqldb.QueryRow(ctx, tx, `SELECT started, invocation_id, digest, target, lease_until, COALESCE(lease_job, 0) FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
-		[]any{c.Registry, c.Repository, tag}, &started, &newer.Invocation, &newer.Digest, &target, &until, &holder)
+	_, err := sqldb.QueryRow(ctx, tx, `SELECT started, number, invocation_id, digest, target, lease_until, COALESCE(lease_job, 0) FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
+		[]any{c.Registry, c.Repository, tag}, &started, &newer.Number, &newer.Invocation, &newer.Digest, &target, &until, &holder)
 	if err != nil {
 		return err
 	}
-	if newer.Invocation == c.Invocation && newer.Digest != c.Digest && target != "" &&
+	if !c.Restore && newer.Invocation == c.Invocation && newer.Digest != c.Digest && target != "" &&
 		cmp.Or(strings.Compare(target, c.Target), strings.Compare(newer.Digest, c.Digest)) < 0 {
 		c.grant.Conflicts = append(c.grant.Conflicts, ConflictingTag{Name: tag, Digest: newer.Digest, Target: target})
 		return nil
 	}
-	if started > sqldb.Micros(c.Started) && newer.Digest != c.Digest {
+	if c.isNewer(started, newer.Number) && (c.Restore || newer.Digest != c.Digest) {
 		newer.Started = sqldb.FromMicros(started)
 		c.grant.Superseded = append(c.grant.Superseded, newer)
 		return nil
@@ -242,39 +288,4 @@ func (s *Store) renewTags(ctx context.Context, tx sqldb.Conn, runs []runID) (kep
 			return err
 		})
 	return kept, err
-}
-
-// releaseTags ends the leases of jobs whose runs end: those that wrote their tags
-// are noted as the tags' last writers.
-func (s *Store) releaseTags(ctx context.Context, tx sqldb.Conn, batch []*settlement) error {
-	var wrote, others []any
-	for _, b := range batch {
-		switch {
-		case b.lost:
-		case b.entry != nil && (b.entry.Outcome.Good() || b.entry.Outcome == ledger.Superseded || b.entry.ErrorClass == ledger.ClassConflict):
-			wrote = append(wrote, b.id.job)
-		default:
-			others = append(others, b.id.job)
-		}
-	}
-	for _, update := range []struct {
-		set  string
-		jobs []any
-	}{
-		// Of targets that push the same image under a tag, the first label stands for all.
-		{`started = lease_started, invocation_id = lease_invocation, digest = lease_digest, lease_job = NULL,
-			target = CASE WHEN invocation_id = lease_invocation AND digest = lease_digest AND target <> '' AND target < lease_target
-				THEN target ELSE lease_target END`, wrote},
-		{`lease_job = NULL`, others},
-	} {
-		if len(update.jobs) == 0 {
-			continue
-		}
-		_, err := tx.Exec(ctx, `UPDATE tag_fence SET `+update.set+` WHERE lease_job IN (`+
-			sqldb.Values(len(update.jobs), "?")+`)`, update.jobs...)
-		if err != nil {
-			return fmt.Errorf("release tags: %w", err)
-		}
-	}
-	return nil
 }

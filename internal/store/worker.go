@@ -19,8 +19,22 @@ type Attempt struct {
 	Max int
 	// Created is when the job was enqueued.
 	Created time.Time
+	// Classes are those of the attempts that failed, one each: [RetryError.Class].
+	Classes []string
 
-	id runID
+	id   runID
+	kept *[]keptManifest
+}
+
+// FailuresOf counts the attempts that failed for a reason of the class.
+func (a Attempt) FailuresOf(class string) int {
+	n := 0
+	for _, c := range a.Classes {
+		if c == class {
+			n++
+		}
+	}
+	return n
 }
 
 // runID names one run of a job.
@@ -47,6 +61,8 @@ type RetryError struct {
 	// After is the least time until the next attempt. The store's own backoff
 	// holds if it is longer.
 	After time.Duration
+	// Class is one word for why it failed: [Attempt.FailuresOf] counts by it.
+	Class string
 	Err   error
 }
 

@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/drayage/drayage/internal/operator"
 )
@@ -13,6 +15,10 @@ type Access interface {
 	Client(r *http.Request) (name string, err error)
 	MayRead(client string) bool
 	MayOperate(client string) bool
+	// MayPromote is of who may promote, reject, roll back and lift fences, and
+	// MayPromoteWithheld of who may promote what is withheld.
+	MayPromote(client string) bool
+	MayPromoteWithheld(client string) bool
 }
 
 // guarded lets pass what the client of a request may do. Whether the daemon is alive
@@ -34,7 +40,10 @@ func guarded(access Access, next http.Handler) http.Handler {
 			return
 		}
 		may, list := access.MayRead, "read"
-		if operates(r) {
+		switch {
+		case promotes(r):
+			may, list = access.MayPromote, "promote"
+		case operates(r):
 			may, list = access.MayOperate, "operate"
 		}
 		if may(client) {
@@ -59,6 +68,18 @@ func operates(r *http.Request) bool {
 		return false
 	}
 	return r.URL.Path != operator.VerifyPath
+}
+
+// promotes tells whether a request is about what tags point to. The pages that ask
+// whether a decision is meant count, so that a browser asks for a token before there is
+// a form to send.
+func promotes(r *http.Request) bool {
+	if r.URL.Path == operator.LiftPath {
+		return true
+	}
+	return slices.ContainsFunc(verdicts, func(v verdict) bool {
+		return r.URL.Path == v.path || strings.HasPrefix(r.URL.Path, pagePrefix) && strings.HasSuffix(r.URL.Path, "/"+v.name)
+	})
 }
 
 // client names who sent a request that was let pass, for the log.

@@ -83,10 +83,16 @@ func enqueue(t *testing.T, s *store.Store, jobs ...store.Job) {
 // work does the jobs of an invocation.
 func work(t *testing.T, s *store.Store, invocation string) {
 	t.Helper()
+	workWith(t, s, invocation, worker{})
+}
+
+// workWith has a worker do the jobs of an invocation.
+func workWith(t *testing.T, s *store.Store, invocation string, w store.Worker) {
+	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, worker{}, 2) }()
+	go func() { done <- s.Run(ctx, w, 2) }()
 	err := s.Wait(ctx, invocation)
 	stop()
 	if err := errors.Join(err, <-done); err != nil {

@@ -67,6 +67,13 @@ func (h *handler) lookUp(ctx context.Context, id string) (operator.Invocation, b
 		return operator.Invocation{}, false, err
 	}
 	invocation := operator.Invocation{InvocationSummary: summary(known)}
+	// The release first: when it opens, its jobs are there, and are pending.
+	switch of, there, err := h.Source.Release(ctx, id); {
+	case err != nil:
+		return operator.Invocation{}, false, err
+	case there:
+		invocation.Release = release(of)
+	}
 	// Pending before outcomes: a job that ends in between is counted twice rather
 	// than not at all, so that nobody who waits for zero goes away too early.
 	if invocation.Pending, err = h.Source.Pending(ctx, id); err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -35,7 +36,7 @@ func (h *handler) jobs(w http.ResponseWriter, r *http.Request) {
 
 func job(status store.JobStatus) operator.Job {
 	return operator.Job{
-		ID: status.ID, State: string(status.State),
+		ID: status.ID, State: string(status.State), Action: cmp.Or(string(status.Job.Action), "push"),
 		InvocationID: status.Job.Invocation, Target: status.Job.Target, Configuration: status.Job.Configuration, Aspect: status.Job.Aspect,
 		SpecDigest: status.Job.Spec.Digest(), Client: status.Job.Client,
 		Since: status.Since, Next: status.Next, Failures: status.Failures, Error: status.Error, Daemon: status.Daemon,

@@ -75,7 +75,9 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"Copy": operator.Copy{}, "Copied": operator.Copied{},
 		"DeadLetter": operator.DeadLetter{}, "DeadLetterPage": operator.DeadLetterPage{}, "Redelivery": operator.Redelivery{},
 		"Redelivered": operator.Redelivered{},
-		"Problem":     operator.Problem{}, "Invocation": operator.Invocation{},
+		"Release":     operator.Release{}, "Decision": operator.Decision{}, "Decided": operator.Decided{},
+		"Fence": operator.Fence{}, "FenceList": operator.FenceList{}, "FencedTag": operator.FencedTag{}, "Lifted": operator.Lifted{},
+		"Problem": operator.Problem{}, "Invocation": operator.Invocation{},
 	} {
 		described := schemas[name]
 		for _, part := range described.AllOf {
@@ -127,5 +129,13 @@ func TestOpenAPIHasEveryOutcomeAndState(t *testing.T) {
 	states := []string{string(store.JobWaiting), string(store.JobRunning), string(store.JobRetrying), string(store.JobLater)}
 	if diff := cmp.Diff(states, schemas["Job"].Properties["state"].Enum); diff != "" {
 		t.Errorf("states of a job (-code +document):\n%s", diff)
+	}
+	actions := []string{"push", string(store.ActionTag), string(store.ActionRestore)}
+	if diff := cmp.Diff(actions, schemas["Job"].Properties["action"].Enum); diff != "" {
+		t.Errorf("actions of a job (-code +document):\n%s", diff)
+	}
+	states = []string{string(store.ReleaseWaiting), string(store.ReleaseOpen), string(store.ReleaseClosed)}
+	if diff := cmp.Diff(states, schemas["Release"].Properties["state"].Enum); diff != "" {
+		t.Errorf("states of a release (-code +document):\n%s", diff)
 	}
 }

@@ -31,6 +31,10 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 // again.
 const refreshSeconds = 2
 
+// refreshIdleSeconds is how often the page of an invocation asks again that waits for
+// somebody to decide.
+const refreshIdleSeconds = 15
+
 // view is what every page has.
 type view struct {
 	Title   string
@@ -82,13 +86,8 @@ func (h *handler) ledgerPage(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) invocationPage(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	invocation, known, err := h.lookUp(r.Context(), id)
-	if err != nil {
-		h.broken(w, r, err)
-		return
-	}
-	if !known {
-		http.Error(w, "The daemon has received no stream of this invocation.", http.StatusNotFound)
+	invocation, ok := h.pageOf(w, r)
+	if !ok {
 		return
 	}
 	query := ledger.Query{Invocation: id}
@@ -100,11 +99,30 @@ func (h *handler) invocationPage(w http.ResponseWriter, r *http.Request) {
 	data := struct {
 		view
 		Invocation operator.Invocation
-	}{h.view("Invocation "+id, "/", query, page), invocation}
-	if !invocation.Settled() {
+		Actions    []action
+	}{h.view("Invocation "+id, "/", query, page), invocation, h.actions(r, invocation)}
+	switch {
+	case !invocation.Settled():
 		data.Refresh = refreshSeconds
+	case invocation.Release != nil && invocation.Release.State == operator.ReleaseWaiting:
+		data.Refresh = refreshIdleSeconds
 	}
 	h.render(w, r, "invocation.html", data)
+}
+
+// pageOf looks up the invocation that a page is about. Where it cannot it answers, and
+// returns false.
+func (h *handler) pageOf(w http.ResponseWriter, r *http.Request) (operator.Invocation, bool) {
+	invocation, known, err := h.lookUp(r.Context(), r.PathValue("id"))
+	switch {
+	case err != nil:
+		h.broken(w, r, err)
+	case !known:
+		http.Error(w, "The daemon has received no stream of this invocation.", http.StatusNotFound)
+	default:
+		return invocation, true
+	}
+	return operator.Invocation{}, false
 }
 
 func (h *handler) view(title, path string, query ledger.Query, page operator.LedgerPage) view {
@@ -118,12 +136,17 @@ func (h *handler) view(title, path string, query ledger.Query, page operator.Led
 
 // render writes a page whole or not at all.
 func (h *handler) render(w http.ResponseWriter, r *http.Request, name string, data any) {
+	h.renderAs(w, r, http.StatusOK, name, data)
+}
+
+func (h *handler) renderAs(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var page bytes.Buffer
 	if err := pages.ExecuteTemplate(&page, name, data); err != nil {
 		h.broken(w, r, fmt.Errorf("render %s: %w", name, err))
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
 	_, _ = w.Write(page.Bytes())
 }
 

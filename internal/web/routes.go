@@ -17,7 +17,7 @@ type route struct {
 
 // routes are all operations of the API.
 func (h *handler) routes() []route {
-	return []route{
+	routes := []route{
 		{http.MethodGet, operator.LedgerPath, h.ledger},
 		{http.MethodGet, operator.InvocationsPath, h.invocations},
 		{http.MethodGet, operator.InvocationPath + "{id}", h.invocation},
@@ -34,8 +34,14 @@ func (h *handler) routes() []route {
 		{http.MethodPost, operator.CopiesPath, h.copy},
 		{http.MethodGet, operator.DeadLettersPath, h.deadLetters},
 		{http.MethodPost, operator.RedeliverPath, h.redeliver},
+		{http.MethodGet, operator.FencesPath, h.fences},
+		{http.MethodPost, operator.LiftPath, h.liftFence},
 		{http.MethodGet, operator.OpenAPIPath, openAPI},
 	}
+	for _, v := range verdicts {
+		routes = append(routes, route{http.MethodPost, v.path, h.decideByAPI(v)})
+	}
+	return routes
 }
 
 // api serves the routes; what is none of them is answered with a problem, too.
@@ -60,11 +66,15 @@ func (h *handler) api() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "No such path in the API", fmt.Sprintf("%s describes the API", operator.OpenAPIPath))
 	})
-	// A page of somebody else's must not act with the browser of a person who can
-	// reach the daemon.
+	return ownSite(mux)
+}
+
+// ownSite refuses what a page of somebody else's makes the browser of a person send who
+// can reach the daemon.
+func ownSite(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusForbidden, "The request comes from another site", "a page that is not the daemon's made a browser send it")
 	}))
-	return protection.Handler(mux)
+	return protection.Handler(next)
 }

@@ -13,6 +13,8 @@ type Source interface {
 	LogSource
 	JobSource
 	LetterSource
+	ReleaseSource
+	FenceSource
 }
 
 // LedgerSource knows what was pushed, and what should have been.
@@ -64,4 +66,23 @@ type LetterSource interface {
 	DeadLetters(ctx context.Context, sink string, after int64, limit int) ([]store.DeadLetter, error)
 	// Redeliver has them delivered again, and counts them.
 	Redeliver(ctx context.Context, selection store.LetterSelection) (int, error)
+}
+
+// ReleaseSource knows which tags wait at a gate, and moves them.
+type ReleaseSource interface {
+	// Release is that of an invocation, if any of its tags wait or waited.
+	Release(ctx context.Context, invocation string) (store.Release, bool, error)
+	// Promote and Reject decide about it. Rollback has tags moved back, and counts the
+	// pushes that wrote them.
+	Promote(ctx context.Context, decision store.Decision) (store.Release, error)
+	Reject(ctx context.Context, decision store.Decision) (store.Release, error)
+	Rollback(ctx context.Context, decision store.Decision) (int, error)
+}
+
+// FenceSource knows in which order builds are compared at tags.
+type FenceSource interface {
+	// Fences lists those of a repository, or of one of its tags.
+	Fences(ctx context.Context, registry, repository, tag string, limit int) ([]store.Fence, error)
+	// LiftFence lets any build move a tag, and counts the fences that it lifted.
+	LiftFence(ctx context.Context, registry, repository, tag, by string) (int, error)
 }

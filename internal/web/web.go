@@ -35,7 +35,11 @@ func NewHandler(options Options) http.Handler {
 	h := &handler{Options: options, verifying: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.ledgerPage)
-	mux.HandleFunc("GET /invocations/{id}", h.invocationPage)
+	mux.HandleFunc("GET "+pagePrefix+"{id}", h.invocationPage)
+	for _, v := range verdicts {
+		mux.HandleFunc("GET "+pagePrefix+"{id}/"+v.name, h.decisionPage(v))
+		mux.Handle("POST "+pagePrefix+"{id}/"+v.name, ownSite(h.decideByForm(v)))
+	}
 	mux.HandleFunc("GET /style.css", h.style)
 	mux.Handle("/api/", h.api())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
@@ -44,13 +48,17 @@ func NewHandler(options Options) http.Handler {
 	return secured(guarded(options.Access, mux))
 }
 
+// pagePrefix stands before an invocation's id in the address of its page.
+const pagePrefix = "/invocations/"
+
 // secured adds the headers that keep a page from being framed or made to run
 // what a build put into a name.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
+		// With no-referrer, browsers do not say where a form comes from.
+		w.Header().Set("Referrer-Policy", "same-origin")
 		next.ServeHTTP(w, r)
 	})
 }

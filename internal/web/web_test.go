@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -33,7 +32,9 @@ type source struct {
 	missing int
 	// broken is when the known invocation's stream was given up.
 	broken time.Time
-	err    error
+	// release is the known invocation's, if it has one.
+	release *store.Release
+	err     error
 }
 
 func (s *source) Entries(_ context.Context, q ledger.Query) ([]ledger.Entry, error) {
@@ -48,6 +49,13 @@ func (s *source) Invocation(_ context.Context, id string) (store.Invocation, boo
 func (s *source) Pending(context.Context, string) (int, error) { return s.pending, s.err }
 
 func (s *source) Missing(context.Context, string) (int, error) { return s.missing, s.err }
+
+func (s *source) Release(context.Context, string) (store.Release, bool, error) {
+	if s.release == nil {
+		return store.Release{}, false, s.err
+	}
+	return *s.release, true, s.err
+}
 
 func (s *source) Outcomes(context.Context, string) (map[ledger.Outcome]int, error) {
 	return map[ledger.Outcome]int{ledger.Pushed: 2, ledger.Failed: 1}, s.err
@@ -68,16 +76,11 @@ func serve(t *testing.T, s *source, ready error) (*operator.Client, string) {
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	response, err := http.Get(url)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
+	return send(t, http.DefaultClient, request)
 }
 
 func entries(n int) []ledger.Entry {
@@ -206,6 +209,20 @@ func TestPageOfAnInvocationAsksAgainWhileItIsUnderWay(t *testing.T) {
 	}
 	if strings.Contains(page, `http-equiv="refresh"`) {
 		t.Error("the page of a build that will never end is loaded again and again")
+	}
+}
+
+// With no-referrer, a browser sends "Origin: null" with a form, and the form would look like
+// one of another site.
+func TestPagesLetBrowsersSayWhereAFormComesFrom(t *testing.T) {
+	_, base := serve(t, &source{}, nil)
+	response, err := http.Get(base + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if got := response.Header.Get("Referrer-Policy"); got != "same-origin" {
+		t.Errorf("Referrer-Policy is %q", got)
 	}
 }
 

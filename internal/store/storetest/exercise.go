@@ -16,6 +16,7 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"the same job is done once", theSameJobIsDoneOnce},
 		{"specs that come with the stream are kept", specsThatComeWithTheStreamAreKept},
 		{"a failed attempt is tried again", aFailedAttemptIsTriedAgain},
+		{"failures are counted by their class", failuresAreCountedByTheirClass},
 		{"a retry comes no sooner than asked", aRetryComesNoSoonerThanAsked},
 		{"the postponed attempt does not count", thePostponedAttemptDoesNotCount},
 		{"the last attempt ends in a row whatever the worker does", theLastAttemptEndsInARowWhateverTheWorkerDoes},
@@ -66,6 +67,8 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"who waits for a tag hears when its holder ends", whoWaitsForATagHearsWhenItsHolderEnds},
 		{"a daemon that is alone is granted everything", aDaemonThatIsAloneIsGrantedEverything},
 	})
+	exercise(t, driver, releases())
+	exercise(t, driver, fences())
 }
 
 // behaviour is something that a store does on every kind of database.

@@ -22,6 +22,7 @@ import (
 // checks that nothing is lost that was durable.
 func ExerciseKills(t *testing.T, driver sqldbtest.Driver, kills int) {
 	t.Run("a kill loses nothing that was durable", func(t *testing.T) { aKillLosesNothingThatWasDurable(t, driver, kills) })
+	t.Run("a kill leaves no release half done", func(t *testing.T) { aKillLeavesNoReleaseHalfDone(t, driver, kills) })
 	exercise(t, driver, []behaviour{
 		{"a job that was running at the kill is done again at once", aJobThatWasRunningAtTheKillIsDoneAgainAtOnce},
 		{"a dead daemon's jobs are finished by another", aDeadDaemonsJobsAreFinishedByAnother},
@@ -46,6 +47,9 @@ const victimJobs = 60
 func Main(m *testing.M) {
 	if url := os.Getenv(victimEnv); url != "" {
 		act := victim
+		if os.Getenv(tagsEnv) != "" {
+			act = gatedVictim
+		}
 		if os.Getenv(holderEnv) != "" {
 			act = holder
 		}
@@ -89,11 +93,11 @@ func again(t *testing.T, environment ...string) *exec.Cmd {
 	return cmd
 }
 
-// kill starts a victim and kills it when it has said n lines. It returns how many
+// kill starts a victim, with an environment that says which, and kills it when it has said n lines. It returns how many
 // lines it said all the same.
-func kill(t *testing.T, url, round string, n int) (durable int) {
+func kill(t *testing.T, environment []string, n int) (durable int) {
 	t.Helper()
-	cmd := again(t, victimEnv+"="+url, roundEnv+"="+round)
+	cmd := again(t, environment...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +127,7 @@ func aKillLosesNothingThatWasDurable(t *testing.T, driver sqldbtest.Driver, kill
 	for i := range kills {
 		// Often in the same round, so that what is enqueued again is met half done.
 		round := fmt.Sprintf("round%d", i/3)
-		durable[round] = max(durable[round], kill(t, url, round, 1+random.IntN(victimJobs)))
+		durable[round] = max(durable[round], kill(t, []string{victimEnv + "=" + url, roundEnv + "=" + round}, 1+random.IntN(victimJobs)))
 	}
 	s := OpenAt(t, url, store.Options{})
 	Run(t, s, Pushed)
