@@ -17,6 +17,9 @@ type SpecReader interface {
 
 // readSpec reads and decodes the job's push spec.
 func (r *run) readSpec(ctx context.Context) error {
+	if err := r.admitClient(); err != nil {
+		return err
+	}
 	data, err := r.specFile(ctx)
 	if err != nil {
 		return err

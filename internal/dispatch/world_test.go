@@ -23,8 +23,10 @@ import (
 
 // world is everything around a worker.
 type world struct {
-	spec       []byte
-	specErr    error
+	spec    []byte
+	specErr error
+	// read is how often the spec was.
+	read       int
 	result     haul.Result
 	haulErr    error
 	request    haul.Request
@@ -52,9 +54,11 @@ type world struct {
 	// push is what the policy was asked, denied what it says.
 	push   admission.Push
 	denied error
-	admit  func(admission.Push) error
-	terms  admission.Terms
-	gate   pushspec.Gate // the daemon's
+	// stranger is a client that may push nothing.
+	stranger bool
+	admit    func(admission.Push) error
+	terms    admission.Terms
+	gate     pushspec.Gate // the daemon's
 
 	// known is whether the repository has had the image, row the row that the job is done
 	// to, release what was decided, and kept the manifest that was kept.
@@ -89,7 +93,12 @@ func (w *world) ReleaseBlobs(_ context.Context, _ store.Attempt, _ store.BlobCla
 	return nil
 }
 
-func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
+func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) {
+	w.read++
+	return w.spec, w.specErr
+}
+
+func (w *world) MayPush(string) bool { return !w.stranger }
 
 func (w *world) Admit(push admission.Push) (admission.Terms, error) {
 	if w.admit != nil {
