@@ -39,6 +39,8 @@ type WorkerOptions struct {
 	Tags        Tags
 	Blobs       Blobs
 	Policy      Policy
+	// Decodes are marked in it; nil marks none.
+	Decodes Decodes
 	// Gate is what the tags of every build wait for at least.
 	Gate pushspec.Gate
 	// Cache is the address of the remote cache, for messages.
@@ -56,6 +58,7 @@ type WorkerOptions struct {
 type Worker struct {
 	opts   WorkerOptions
 	shares *shares
+	specs  *specRoom
 }
 
 // NewWorker makes a worker.
@@ -63,7 +66,7 @@ func NewWorker(options WorkerOptions) *Worker {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Worker{opts: options, shares: newShares(options.Workers, options.Hauler.LastProgress)}
+	return &Worker{opts: options, shares: newShares(options.Workers, options.Hauler.LastProgress), specs: newSpecRoom()}
 }
 
 // Work implements [store.Worker]: it returns what the ledger is to hold, or the
@@ -74,6 +77,7 @@ func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt)
 	if err != nil {
 		return ledger.Entry{}, err
 	}
+	defer r.letGo()
 	err = r.do(ctx)
 	r.entry.Time = w.opts.Now()
 	r.entry.Duration = r.entry.Time.Sub(started)

@@ -25,6 +25,8 @@ import (
 type world struct {
 	spec    []byte
 	specErr error
+	// decodes are marked in it, if it is set.
+	decodes *marks
 	// read is how often the spec was.
 	read       int
 	result     haul.Result
@@ -200,8 +202,13 @@ func (w *world) Invocation(context.Context, string) (store.Invocation, bool, err
 
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
+	var decodes dispatch.Decodes
+	if w.decodes != nil {
+		decodes = w.decodes
+	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Releases: w, Tags: w, Blobs: w, Policy: w, Gate: w.gate, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Decodes: decodes,
+		Specs:   w, Hauler: w, Invocations: w, Releases: w, Tags: w, Blobs: w, Policy: w, Gate: w.gate, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",
