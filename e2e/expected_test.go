@@ -27,6 +27,8 @@ var recordStreams = flag.Bool("record", false, "write bes/bep/testdata/streams a
 // What drayage wait ends with.
 const (
 	waitDone       = 0
+	waitDenied     = 3
+	waitWithheld   = 4
 	waitIncomplete = 7
 )
 

@@ -62,6 +62,13 @@ fail("this package cannot be loaded")
 load("@drayage//rules:push.bzl", "image_push")
 image_push(name = "push", image = "//nowhere:image", registry = "registry.example", repository = "acme/unanalysed", tag = "latest")
 `)
+	writeFailingTest(t, w)
+	return w
+}
+
+// writeFailingTest adds //tests:fails_test, which fails and needs no other ruleset.
+func writeFailingTest(t *testing.T, w *rig.Workspace) {
+	t.Helper()
 	w.Write(t, "tests/failing.bzl", `
 def _impl(ctx):
     program = ctx.actions.declare_file(ctx.label.name + ".sh")
@@ -71,5 +78,4 @@ def _impl(ctx):
 failing_test = rule(implementation = _impl, test = True)
 `)
 	w.Write(t, "tests/BUILD.bazel", "load(\":failing.bzl\", \"failing_test\")\nfailing_test(name = \"fails_test\")\n")
-	return w
 }

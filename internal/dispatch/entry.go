@@ -68,13 +68,17 @@ func (r *run) noteOutcome(result haul.Result) {
 	if result.AlreadyThere {
 		r.entry.Outcome = ledger.Present
 	}
-	r.entry.Tags, r.entry.HeldTags, r.entry.NeverOverwrite = nil, nil, false
+	r.entry.Tags, r.entry.HeldTags = nil, nil
 	for _, tag := range result.Tags {
-		if !slices.ContainsFunc(r.tags.Superseded, func(s store.SupersededTag) bool { return s.Name == tag.Name }) {
-			r.entry.Tags = append(r.entry.Tags, ledger.Tag{Name: tag.Name, Previous: tag.Previous})
+		if slices.ContainsFunc(r.tags.Superseded, func(s store.SupersededTag) bool { return s.Name == tag.Name }) {
+			r.entry.HeldTags = append(r.entry.HeldTags, tag.Name)
+			continue
 		}
+		r.entry.Tags = append(r.entry.Tags, ledger.Tag{Name: tag.Name, Previous: tag.Previous})
 	}
-	if len(r.tags.Superseded) > 0 {
+	if len(r.tags.Superseded) == 0 {
+		r.entry.NeverOverwrite = false
+	} else {
 		r.entry.Outcome = ledger.Superseded
 		r.entry.Error = r.explainSuperseded()
 	}

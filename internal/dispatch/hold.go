@@ -132,6 +132,8 @@ func (s *observation) ends(ctx context.Context, invocation store.Invocation) (ve
 		return v, err
 	}
 	switch {
+	case release.State == store.ReleaseClosed && invocation.ExitCode != exitSuccess:
+		v.withheld = nil // as they should be; Bazel has an exit code of its own for the reason
 	case release.State == store.ReleaseClosed:
 		v.why = release.Reason
 	case release.State == store.ReleaseWaiting && release.Gate != string(pushspec.GateApproved):

@@ -132,12 +132,18 @@ func TestABuildThatIsHeldForTooLongFailsUnlessItMayPass(t *testing.T) {
 
 func TestAHeldBuildWhoseTagsAreWithheldFailsAndSaysWhy(t *testing.T) {
 	p := &pushes{
-		withheld: []string{"//b:push", "//a:push"}, exitCode: "TESTS_FAILED", done: make(chan struct{}),
-		release: &store.Release{Gate: "green", State: store.ReleaseClosed, Class: "red", Reason: "the build ended with TESTS_FAILED"},
+		withheld: []string{"//b:push", "//a:push"}, exitCode: "SUCCESS", done: make(chan struct{}),
+		release: &store.Release{Gate: "green", State: store.ReleaseClosed, Class: "incomplete", Reason: "//c:push never came"},
 	}
 	close(p.done)
 	wantVerdict(t, lastWait(t, p, dispatch.Hold{Always: true})(t.Context()),
-		"drayage: the tags of 2 pushes are withheld (//a:push, //b:push): the build ended with TESTS_FAILED; see drayage ledger --invocation i")
+		"drayage: the tags of 2 pushes are withheld (//a:push, //b:push): //c:push never came; see drayage ledger --invocation i")
+
+	// Bazel's own exit code says what the reason is.
+	p.exitCode, p.release.Class = "TESTS_FAILED", "red"
+	if err := lastWait(t, p, dispatch.Hold{Always: true})(t.Context()); err != nil {
+		t.Errorf("a build whose tests failed ends with %v", err)
+	}
 }
 
 func TestAHeldBuildEndsWhenItsTagsCannotMoveByThemselves(t *testing.T) {

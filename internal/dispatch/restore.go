@@ -30,7 +30,11 @@ func (r *run) moveBack(ctx context.Context, row ledger.Entry) error {
 	request := haul.Restore{
 		Registry: row.Registry, Repository: row.Repository, Digest: digest, Invocation: r.job.Invocation, Claims: r,
 	}
-	for _, tag := range row.Tags {
+	tags := row.Tags
+	if len(r.job.Tags) > 0 { // the row does not tell
+		tags = r.job.Tags
+	}
+	for _, tag := range tags {
 		request.Tags = append(request.Tags, haul.Tag{Name: tag.Name, Previous: tag.Previous})
 	}
 	done, err := r.worker.opts.Hauler.Restore(ctx, request)

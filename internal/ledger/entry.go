@@ -33,7 +33,8 @@ type Entry struct {
 	// Gate is what the tags waited or wait for: "green" or "approved". Empty if they
 	// moved as soon as the image was there.
 	Gate string `json:"gate,omitzero"`
-	// HeldTags are the tags that a staged or withheld image is to have, and keeps back.
+	// HeldTags are the tags that the image was to have and that do not point to it: those of
+	// a staged or withheld image, and those that newer builds had.
 	HeldTags []string `json:"heldTags,omitzero"`
 	// NeverOverwrite says that the build asked for its tags not to be written over; it is
 	// kept of a staged image until its tags move.

@@ -12,30 +12,29 @@ import (
 
 // decide finds out whether the tags of an invocation move, and has them moved or withheld
 // as far as that is known. It changes nothing where nothing has changed, and is called
-// after whatever may have: see the callers. Without a release it does nothing. It returns
-// whether it began jobs.
+// after whatever may have: see the callers. Without a release it does nothing.
 //
 // It locks the release before it counts: of two transactions that each end one push, the
 // one that is second sees the other's. One that does not see the release, since that is
 // being made by the other, leaves it to the keeper ([Store.sweepReleases]).
-func (s *Store) decide(ctx context.Context, tx sqldb.Conn, invocation string) (begun bool, err error) {
+func (s *Store) decide(ctx context.Context, tx sqldb.Conn, invocation string) error {
 	r, found, err := s.lockRelease(ctx, tx, invocation)
 	if err == nil && found {
-		begun, err = s.decideLocked(ctx, tx, r)
+		err = s.decideLocked(ctx, tx, r)
 	}
 	if err != nil {
-		return false, fmt.Errorf("decide on the tags of invocation %s: %w", invocation, err)
+		return fmt.Errorf("decide on the tags of invocation %s: %w", invocation, err)
 	}
-	return begun, nil
+	return nil
 }
 
 // decideLocked is decide for a release that is locked.
-func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) (begun bool, err error) {
+func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) error {
 	opened := false
 	if r.State == ReleaseWaiting || r.Class == classBrokenOff {
 		f, err := s.facts(ctx, tx, r)
 		if err != nil {
-			return false, err
+			return err
 		}
 		// A stream that has come back, and ended. Tags that are being withheld come first.
 		back := r.State == ReleaseClosed && f.invocation.Finished && f.pending == 0
@@ -43,7 +42,7 @@ func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) (beg
 			v := s.verdict(r, f)
 			if opened = v.state == ReleaseOpen; v.state != r.State {
 				if err := s.pass(ctx, tx, &r, v); err != nil {
-					return false, err
+					return err
 				}
 			}
 		}
@@ -65,27 +64,22 @@ func (s *Store) pass(ctx context.Context, tx sqldb.Conn, r *Release, v verdict) 
 
 // carryOut begins the jobs that a release's state asks for. Opened says that it has become
 // open just now: then what was withheld or rolled back before gets its tags as well.
-func (s *Store) carryOut(ctx context.Context, tx sqldb.Conn, r Release, opened bool) (begun bool, err error) {
+func (s *Store) carryOut(ctx context.Context, tx sqldb.Conn, r Release, opened bool) error {
 	if r.State == ReleaseWaiting {
-		return false, nil
+		return nil
 	}
 	outcomes := []ledger.Outcome{ledger.Staged}
 	if opened {
 		outcomes = append(outcomes, ledger.Withheld, ledger.RolledBack)
 	}
 	rows, err := s.endedAs(ctx, tx, r.Invocation, outcomes)
-	if err != nil {
-		return false, err
+	if err == nil {
+		err = s.begin(ctx, tx, ActionTag, rows)
 	}
-	if err := s.begin(ctx, tx, ActionTag, rows); err != nil {
-		return false, err
+	if err == nil && r.Class == classRolledBack {
+		_, err = s.restore(ctx, tx, r.Invocation)
 	}
-	begun = len(rows) > 0
-	if r.Class == classRolledBack {
-		n, err := s.restore(ctx, tx, r.Invocation)
-		return begun || n > 0, err
-	}
-	return begun, nil
+	return err
 }
 
 // restore begins to put tags back to what they pointed to before the invocation.
@@ -98,12 +92,27 @@ func (s *Store) restore(ctx context.Context, tx sqldb.Conn, invocation string) (
 	if err != nil {
 		return 0, err
 	}
-	touched, err := touchedImages(ctx, tx, invocation)
+	touched, err := touchedTags(ctx, tx, invocation)
 	if err != nil {
 		return 0, err
 	}
-	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved(entries[e.entry], touched) })
-	return len(rows), s.begin(ctx, tx, ActionRestore, rows)
+	var moved []endedPush
+	for _, row := range rows {
+		entry := entries[row.entry]
+		switch {
+		case row.action == ActionRestore:
+			continue
+		case row.outcome.Bad(): // its row does not tell
+			row.tags = touched[imageAt{entry.Registry, entry.Repository, entry.Digest}]
+			if len(row.tags) == 0 {
+				continue
+			}
+		case !hasMoved(entry):
+			continue
+		}
+		moved = append(moved, row)
+	}
+	return len(moved), s.begin(ctx, tx, ActionRestore, moved)
 }
 
 // movers are the outcomes of pushes that may have moved tags.
@@ -111,30 +120,26 @@ func movers() []ledger.Outcome {
 	return []ledger.Outcome{ledger.Pushed, ledger.Present, ledger.Superseded, ledger.Denied, ledger.Failed, ledger.Cancelled, ledger.Withheld}
 }
 
-// hasMoved tells whether the push changed what a tag points to, or may have: the row of one
-// that ended well says so; of the others it is known which tags were about to be written.
-func (e endedPush) hasMoved(row ledger.Entry, touched map[imageAt]bool) bool {
-	switch {
-	case e.action == ActionRestore:
-		return false
-	case e.outcome.Bad():
-		return touched[imageAt{row.Registry, row.Repository, row.Digest}]
-	}
-	return slices.ContainsFunc(row.Tags, func(tag ledger.Tag) bool { return tag.Previous != row.Digest })
+// hasMoved tells whether a push that ended well changed what a tag points to.
+func hasMoved(e ledger.Entry) bool {
+	return slices.ContainsFunc(e.Tags, func(tag ledger.Tag) bool { return tag.Previous != e.Digest })
 }
 
 // imageAt is an image in a repository.
 type imageAt struct{ registry, repository, digest string }
 
-// touchedImages are the images of an invocation whose tags were claimed, and perhaps
-// written, by jobs that did not end well: a daemon that is killed cannot say how far it came.
-func touchedImages(ctx context.Context, tx sqldb.Conn, invocation string) (map[imageAt]bool, error) {
-	touched := map[imageAt]bool{}
-	err := tx.Query(ctx, `SELECT registry, repository, lease_digest FROM tag_fence WHERE lease_invocation = ? AND lease_previous IS NOT NULL`, []any{invocation},
+// touchedTags are the tags of an invocation's images that were claimed, and perhaps
+// written, by jobs that did not end well, with what they pointed to before: a daemon that
+// is killed cannot say how far it came.
+func touchedTags(ctx context.Context, tx sqldb.Conn, invocation string) (map[imageAt][]ledger.Tag, error) {
+	touched := map[imageAt][]ledger.Tag{}
+	err := tx.Query(ctx, `SELECT registry, repository, lease_digest, tag, lease_previous FROM tag_fence
+		WHERE lease_invocation = ? AND lease_previous IS NOT NULL ORDER BY tag`, []any{invocation},
 		func(scan sqldb.Scan) error {
 			var image imageAt
-			err := scan(&image.registry, &image.repository, &image.digest)
-			touched[image] = true
+			var tag ledger.Tag
+			err := scan(&image.registry, &image.repository, &image.digest, &tag.Name, &tag.Previous)
+			touched[image] = append(touched[image], tag)
 			return err
 		})
 	if err != nil {

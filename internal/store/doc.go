@@ -22,10 +22,18 @@
 // A run can also get lost on its way here, when the connection breaks that was to
 // bring it. What the database says is under way here, and is not, is given back.
 //
+// # Releases
+//
+// A push whose tags wait at a gate ends as staged, and makes a release of its invocation.
+// One function, [Store.decide], says whether the tags move: it is called in the transaction
+// of whatever may change the answer, and locks the release before it looks. Tags move, are
+// withheld and are put back by jobs of their own (see [Action]), each with a row of its own.
+//
 // # The keeper
 //
 // Of the daemons that share a database one is the keeper. It seals the log,
-// removes what is old, and empties the outbox.
+// removes what is old, empties the outbox, and decides on releases that a race of two
+// transactions left undecided.
 //
 // # Claims
 //
@@ -36,8 +44,8 @@
 //
 // A registry keeps the tag that was written last. [Store.ClaimTags] puts an order
 // into that, the fence: a worker asks before it writes, one job at a time may
-// write a tag, and a build that was started before the one that wrote the tag
-// last may not. If two targets of one build want a tag for two images, the target
+// write a tag, and a build that is older than the one that wrote the tag last may
+// not: see [Invocation.Order]. If two targets of one build want a tag for two images, the target
 // whose label comes first has it. See docs/decisions/0009-who-gets-a-tag.md.
 //
 // [Store.ClaimBlobs] keeps daemons that share a database from uploading the same

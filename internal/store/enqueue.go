@@ -64,14 +64,20 @@ func (s *Store) takeIn(ctx context.Context, batch []intake) error {
 			return err
 		}
 		// Last: an invocation that is saved as finished has all its jobs.
+		var finished []string
 		for _, in := range batch {
-			if in.invocation != nil {
-				if err := s.saveInvocation(ctx, tx, *in.invocation); err != nil {
-					return err
-				}
+			if in.invocation == nil {
+				continue
+			}
+			over, err := s.saveInvocation(ctx, tx, *in.invocation)
+			if err != nil {
+				return err
+			}
+			if over {
+				finished = append(finished, sqldb.CleanText(in.invocation.ID))
 			}
 		}
-		return nil
+		return s.decideAll(ctx, tx, finished, nil)
 	})
 }
 

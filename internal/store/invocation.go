@@ -109,37 +109,35 @@ func (s *Store) scanInvocation(scan sqldb.Scan) (Invocation, error) {
 }
 
 // saveInvocation merges news into the row, which the transaction holds from its
-// first statement on.
-func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocation) error {
+// first statement on. It says whether the invocation is finished.
+func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocation) (bool, error) {
 	id := sqldb.CleanText(news.ID)
 	if _, err := tx.Exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, streamed, seen, body)
 		VALUES (?, '', 0, 0, 0, '', 0, ?, ?) ON CONFLICT (id) DO NOTHING`, id, sqldb.Micros(s.leaseTime()), []byte("{}")); err != nil {
-		return err
+		return false, err
 	}
 	old, _, err := s.readInvocation(ctx, tx, id, s.db.Dialect().ForUpdate)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := saveAbsent(ctx, tx, id, news.Absent); err != nil {
-		return err
+		return false, err
 	}
 	merged := old.merge(news)
 	body, err := json.Marshal(merged, json.Deterministic(true))
 	if err != nil {
-		return fmt.Errorf("encode: %w", err)
+		return false, fmt.Errorf("encode: %w", err)
 	}
 	finished := 0
 	if merged.Finished {
 		finished = 1
 		if _, err := tx.Exec(ctx, `DELETE FROM stream_record WHERE invocation_id = ?`, id); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if _, err = tx.Exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, streamed = ?, broken_off = 0, body = ? WHERE id = ?`,
-		merged.Build, sqldb.Micros(merged.Started), sqldb.Micros(s.now()), finished, merged.ExitCode, sqldb.Micros(s.now()), body, id); err != nil || !merged.Finished {
-		return err
-	}
-	return s.decideAll(ctx, tx, []string{id})
+	_, err = tx.Exec(ctx, `UPDATE invocation SET build_id = ?, started = ?, updated = ?, finished = ?, exit_code = ?, streamed = ?, broken_off = 0, body = ? WHERE id = ?`,
+		merged.Build, sqldb.Micros(merged.Started), sqldb.Micros(s.now()), finished, merged.ExitCode, sqldb.Micros(s.now()), body, id)
+	return merged.Finished, err
 }
 
 // Invocations lists what is known of invocations, the latest begun first. The

@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -37,6 +38,9 @@ type Job struct {
 	// if it is not a push.
 	Action Action `json:"action,omitempty"`
 	Entry  int64  `json:"entry,omitempty"`
+	// Tags are what [ActionRestore] puts back where the row does not tell: a job that did
+	// not end well may have written them.
+	Tags []ledger.Tag `json:"tags,omitempty"`
 }
 
 // Action is what a job does.
@@ -50,10 +54,8 @@ const (
 	// invocation says which. The tags are those that its row holds back, or, of one that
 	// was rolled back, those that it had.
 	ActionTag Action = "tag"
-	// ActionRestore moves tags back to what they pointed to before: those that its row has,
-	// and says so of. If it is the row of a job that did not end well, its tags or those
-	// that it holds back may have been written: [TagGrant.Previous] tells what the ones
-	// that may have pointed to, and the others are left alone.
+	// ActionRestore moves tags back to what they pointed to before: [Job.Tags], or else
+	// those of its row.
 	ActionRestore Action = "restore"
 )
 

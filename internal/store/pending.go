@@ -37,7 +37,7 @@ func (s *Store) Wait(ctx context.Context, invocation string) error {
 			return err
 		}
 		if n == 0 {
-			if _, err := s.decideIfDue(ctx, invocation); err != nil {
+			if err := s.decideIfDue(ctx, sqldb.CleanText(invocation)); err != nil {
 				return err
 			}
 			// Somebody may have decided in between.
@@ -52,16 +52,6 @@ func (s *Store) Wait(ctx context.Context, invocation string) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// decideIfDue decides on an invocation's release, if there is anything to decide. It
-// returns whether jobs of the invocation are pending since.
-func (s *Store) decideIfDue(ctx context.Context, invocation string) (begun bool, err error) {
-	due, err := s.isDue(ctx, sqldb.CleanText(invocation))
-	if err != nil || !due {
-		return false, err
-	}
-	return s.decideAlone(ctx, sqldb.CleanText(invocation))
 }
 
 // changes tells who waits for an invocation that one of its pushes has ended.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -24,7 +25,8 @@ func (d Decision) clean() Decision {
 
 // Promote approves the tags of an invocation. Those that wait move at once if all that the
 // build was to push is there, or else when it is. Those that are withheld, or have been
-// rolled back, move only with [Decision.Override], and only if all is there.
+// rolled back, move only with [Decision.Override], and only if all is there. Of tags that
+// have been released, those are tried again that newer builds had.
 //
 // The error is [ErrUnknownInvocation], or a [*DecisionError] where it cannot be done.
 func (s *Store) Promote(ctx context.Context, d Decision) (Release, error) {
@@ -32,14 +34,13 @@ func (s *Store) Promote(ctx context.Context, d Decision) (Release, error) {
 	return s.decided(ctx, d, "promote", func(ctx context.Context, tx sqldb.Conn, r Release) error {
 		switch {
 		case r.State == ReleaseOpen:
-			return &DecisionError{"the tags of invocation " + d.Invocation + " have been released"}
+			return s.repeatSuperseded(ctx, tx, r, d)
 		case r.State == ReleaseWaiting:
 			r.approvedBy, r.approved = d.By, s.now()
 			if err := s.saveDecision(ctx, tx, r); err != nil {
 				return err
 			}
-			_, err := s.decideLocked(ctx, tx, r)
-			return err
+			return s.decideLocked(ctx, tx, r)
 		case !d.Override:
 			return &DecisionError{fmt.Sprintf("the tags of invocation %s are withheld: %s. Only who may promote a build that is withheld can have them moved", d.Invocation, r.Reason)}
 		}
@@ -57,9 +58,25 @@ func (s *Store) Promote(ctx context.Context, d Decision) (Release, error) {
 		if err := s.pass(ctx, tx, &r, verdict{state: ReleaseOpen, reason: d.Reason}); err != nil {
 			return err
 		}
-		_, err = s.carryOut(ctx, tx, r, true)
-		return err
+		return s.carryOut(ctx, tx, r, true)
 	})
+}
+
+// repeatSuperseded has tags tried again that newer builds had: their fences may have been
+// lifted since.
+func (s *Store) repeatSuperseded(ctx context.Context, tx sqldb.Conn, r Release, d Decision) error {
+	rows, err := s.endedAs(ctx, tx, r.Invocation, []ledger.Outcome{ledger.Superseded})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return &DecisionError{"the tags of invocation " + d.Invocation + " have been released"}
+	}
+	r.By, r.Decided = d.By, s.now()
+	if err := s.saveDecision(ctx, tx, r); err != nil {
+		return err
+	}
+	return s.begin(ctx, tx, ActionTag, rows)
 }
 
 // Reject closes a release for good: its tags do not move.
@@ -84,8 +101,7 @@ func (s *Store) closeRelease(ctx context.Context, tx sqldb.Conn, r Release, clas
 	if err := s.saveDecision(ctx, tx, r); err != nil {
 		return err
 	}
-	_, err := s.carryOut(ctx, tx, r, false)
-	return err
+	return s.carryOut(ctx, tx, r, false)
 }
 
 // decided has somebody decide on a release, and returns what it has become.

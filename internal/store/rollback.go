@@ -72,6 +72,5 @@ func (s *Store) rollBack(ctx context.Context, tx sqldb.Conn, d Decision) (int, e
 		}
 		return 0, &DecisionError{"invocation " + d.Invocation + " has moved no tags"}
 	}
-	_, err = s.carryOut(ctx, tx, r, false)
-	return n, err
+	return n, s.carryOut(ctx, tx, r, false)
 }

@@ -103,7 +103,7 @@ func (s *Store) breakOff(ctx context.Context) error {
 			if err := find(ctx, tx, `UPDATE invocation SET broken_off = ? WHERE `+open+` RETURNING id`, sqldb.Micros(s.now()), before); err != nil {
 				return err
 			}
-			return s.decideAll(ctx, tx, gone)
+			return s.decideAll(ctx, tx, gone, nil)
 		})
 	}
 	if err != nil {

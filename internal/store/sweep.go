@@ -41,23 +41,26 @@ func (s *Store) sweep(ctx context.Context, condition string, args ...any) error 
 		return err
 	}
 	for _, id := range ids {
-		if _, err := s.decideIfDue(ctx, id); err != nil {
+		if err := s.decideIfDue(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// decideAlone decides on a release in a transaction of its own.
-func (s *Store) decideAlone(ctx context.Context, invocation string) (begun bool, err error) {
-	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) (err error) {
-		begun, err = s.decide(ctx, tx, invocation)
+// decideIfDue decides on an invocation's release, if there is anything to decide.
+func (s *Store) decideIfDue(ctx context.Context, invocation string) error {
+	due, err := s.isDue(ctx, invocation)
+	if err != nil || !due {
 		return err
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
+		return s.decide(ctx, tx, invocation)
 	})
-	if err == nil && begun {
+	if err == nil {
 		s.changes.tell(invocation)
 	}
-	return begun, err
+	return err
 }
 
 // isDue tells whether decide would change anything: nearly always it would not, and a

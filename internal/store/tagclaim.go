@@ -66,10 +66,9 @@ func isOthers(c ConflictingTag) bool { return !c.Ours }
 type SupersededTag struct {
 	Name string
 	// Digest is what it points to, Invocation the build that wrote it, which was
-	// begun at Started, and has the Number if builds are compared by one.
+	// begun at Started.
 	Digest, Invocation string
 	Started            time.Time
-	Number             int64
 }
 
 // ClaimTags is asked right before tags are written. It keeps an older build that
@@ -233,9 +232,9 @@ func (c *tagClaim) isNewer(started, number int64) bool {
 func (s *Store) refusedTag(ctx context.Context, tx sqldb.Conn, c *tagClaim, tag string, now time.Time) error {
 	newer := SupersededTag{Name: tag}
 	var target string
-	var started, until, holder int64
+	var started, number, until, holder int64
 	_, err := sqldb.QueryRow(ctx, tx, `SELECT started, number, invocation_id, digest, target, lease_until, COALESCE(lease_job, 0) FROM tag_fence WHERE registry = ? AND repository = ? AND tag = ?`,
-		[]any{c.Registry, c.Repository, tag}, &started, &newer.Number, &newer.Invocation, &newer.Digest, &target, &until, &holder)
+		[]any{c.Registry, c.Repository, tag}, &started, &number, &newer.Invocation, &newer.Digest, &target, &until, &holder)
 	if err != nil {
 		return err
 	}
@@ -244,7 +243,7 @@ func (s *Store) refusedTag(ctx context.Context, tx sqldb.Conn, c *tagClaim, tag 
 		c.grant.Conflicts = append(c.grant.Conflicts, ConflictingTag{Name: tag, Digest: newer.Digest, Target: target})
 		return nil
 	}
-	if c.isNewer(started, newer.Number) && (c.Restore || newer.Digest != c.Digest) {
+	if c.isNewer(started, number) && (c.Restore || newer.Digest != c.Digest) {
 		newer.Started = sqldb.FromMicros(started)
 		c.grant.Superseded = append(c.grant.Superseded, newer)
 		return nil

@@ -16,6 +16,8 @@ type endedPush struct {
 	action  Action
 	outcome ledger.Outcome
 	entry   int64
+	// tags are what its next job puts back, where its row does not tell.
+	tags []ledger.Tag
 }
 
 // endedAs are the pushes of an invocation whose last jobs ended so.
@@ -122,7 +124,7 @@ func (s *Store) followUps(ctx context.Context, tx sqldb.Conn, action Action, row
 		if !there {
 			job = jobOf(entries[row.entry])
 		}
-		job.Action, job.Entry = action, row.entry
+		job.Action, job.Entry, job.Tags = action, row.entry, row.tags
 		jobs[i] = job
 	}
 	return jobs, nil

@@ -2,7 +2,7 @@
 // distribution registry behind a proxy that counts, and three uploaders that do
 // the same work, each in a process of its own: the hauler, go-containerregistry's
 // remote.Write, image after image and eight images at once, and a floor that knows
-// everything beforehand.
+// everything beforehand. The gated case goes through a whole daemon.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 	flag.IntVar(&o.workers, "workers", 16, "hauls at once; the default is the daemon's")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all uploaders; ratios are the median of the rounds'")
 	flag.StringVar(&o.dir, "dir", memory(), "where the servers keep their data; in memory by default, so that no disk is measured")
-	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul, ggcr or ggcr-8")
+	flag.StringVar(&o.uploader, "only", "", "run one uploader alone: floor, haul, ggcr, ggcr-8, or gated, which is the daemon with tags that wait")
 	flag.Parse()
 	// What counts the requests is to leave the machine to whoever makes them.
 	defer heap.Floor(quietFloor)()
@@ -88,6 +88,9 @@ func run(ctx context.Context, o options) (err error) {
 
 	var measured []measurement
 	for round := range o.rounds {
+		if o.uploader == gatedName {
+			break
+		}
 		fmt.Printf("round %d of %d\n", round+1, o.rounds)
 		// Uploaders take turns at each case: what else the machine does hits all.
 		for _, group := range [][]string{{"one repository", "one repository, again"}, {"own repositories", "own repositories, again"}, {"large layers"}} {
@@ -103,7 +106,14 @@ func run(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
+	var gates []gated
+	if o.uploader == "" || o.uploader == gatedName {
+		if gates, err = measureGated(ctx, o, os.Stdout); err != nil {
+			return err
+		}
+	}
 	report(os.Stdout, plan, measured)
+	reportGated(os.Stdout, gates)
 	return nil
 }
 

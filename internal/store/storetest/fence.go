@@ -167,12 +167,11 @@ func theNewestOfTheBuildsOfOneImageStaysTheOneToBeat(t *testing.T, driver sqldbt
 	}
 }
 
-// putBack has a job of the build put the tag back to an image, as a rollback does.
-func (h *Hands) putBack(t *testing.T, build string, started time.Time, digest string) store.TagGrant {
+// putBack has a job put the tags of a claim back to an image, as a rollback does.
+func (h *Hands) putBack(t *testing.T, claim store.TagClaim, digest string) store.TagGrant {
 	t.Helper()
-	claim := claimOf(build, started, "latest")
 	claim.Restore = true
-	attempt := h.Begin(t, build+rand.Text())
+	attempt := h.Begin(t, claim.Invocation+rand.Text())
 	grant, err := h.store.ClaimTags(t.Context(), attempt, claim)
 	if err != nil {
 		t.Fatal(err)
@@ -188,9 +187,10 @@ func (h *Hands) putBack(t *testing.T, build string, started time.Time, digest st
 func afterARollbackOnlyNewerBuildsAndTheBuildItselfMoveTheTag(t *testing.T, driver sqldbtest.Driver) {
 	s := Open(t, driver, store.Options{})
 	h := NewHands(t, s)
+	bad := claimOf("bad", tuesday, "latest")
 	h.write(t, claimOf("first", monday, "latest"))
-	h.write(t, claimOf("bad", tuesday, "latest"))
-	if grant := h.putBack(t, "bad", tuesday, "sha256:first"); len(grant.Tags) != 1 {
+	h.write(t, bad)
+	if grant := h.putBack(t, bad, "sha256:first"); len(grant.Tags) != 1 {
 		t.Fatalf("the rollback is granted %+v", grant)
 	}
 	if f := fence(t, s); f.Digest != "sha256:first" || !f.Started.Equal(tuesday) {
@@ -204,21 +204,21 @@ func afterARollbackOnlyNewerBuildsAndTheBuildItselfMoveTheTag(t *testing.T, driv
 	if grant := h.write(t, promoted); len(grant.Tags) != 1 || len(grant.Conflicts) != 0 {
 		t.Errorf("the build itself is granted %+v", grant)
 	}
-	if grant := h.putBack(t, "bad", tuesday, "none"); len(grant.Tags) != 1 {
+	if grant := h.putBack(t, bad, "none"); len(grant.Tags) != 1 {
 		t.Fatalf("the second rollback is granted %+v", grant)
 	}
 	if f := fence(t, s); f.Digest != "" {
 		t.Errorf("the fence of a tag that was removed is %+v", f)
 	}
 	h.write(t, claimOf("newer", tuesday.Add(time.Hour), "latest"))
-	if grant := h.putBack(t, "bad", tuesday, "sha256:first"); len(grant.Tags) != 0 || len(grant.Superseded) != 1 {
+	if grant := h.putBack(t, bad, "sha256:first"); len(grant.Tags) != 0 || len(grant.Superseded) != 1 {
 		t.Errorf("a rollback after a newer build is granted %+v", grant)
 	}
 	// The newer build made the same image as the one that is rolled back: the tag is its.
 	same := claimOf("newer still", tuesday.Add(2*time.Hour), "latest")
 	same.Digest = "sha256:bad"
 	h.write(t, same)
-	if grant := h.putBack(t, "bad", tuesday, "sha256:first"); len(grant.Tags) != 0 || len(grant.Superseded) != 1 {
+	if grant := h.putBack(t, bad, "sha256:first"); len(grant.Tags) != 0 || len(grant.Superseded) != 1 {
 		t.Errorf("a rollback after a newer build of the same image is granted %+v", grant)
 	}
 }

@@ -132,12 +132,12 @@ func are(t *testing.T, s *store.Store, invocation string, want map[ledger.Outcom
 	}
 }
 
-// released is the release of an invocation.
-func released(t *testing.T, s *store.Store, invocation string) store.Release {
+// released is the release of the invocation "inv".
+func released(t *testing.T, s *store.Store) store.Release {
 	t.Helper()
-	r, found, err := s.Release(t.Context(), invocation)
-	if err != nil || !found {
-		t.Fatalf("the release of %s: found %t, error %v", invocation, found, err)
+	r, found, err := s.Release(t.Context(), "inv")
+	if err != nil || !found || r.Invocation != "inv" {
+		t.Fatalf("the release: found %t, %+v, error %v", found, r, err)
 	}
 	return r
 }

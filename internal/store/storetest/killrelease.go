@@ -111,7 +111,7 @@ func (w folderWorker) restore(ctx context.Context, job store.Job, attempt store.
 	if err != nil {
 		return ledger.Entry{}, err
 	}
-	grant, err := w.store.ClaimTags(ctx, attempt, store.TagClaim{
+	_, err = w.store.ClaimTags(ctx, attempt, store.TagClaim{
 		Registry: entry.Registry, Repository: entry.Repository, Tags: append(entry.TagNames(), entry.HeldTags...), Digest: entry.Digest, Target: job.Target,
 		Invocation: job.Invocation, Started: monday, Restore: true,
 	})
@@ -119,11 +119,8 @@ func (w folderWorker) restore(ctx context.Context, job store.Job, attempt store.
 		return ledger.Entry{}, err
 	}
 	tags := entry.Tags
-	if entry.Outcome == ledger.Withheld {
-		tags = nil
-		for name, previous := range grant.Previous {
-			tags = append(tags, ledger.Tag{Name: name, Previous: previous})
-		}
+	if len(job.Tags) > 0 {
+		tags = job.Tags
 	}
 	entry.ID, entry.Time, entry.Outcome, entry.HeldTags, entry.Tags = 0, time.Time{}, ledger.RolledBack, nil, nil
 	for _, tag := range tags {

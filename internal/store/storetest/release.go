@@ -3,10 +3,13 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb/sqldbtest"
@@ -29,6 +32,7 @@ func releases() []behaviour {
 		{"a withheld build is promoted only by who may and if it is whole", aWithheldBuildIsPromotedOnlyByWhoMayAndIfItIsWhole},
 		{"a stream that comes back releases its tags", aStreamThatComesBackReleasesItsTags},
 		{"a release that waits for too long is closed", aReleaseThatWaitsForTooLongIsClosed},
+		{"two daemons release each build once", twoDaemonsReleaseEachBuildOnce},
 		{"what cannot be decided is said", whatCannotBeDecidedIsSaid},
 		{"a rollback puts back what has moved", aRollbackPutsBackWhatHasMoved},
 		{"a rollback reaches what is being written", aRollbackReachesWhatIsBeingWritten},
@@ -46,12 +50,12 @@ func gatedTagsWaitForTheEndOfTheBuildAndMoveTogether(t *testing.T, driver sqldbt
 	Enqueue(t, s, Jobs("inv", 3))
 	runGated(t, gated{store: s, gate: "green"})
 	are(t, s, "inv", tally{ledger.Staged: 3})
-	if r := released(t, s, "inv"); r.State != store.ReleaseWaiting || r.Blocked || r.Class != "building" || r.Gate != "green" {
+	if r := released(t, s); r.State != store.ReleaseWaiting || r.Blocked || r.Class != "building" || r.Gate != "green" {
 		t.Errorf("while the build goes on the release is %+v", r)
 	}
 	end(t, s, "inv", "SUCCESS")
 	are(t, s, "inv", tally{ledger.Pushed: 3})
-	if r := released(t, s, "inv"); r.State != store.ReleaseOpen || r.Decided.IsZero() || r.By != "" {
+	if r := released(t, s); r.State != store.ReleaseOpen || r.Decided.IsZero() || r.By != "" {
 		t.Errorf("after the build the release is %+v", r)
 	}
 	if rows := Entries(t, s, ledger.Query{Invocation: "inv"}); len(rows) != 6 {
@@ -81,7 +85,7 @@ func gatedTagsDoNotMoveIf(t *testing.T, driver sqldbtest.Driver) {
 			Settled(t, s, "inv", 20*time.Second)
 			end(t, s, "inv", row.exit, row.absent...)
 			are(t, s, "inv", tally{ledger.Withheld: 2})
-			if r := released(t, s, "inv"); r.State != store.ReleaseClosed || r.Class != row.class || r.Reason == "" {
+			if r := released(t, s); r.State != store.ReleaseClosed || r.Class != row.class || r.Reason == "" {
 				t.Errorf("the release is %+v, want closed as %s", r, row.class)
 			}
 			if rows := Entries(t, s, ledger.Query{Tag: "tag-of-//app:push0"}); len(rows) > 0 {
@@ -124,7 +128,7 @@ func aPushThatEndedBadlyKeepsAllTagsBackUntilItIsRequeued(t *testing.T, driver s
 	}
 	runGated(t, g)
 	are(t, s, "inv", tally{ledger.Staged: 49, ledger.Denied: 1})
-	r := released(t, s, "inv")
+	r := released(t, s)
 	if r.State != store.ReleaseWaiting || !r.Blocked || !strings.Contains(r.Reason, "//app:push7 (denied)") {
 		t.Errorf("the release is %+v, want blocked by the push that was denied", r)
 	}
@@ -193,7 +197,7 @@ func anApprovedReleaseMovesWhenItIsPromoted(t *testing.T, driver sqldbtest.Drive
 	end(t, s, "inv", "SUCCESS")
 	runGated(t, gated{store: s, gate: "approved"})
 	are(t, s, "inv", tally{ledger.Staged: 2})
-	if r := released(t, s, "inv"); !r.Blocked || r.Class != "approval" || !strings.Contains(r.Reason, "drayage promote inv") {
+	if r := released(t, s); !r.Blocked || r.Class != "approval" || !strings.Contains(r.Reason, "drayage promote inv") {
 		t.Errorf("the release is %+v, want it to wait for approval", r)
 	}
 	r, err := s.Promote(t.Context(), store.Decision{Invocation: "inv", By: "anna"})
@@ -231,7 +235,7 @@ func aPromotionCanComeBeforeTheEndOfTheBuild(t *testing.T, driver sqldbtest.Driv
 	}
 	end(t, s, "inv", "SUCCESS")
 	are(t, s, "inv", tally{ledger.Pushed: 2})
-	if r := released(t, s, "inv"); r.By != "anna" {
+	if r := released(t, s); r.By != "anna" {
 		t.Errorf("the release is %+v, want it to say who approved", r)
 	}
 }
@@ -285,7 +289,7 @@ func aStreamThatComesBackReleasesItsTags(t *testing.T, driver sqldbtest.Driver) 
 	c.add(2 * time.Minute)
 	brokenOff(t, s, "inv")
 	are(t, s, "inv", tally{ledger.Withheld: 2})
-	if r := released(t, s, "inv"); r.Class != "broken-off" {
+	if r := released(t, s); r.Class != "broken-off" {
 		t.Errorf("the release is %+v, want it closed since the stream broke off", r)
 	}
 	begin(t, s, "inv") // its client has come back
@@ -304,13 +308,13 @@ func aReleaseThatWaitsForTooLongIsClosed(t *testing.T, driver sqldbtest.Driver) 
 	are(t, s, "inv", tally{ledger.Staged: 2})
 	c.add(49 * time.Hour)
 	deadline := time.Now().Add(20 * time.Second)
-	for released(t, s, "inv").State == store.ReleaseWaiting {
+	for released(t, s).State == store.ReleaseWaiting {
 		if time.Now().After(deadline) {
 			t.Fatal("the release waits for ever")
 		}
 	}
 	are(t, s, "inv", tally{ledger.Withheld: 2})
-	if r := released(t, s, "inv"); r.Class != "expired" || !strings.Contains(r.Reason, "retention.staged") {
+	if r := released(t, s); r.Class != "expired" || !strings.Contains(r.Reason, "retention.staged") {
 		t.Errorf("the release is %+v", r)
 	}
 }
@@ -342,5 +346,49 @@ func whatCannotBeDecidedIsSaid(t *testing.T, driver sqldbtest.Driver) {
 	refusal(t, "moved no tags")(store.Release{}, err)
 	if _, found, err := s.Release(t.Context(), "plain"); found || err != nil {
 		t.Errorf("a rollback that was refused leaves a release: %t, error %v", found, err)
+	}
+}
+
+func twoDaemonsReleaseEachBuildOnce(t *testing.T, driver sqldbtest.Driver) {
+	if !driver.Shared {
+		t.Skip("this kind of database has one daemon")
+	}
+	const builds, pushes = 10, 20
+	url := driver.Empty(t)
+	one, other := OpenAt(t, url, store.Options{}), OpenAt(t, url, store.Options{})
+	for _, s := range []*store.Store{one, other} {
+		g := gated{store: s, gate: "green"}
+		g.push = func(ctx context.Context, job store.Job, attempt store.Attempt) (ledger.Entry, error) {
+			if job.Target == "//app:push0" { // it has no gate
+				return Pushed(ctx, job, attempt)
+			}
+			entry := g.stage(job, attempt)
+			entry.Repository = job.Invocation // the builds do not want each other's tags
+			return entry, nil
+		}
+		runGated(t, g)
+	}
+	build := func(i int) string { return fmt.Sprintf("build%d", i) }
+	var streams errgroup.Group
+	for i := range builds {
+		streams.Go(func() error {
+			if err := one.Enqueue(t.Context(), Jobs(build(i), pushes)); err != nil {
+				return err
+			}
+			return other.SaveInvocation(t.Context(), store.Invocation{ID: build(i), ExitCode: "SUCCESS", Finished: true})
+		})
+	}
+	if err := streams.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range builds {
+		are(t, one, build(i), tally{ledger.Pushed: pushes})
+		rows := map[ledger.Outcome]int{}
+		for _, e := range Entries(t, one, ledger.Query{Invocation: build(i), Limit: 1000}) {
+			rows[e.Outcome]++
+		}
+		if rows[ledger.Staged] != pushes-1 || rows[ledger.Pushed] != pushes {
+			t.Errorf("%s has rows %v, want one for each staged image and one for each tag", build(i), rows)
+		}
 	}
 }

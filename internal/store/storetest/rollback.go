@@ -32,7 +32,7 @@ func aRollbackPutsBackWhatHasMoved(t *testing.T, driver sqldbtest.Driver) {
 		t.Errorf("%d pushes are rolled back, want 5", n)
 	}
 	are(t, s, "inv", tally{ledger.RolledBack: 5})
-	if r := released(t, s, "inv"); r.State != store.ReleaseClosed || r.Class != "rolled-back" || r.Reason != "it crashes" || r.By != "anna" {
+	if r := released(t, s); r.State != store.ReleaseClosed || r.Class != "rolled-back" || r.Reason != "it crashes" || r.By != "anna" {
 		t.Errorf("the release is %+v", r)
 	}
 	_, err := s.Rollback(t.Context(), store.Decision{Invocation: "inv"})
