@@ -1,7 +1,6 @@
 package pushspec
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -88,10 +87,7 @@ func (v *validator) manifests() error {
 
 func readDocument(data []byte, doc *document) error {
 	if err := manifestShape.check(data, nil); err != nil {
-		if limit, ok := errors.AsType[*Error](err); ok {
-			return fmt.Errorf("%s: %s", limit.Field, limit.Reason)
-		}
-		return err
+		return shapeError(err)
 	}
 	return json.Unmarshal(data, doc) //nolint:wrapcheck // the caller says what it is
 }

@@ -153,3 +153,27 @@ func TestLargeSpecAllocatesAFewTimesItsDocument(t *testing.T) {
 	}
 	wantFew(t, data, "")
 }
+
+func TestDocumentsOfRegistriesAreBoundedBeforeTheyAreDecoded(t *testing.T) {
+	good, _ := image(t, "one")
+	if err := pushspec.CheckDocument(good.Data, 100); err != nil {
+		t.Errorf("a manifest is refused: %v", err)
+	}
+	for _, row := range []struct{ name, document, want string }{
+		{"empty layers", `{"layers":[` + strings.Repeat(`{},`, 1<<20) + `{}]}`, "layers: has more than 100 entries, which is the limit"},
+		{"annotations", `{"annotations":{` + strings.Repeat(`"a":"",`, 1<<19) + `"a":""}}`, "annotations.a: the object around it has more than 1024 members"},
+		{"lists in lists", strings.Repeat(`[`, 4<<20), "arrays and objects are nested deeper than 32"},
+		{"a text", `{"a":"` + strings.Repeat(`a`, 4<<20) + `"}`, "a: has 4194306 bytes as it is written"},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := pushspec.CheckDocument([]byte(row.document), 100)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: error is %v, want it to contain %q", row.name, err, row.want)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(len(row.document))+64<<10 { // the test's own copy
+			t.Errorf("%s: %d bytes are allocated", row.name, used)
+		}
+	}
+}

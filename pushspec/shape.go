@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -53,13 +55,27 @@ var specShape = shape{
 }
 
 // manifestShape is the shape of an embedded manifest or index.
-var manifestShape = shape{
-	depth:   32,
-	members: 1024,
-	entries: MaxBlobs,
-	lists:   map[string]int{"manifests": MaxManifests},
-	extra:   MaxDataSize, // what is not read costs nothing
-	text:    MaxDataSize / 4,
+var manifestShape = documentShape(MaxBlobs, map[string]int{"manifests": MaxManifests})
+
+// documentShape is that of a document of which little is read. What is passed over costs
+// nothing but the names that are looked through for one that occurs twice.
+func documentShape(entries int, lists map[string]int) *shape {
+	return &shape{depth: 32, members: 1024, entries: entries, lists: lists, extra: math.MaxInt, text: MaxDataSize / 4}
+}
+
+// CheckDocument bounds a manifest, an index, or another document of a registry before it is
+// decoded: how deep it is, and how many members its objects and entries its arrays have.
+// A decoder makes a hundred times its bytes of one that is there to do harm.
+func CheckDocument(data []byte, entries int) error {
+	return shapeError(documentShape(entries, nil).check(data, nil))
+}
+
+// shapeError is an error of a shape without the words that tell of a spec.
+func shapeError(err error) error {
+	if limit, ok := errors.AsType[*Error](err); ok {
+		return fmt.Errorf("%s: %s", cmp.Or(limit.Field, "the document"), limit.Reason)
+	}
+	return err
 }
 
 var maxWrittenData = base64.StdEncoding.EncodedLen(MaxDataSize) + len(`""`)

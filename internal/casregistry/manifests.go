@@ -114,7 +114,11 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, reposit
 		}
 	}
 	var refers references
-	if err := json.Unmarshal(data, &refers); err != nil {
+	err = pushspec.CheckDocument(data, pushspec.MaxBlobs)
+	if err == nil {
+		err = json.Unmarshal(data, &refers)
+	}
+	if err != nil {
 		return &refusal{status: http.StatusBadRequest, code: "MANIFEST_INVALID", message: "the body must be a manifest: " + err.Error()}
 	}
 	if err := r.checkReferences(req.Context(), repository, refers); err != nil {
