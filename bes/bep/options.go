@@ -46,9 +46,10 @@ const (
 	// images of a very large repository.
 	DefaultMaxBytes = 16 << 20
 
-	// DefaultMaxInlineBytes is room for the largest push spec that there may be. Bazel
-	// puts none into its events: it says where their bytes are.
-	DefaultMaxInlineBytes = 32 << 20
+	// DefaultMaxInlineBytes is room for the push specs of some ten images. Bazel puts none
+	// into its events: it says where their bytes are. What is in the events is copied
+	// into every job, and into memory with it.
+	DefaultMaxInlineBytes = 1 << 20
 
 	// DefaultWindowBytes keeps the last few hundred sets of a few files each. A set
 	// comes directly before what first refers to it, so few are needed.
