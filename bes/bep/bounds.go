@@ -31,8 +31,8 @@ const (
 	maxRefusals = 8
 )
 
-// refuse notes for the log that a part of the event was refused.
-func (s *Scanner) refuse(format string, args ...any) {
+// refusef notes for the log that a part of the event was refused.
+func (s *Scanner) refusef(format string, args ...any) {
 	if len(s.found.Refused) < maxRefusals {
 		s.found.Refused = append(s.found.Refused, fmt.Sprintf(format, args...))
 	}
@@ -43,7 +43,7 @@ func (s *Scanner) short(what string, b []byte) string {
 	if len(b) <= maxShort {
 		return text(b)
 	}
-	s.refuse("the %s has %d bytes; only the first %d are kept", what, len(b), maxShort)
+	s.refusef("the %s has %d bytes; only the first %d are kept", what, len(b), maxShort)
 	return text(b[:maxShort])
 }
 
@@ -88,10 +88,10 @@ func (s *Scanner) pairs(what string, known map[string]string, payload []byte) (a
 		}
 		switch {
 		case len(name) > maxShort:
-			s.refuse("a key of the %s has %d bytes; the limit is %d, so it is left out", what, len(key), maxShort)
+			s.refusef("a key of the %s has %d bytes; the limit is %d, so it is left out", what, len(key), maxShort)
 			continue
 		case len(value) > maxPairs || size+grown > maxPairs:
-			s.refuse("%s of the %s, with %d bytes, is left out: all together must not have more than %d", name, what, len(value), maxPairs)
+			s.refusef("%s of the %s, with %d bytes, is left out: all together must not have more than %d", name, what, len(value), maxPairs)
 			continue
 		}
 		size += grown
@@ -126,7 +126,7 @@ func plausible(t time.Time) time.Time {
 // there is room for them.
 func (s *Scanner) inline(label string, size int) bool {
 	if s.inlined+int64(size) > s.options.MaxInlineBytes {
-		s.refuse("the push spec of %s is left out: it has %d bytes in the event itself, and the push specs in the events of one build must not have more than %d together",
+		s.refusef("the push spec of %s is left out: it has %d bytes in the event itself, and the push specs in the events of one build must not have more than %d together",
 			label, size, s.options.MaxInlineBytes)
 		return false
 	}

@@ -170,7 +170,7 @@ func (s *Scanner) awaited(event []byte, label string, found *Found) error {
 			continue
 		}
 		if len(found.Targets) >= maxConfigurations {
-			s.refuse("%s is announced in more than %d configurations; the rest is left out", label, maxConfigurations)
+			s.refusef("%s is announced in more than %d configurations; the rest is left out", label, maxConfigurations)
 			break
 		}
 		id, err := readTargetID(child)

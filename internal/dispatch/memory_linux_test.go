@@ -96,7 +96,7 @@ func sizeOfHostile(n int) int64 { return []int64{4 << 20, 16 << 20, pushspec.Max
 
 func (hostile) ReadAll(_ context.Context, blob cas.Blob) ([]byte, error) {
 	head := fmt.Sprintf(`{"schemaVersion":1,"mediaType":%q,"target":"@@//app:push",`, pushspec.MediaType)
-	filler := []string{`{},`, `[`, `{"sources":[{},{},{},{}],"annotations":{"a":"","b":""}},`}[blob.Digest.Hash[len(blob.Digest.Hash)-1]%3]
+	filler := []string{`{},`, `[`, `{"sources":[{},{},{},{}],"annotations":{"a":"","b":""}},`}[blob.Hash[len(blob.Hash)-1]%3]
 	data := make([]byte, 0, blob.Size)
 	data = append(data, head+`"blobs":[`...)
 	for len(data)+len(filler) <= int(blob.Size) {

@@ -63,7 +63,7 @@ func theSpecThatADaemonDiesOfIsFoundOut(t *testing.T, driver sqldbtest.Driver) {
 		watchdog := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 		err := cmd.Run()
 		watchdog.Stop()
-		if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 			t.Fatalf("the daemon ended: %v, want a kill by itself", err)
 		}
 	}

@@ -33,6 +33,7 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"jobs that have not ended are listed", jobsThatHaveNotEndedAreListed},
 
 		{"invocations are merged", invocationsAreMerged},
+		{"what is merged of an invocation is bounded", whatIsMergedOfAnInvocationIsBounded},
 		{"invocations are listed by page", invocationsAreListedByPage},
 		{"what is remembered is kept until the stream has ended", whatIsRememberedIsKeptUntilTheStreamHasEnded},
 		{"what is missing shows", whatIsMissingShows},
