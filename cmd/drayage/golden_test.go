@@ -16,7 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/internal/web"
 )
@@ -72,6 +74,9 @@ const (
 // testDaemon serves the API over a store.
 type testDaemon struct {
 	store *store.Store
+	// registries speaks to the registries, and hosts says which of them are closed.
+	registries *registry.Client
+	hosts      *hosts.Hosts
 	// copied are the copies that were asked for.
 	copied *copyQueue
 	path   string // of the database
@@ -93,9 +98,12 @@ func newTestDaemonWith(t *testing.T, clock func() time.Time) *testDaemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.store.Close() })
+	d.registries = registry.New(registry.Options{Now: clock})
+	t.Cleanup(d.registries.Close)
+	d.hosts = hosts.New(hosts.Options{States: d.store, Client: d.registries, Logger: zerolog.Nop()})
 	d.copied = &copyQueue{store: d.store}
 	server := httptest.NewServer(web.NewHandler(web.Options{
-		Source: d.store, Copier: d.copied, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),
+		Source: d.store, Copier: d.copied, Registries: d.hosts, Ready: func() error { return nil }, Metrics: prometheus.NewRegistry(), Logger: zerolog.Nop(),
 	}))
 	t.Cleanup(server.Close)
 	d.url = server.URL

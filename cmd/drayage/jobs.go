@@ -39,7 +39,7 @@ withheld; or restore, if a rollback moves tags back.`,
 	command.AddCommand(
 		newActCommand("cancel", "Cancel pushes; each gets a row in the ledger",
 			func(client *operator.Client) act { return client.Cancel }),
-		newActCommand("retry", "Retry pushes now instead of at their next attempt",
+		newActCommand("retry", "Retry pushes now instead of at their next attempt, and lift the pauses of their registries",
 			func(client *operator.Client) act { return client.Retry }),
 		newActCommand("requeue", "Queue new jobs for pushes that failed, were denied or were cancelled",
 			func(client *operator.Client) act { return client.Requeue }),
@@ -86,6 +86,9 @@ func newActCommand(name, short string, of func(*operator.Client) act) *cobra.Com
 			fmt.Fprintf(out, "%s: %s\n", name, counted(acted.Jobs, "push", "pushes"))
 			if acted.Gone > 0 {
 				fmt.Fprintf(out, "%d more ended too long ago to be queued again; build their targets again\n", acted.Gone)
+			}
+			for _, registry := range acted.Closed {
+				fmt.Fprintf(out, "pushes to %s wait all the same: drayage registries open %s\n", registry, registry)
 			}
 			return nil
 		},

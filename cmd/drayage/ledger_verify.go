@@ -31,12 +31,19 @@ also change those in the database.
 
 With --registry, also ask the registries whether they still serve what was pushed:
 every digest, and for every tag the digest that was pushed last. This machine asks
-them, with the credentials in its docker configuration.`,
+them, with the credentials in its docker configuration.
+
+The daemon can ask the registries by itself (verify.every in its configuration). --last
+shows what it found.`,
 		Example: `  drayage ledger verify
   drayage ledger verify --key "$(cat log.pub)" --checkpoint monday.txt --checkpoint tuesday.txt
-  drayage ledger verify --registry --since 2026-03-01`,
+  drayage ledger verify --registry --since 2026-03-01
+  drayage ledger verify --last`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if flags.last {
+				return flags.showLast(command.Context(), command.OutOrStdout())
+			}
 			for _, flag := range []string{"since", "plain-http", "registries"} {
 				if command.Flags().Changed(flag) && !flags.registry {
 					return fmt.Errorf("--%s needs --registry: the log itself is always verified as a whole", flag)
@@ -52,6 +59,10 @@ them, with the credentials in its docker configuration.`,
 	f.StringArrayVar(&flags.checkpoints, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere")
 	f.BoolVar(&flags.registry, "registry", false, "also ask the registries whether they serve what the ledger says")
 	f.StringVar(&flags.since, "since", "", "with --registry: only pushes from this `TIME` on, 2026-01-31 or 2026-01-31T12:00:00Z")
+	f.BoolVar(&flags.last, "last", false, "only show what the daemon found when it last asked the registries by itself")
+	for _, other := range []string{"registry", "key", "checkpoint"} {
+		command.MarkFlagsMutuallyExclusive("last", other)
+	}
 	flags.registries.add(f)
 	return command
 }
@@ -63,6 +74,7 @@ type verifyFlags struct {
 	checkpoints []string
 	registry    bool
 	since       string
+	last        bool
 	registries  registryFlags
 }
 
@@ -108,7 +120,7 @@ func (f verifyFlags) verify(ctx context.Context, out io.Writer) error {
 
 // compareWithRegistries asks the registries whether they serve what the ledger says.
 func compareWithRegistries(ctx context.Context, registries *registry.Client, entries iter.Seq2[ledger.Entry, error], out io.Writer) error {
-	report, err := drift.Check(ctx, registries, entries)
+	report, err := drift.Check(ctx, registries, entries, drift.Scope{})
 	if err != nil {
 		return err
 	}

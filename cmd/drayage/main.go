@@ -69,7 +69,7 @@ quoted as in a shell.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPeople, newLedgerCommand(), newJobsCommand(), newWebhooksCommand(), newWaitCommand(), newPromoteCommand(), newRejectCommand(), newRollbackCommand(), newFenceCommand(), newPushCommand(), newCopyCommand(), newLoadCommand(), newDoctorCommand())
+	add(groupPeople, newLedgerCommand(), newJobsCommand(), newRegistriesCommand(), newWebhooksCommand(), newWaitCommand(), newPromoteCommand(), newRejectCommand(), newRollbackCommand(), newFenceCommand(), newPushCommand(), newCopyCommand(), newLoadCommand(), newDoctorCommand())
 	add(groupActions, newLayerCommand(), newTarLayerCommand(), newManifestCommand(), newIndexCommand(), newBlobCommand(), newReferrerCommand(), newPushSpecCommand(), newPullCommand(), newImportCommand())
 	return root
 }

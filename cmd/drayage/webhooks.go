@@ -44,10 +44,14 @@ func writeDeadLetters(w io.Writer, letters []operator.DeadLetter) error {
 		_, err := fmt.Fprintln(w, "No event is undelivered.")
 		return err
 	}
-	rows := [][]string{{"EVENT", "WEBHOOK", "ROW", "ATTEMPTS", "LAST", "ERROR"}}
+	rows := [][]string{{"EVENT", "WEBHOOK", "ABOUT", "ATTEMPTS", "LAST", "ERROR"}}
 	for _, l := range letters {
+		about := "row " + strconv.FormatInt(l.Entry, 10)
+		if l.Subject != "" {
+			about = l.Kind + " " + l.Subject
+		}
 		rows = append(rows, []string{
-			strconv.FormatInt(l.Event, 10), l.Webhook, strconv.FormatInt(l.Entry, 10), strconv.Itoa(l.Attempts),
+			strconv.FormatInt(l.Event, 10), l.Webhook, about, strconv.Itoa(l.Attempts),
 			l.Last.In(time.Local).Format(time.DateTime), l.Error,
 		})
 	}

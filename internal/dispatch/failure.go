@@ -8,6 +8,7 @@ import (
 	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/cas"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
@@ -45,7 +46,7 @@ func (r *run) fail(ctx context.Context, err error) (ledger.Entry, error) {
 	f := classify(err)
 	if !f.over(r.attempt) {
 		r.logger.Warn().Err(err).Str("class", f.class).Int("attempt", r.attempt.Number).Dur("after", f.after).Msg(r.purpose() + " failed; it will be tried again")
-		return ledger.Entry{}, &store.RetryError{After: f.after, Class: f.class, Err: err}
+		return ledger.Entry{}, &store.RetryError{After: f.after, Class: f.class, Err: err, Registry: hosts.WaitsFor(err)}
 	}
 	r.entry.Outcome = f.outcome
 	r.entry.ErrorClass = f.class

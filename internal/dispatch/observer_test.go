@@ -54,6 +54,24 @@ func TestABuildSaysHowSoonItsPushesAreToBeDone(t *testing.T) {
 	}
 }
 
+// A job may be looked at before anything else of its build is stored.
+func TestAJobSaysWhatItsBuildWantsTagsToWaitFor(t *testing.T) {
+	for _, asked := range []string{"", "green", "approved", "no gate at all"} {
+		q := &queue{}
+		s := begin(t, q, 1)
+		s.keep(&bepb.BuildEvent{
+			Id:      &bepb.BuildEventId{Id: &bepb.BuildEventId_BuildMetadata{BuildMetadata: &bepb.BuildEventId_BuildMetadataId{}}},
+			Payload: &bepb.BuildEvent_BuildMetadata{BuildMetadata: &bepb.BuildMetadata{Metadata: map[string]string{"DRAYAGE_RELEASE": asked}}},
+		})
+		s.keep(namedSet("0", specFile("push", digest)))
+		s.keep(completed("//app:push", "0"))
+		s.finish()
+		if len(q.jobs) != 1 || q.jobs[0].Gate != asked {
+			t.Errorf("asked for %q, the jobs are %+v", asked, q.jobs)
+		}
+	}
+}
+
 func TestAliasOfAPushAddsNoJob(t *testing.T) {
 	q := &queue{}
 	s := begin(t, q, 1)

@@ -324,3 +324,43 @@ func TestAnOlderBuildThatIsPromotedAfterANewerOneIsSuperseded(t *testing.T) {
 		}
 	})
 }
+
+// Whoever uploads for minutes keeps nobody's tags back.
+func TestTagsDoNotWaitForHauls(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		y := newYard(t, driver)
+		job, digest := y.job(t, "green", "app", pushspec.GateGreen, "latest")
+		y.run(t)
+		y.build(t, "green", time.Now(), job)
+		// Every worker hauls, to a registry that does not answer.
+		hauling := make(chan struct{}, 2*yardWorkers)
+		silent := registrytest.Start(t, registrytest.Rules{Fault: func(r *http.Request) *registrytest.Fault {
+			hauling <- struct{}{}
+			<-r.Context().Done()
+			return &registrytest.Fault{}
+		}})
+		app := y.fake
+		y.fake = silent
+		var hauls []store.Job
+		for i := range 2 * yardWorkers {
+			job, _ := y.job(t, "slow", fmt.Sprintf("slow-%d", i), pushspec.GatePushed)
+			hauls = append(hauls, job)
+		}
+		y.fake = app
+		if err := y.store.Enqueue(t.Context(), hauls); err != nil {
+			t.Fatal(err)
+		}
+		for range yardWorkers {
+			<-hauling
+		}
+		y.end(t, "green", "SUCCESS")
+		soon, cancel := context.WithTimeout(t.Context(), 15*time.Second) // before the registry is given up
+		defer cancel()
+		if err := y.store.Wait(soon, "green"); err != nil {
+			t.Fatal(err)
+		}
+		if y.pointsTo("app", "latest") != digest {
+			t.Errorf("latest points to %q", y.pointsTo("app", "latest"))
+		}
+	})
+}

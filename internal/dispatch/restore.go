@@ -28,13 +28,13 @@ func (r *run) moveBack(ctx context.Context, row ledger.Entry) error {
 		return &haul.Error{Class: haul.Malformed, Text: "the ledger's digest of the image: " + err.Error(), Err: err}
 	}
 	request := haul.Restore{
-		Registry: row.Registry, Repository: row.Repository, Digest: digest, Invocation: r.job.Invocation, Claims: r,
+		Registry: row.Registry, Repository: row.Repository, Digest: digest, Unsure: row.HeldTags, Invocation: r.job.Invocation, Claims: r,
 	}
-	tags := row.Tags
-	if len(r.job.Tags) > 0 { // the row does not tell
-		tags = r.job.Tags
-	}
-	for _, tag := range tags {
+	for _, tag := range row.Tags {
+		if row.Outcome.Bad() && tag.Previous == "" {
+			request.Unsure = append(request.Unsure, tag.Name) // nobody may have looked, or written it
+			continue
+		}
 		request.Tags = append(request.Tags, haul.Tag{Name: tag.Name, Previous: tag.Previous})
 	}
 	done, err := r.worker.opts.Hauler.Restore(ctx, request)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/drayage/drayage/internal/admission"
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
@@ -96,16 +97,28 @@ func (r *run) push(ctx context.Context) error {
 // inShare does what keeps the registry busy, with one of the registry's share of the
 // workers.
 func (r *run) inShare(ctx context.Context, work func(context.Context) error) error {
-	working, stay, ok := r.worker.shares.enter(ctx, r.destination.Registry)
+	ctx, leave, err := r.worker.opts.Hosts.Enter(ctx, r.destination.Registry)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	shares := r.worker.shares
+	if r.job.Action != store.ActionPush {
+		shares = r.worker.tagShares
+	}
+	working, stay, ok := shares.enter(ctx, r.destination.Registry)
 	if !ok {
 		return &store.PostponeError{After: pause()}
 	}
 	r.stay = stay
-	err := work(working)
+	err = work(working)
 	madeRoom := errors.Is(context.Cause(working), errMakeRoom)
 	stay.leave(err == nil || isAnswer(err))
 	if err != nil && madeRoom {
 		return &store.PostponeError{After: pause()}
+	}
+	if closed := hosts.Closed(working, r.destination.Registry, err); closed != nil {
+		return closed
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/haul"
+	"github.com/drayage/drayage/internal/hosts"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
@@ -41,6 +42,8 @@ type WorkerOptions struct {
 	Policy      Policy
 	// Decodes are marked in it; nil marks none.
 	Decodes Decodes
+	// Hosts say which registries pushes may go to; nil is all.
+	Hosts *hosts.Hosts
 	// Gate is what the tags of every build wait for at least.
 	Gate pushspec.Gate
 	// Cache is the address of the remote cache, for messages.
@@ -56,9 +59,10 @@ type WorkerOptions struct {
 
 // Worker does jobs. It implements [store.Worker].
 type Worker struct {
-	opts   WorkerOptions
-	shares *shares
-	specs  *specRoom
+	opts WorkerOptions
+	// shares are of the workers that haul, and tagShares of those that move tags.
+	shares, tagShares *shares
+	specs             *specRoom
 }
 
 // NewWorker makes a worker.
@@ -66,7 +70,12 @@ func NewWorker(options WorkerOptions) *Worker {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Worker{opts: options, shares: newShares(options.Workers, options.Hauler.LastProgress), specs: newSpecRoom()}
+	return &Worker{
+		opts:      options,
+		shares:    newShares(options.Workers, options.Hauler.LastProgress),
+		tagShares: newShares(store.TagWorkers*options.Workers, options.Hauler.LastProgress),
+		specs:     newSpecRoom(),
+	}
 }
 
 // Work implements [store.Worker]: it returns what the ledger is to hold, or the

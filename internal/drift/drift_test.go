@@ -61,7 +61,7 @@ func (f *fixture) check(options registry.Options) (checked int, differences []st
 	f.t.Helper()
 	client := registry.New(options)
 	defer client.Close()
-	report, err := drift.Check(f.t.Context(), client, f.newestFirst())
+	report, err := drift.Check(f.t.Context(), client, f.newestFirst(), drift.Scope{})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -21,7 +21,10 @@ type Restore struct {
 	Digest v1.Hash
 	// Tags say where the tags go back to. A tag that was new is removed. One that pointed
 	// to the image before is not touched.
-	Tags       []Tag
+	Tags []Tag
+	// Unsure are tags that a run which was cut off may have written. What they pointed to
+	// before is said by [Claim.Previous]; one of which it says nothing was not written.
+	Unsure     []string
 	Invocation string
 	Claims     Claims
 }
@@ -49,7 +52,11 @@ func (h *Hauler) Restore(ctx context.Context, restore Restore) (Restored, error)
 		return Restored{}, err
 	}
 	r := &restoration{shipment: s}
-	err = r.restore(ctx, slices.DeleteFunc(slices.Clone(restore.Tags), func(tag Tag) bool { return tag.Previous == restore.Digest.String() }))
+	tags := slices.DeleteFunc(slices.Clone(restore.Tags), r.wasOurs)
+	for _, name := range restore.Unsure {
+		tags = append(tags, Tag{Name: name})
+	}
+	err = r.restore(ctx, tags, restore.Unsure)
 	r.done.Requests = int(s.requests.Load())
 	return r.done, err
 }
@@ -61,7 +68,10 @@ type restoration struct {
 	done Restored
 }
 
-func (r *restoration) restore(ctx context.Context, tags []Tag) (err error) {
+// wasOurs tells whether a tag pointed to the image before.
+func (r *restoration) wasOurs(tag Tag) bool { return tag.Previous == r.request.Spec.Root.String() }
+
+func (r *restoration) restore(ctx context.Context, tags []Tag, unsure []string) (err error) {
 	if len(tags) == 0 {
 		return nil
 	}
@@ -77,6 +87,12 @@ func (r *restoration) restore(ctx context.Context, tags []Tag) (err error) {
 	back := map[string][]string{} // tags, by what they go back to
 	var order []string
 	for _, tag := range tags {
+		if slices.Contains(unsure, tag.Name) {
+			var written bool
+			if tag.Previous, written = claim.Previous[tag.Name]; !written || r.wasOurs(tag) {
+				continue
+			}
+		}
 		if !slices.Contains(claim.Tags, tag.Name) {
 			r.leave(tag.Name, "a newer build has written it")
 			continue

@@ -53,4 +53,6 @@ type Acted struct {
 	// Gone counts those that cannot be begun anew, since they are not kept any
 	// more: they take a new build.
 	Gone int `json:"gone,omitzero"`
+	// Closed are registries that selected jobs wait for, and that are drained or blocked.
+	Closed []string `json:"closed,omitzero"`
 }

@@ -12,8 +12,11 @@ type DeadLetter struct {
 	Event int64 `json:"event"`
 	// Webhook is the name that the daemon's configuration gives it.
 	Webhook string `json:"webhook"`
-	// Entry is the ledger's row that the event tells of.
-	Entry int64 `json:"entry"`
+	// Kind is push, invocation or drift. Entry is the ledger's row that an event about a
+	// push tells of; Subject is what any other event is about.
+	Kind    string `json:"kind"`
+	Entry   int64  `json:"entry"`
+	Subject string `json:"subject,omitzero"`
 	// Attempts counts the deliveries that failed, Last is when the last of them
 	// did, and Error what it said.
 	Attempts int       `json:"attempts"`

@@ -12,9 +12,12 @@ import (
 // DeadLetter is an event that could not be delivered.
 type DeadLetter struct {
 	// ID is the event's number; the receiver sees it at the end of the event's.
-	ID       int64     `json:"id"`
-	Sink     string    `json:"sink"`
+	ID   int64  `json:"id"`
+	Sink string `json:"sink"`
+	Kind Kind   `json:"kind"`
+	// Entry is the row of a push, or 0; Subject is what all other events are about.
 	Entry    int64     `json:"entry"`
+	Subject  string    `json:"subject,omitzero"`
 	Attempts int       `json:"attempts"`
 	Error    string    `json:"error"`
 	Last     time.Time `json:"last"`
@@ -33,12 +36,12 @@ func (o *Outbox) DeadLetters(ctx context.Context, sink string, after int64, limi
 		args = append(args, sqldb.CleanText(sink))
 	}
 	list := []DeadLetter{}
-	err := o.db.Read().Query(ctx, `SELECT id, sink, entry_id, attempts, error, due FROM outbox WHERE `+where+
+	err := o.db.Read().Query(ctx, `SELECT id, sink, kind, entry_id, subject, attempts, error, due FROM outbox WHERE `+where+
 		fmt.Sprintf(` ORDER BY id LIMIT %d`, min(max(limit, 1), maxLetters)), args,
 		func(scan sqldb.Scan) error {
 			var l DeadLetter
 			var due int64
-			if err := scan(&l.ID, &l.Sink, &l.Entry, &l.Attempts, &l.Error, &due); err != nil {
+			if err := scan(&l.ID, &l.Sink, &l.Kind, &l.Entry, &l.Subject, &l.Attempts, &l.Error, &due); err != nil {
 				return err
 			}
 			l.Last = sqldb.FromMicros(due).Add(-backoff(l.Attempts))

@@ -44,7 +44,7 @@ func (o *Outbox) Deliver(ctx context.Context, mine func() bool) {
 		for mine() {
 			n, err := o.deliverDue(ctx)
 			if err != nil && ctx.Err() == nil {
-				o.options.Logger.Warn().Err(err).Msg("cannot read or write the outbox; events about outcomes wait")
+				o.options.Logger.Warn().Err(err).Msg("cannot read or write the outbox; events wait")
 			}
 			if err != nil || n < deliverySize {
 				break
@@ -75,18 +75,24 @@ func (o *Outbox) deliverDue(ctx context.Context) (int, error) {
 	for _, name := range o.names {
 		sinks = append(sinks, name)
 	}
-	err := o.db.Read().Query(ctx, `SELECT o.id, o.sink, o.entry_id, o.attempts, e.body FROM outbox o JOIN ledger_entry e ON e.id = o.entry_id
+	err := o.db.Read().Query(ctx, `SELECT o.id, o.sink, o.entry_id, o.attempts, o.kind, o.subject, o.posted, COALESCE(o.body, e.body) FROM outbox o
+		LEFT JOIN ledger_entry e ON e.id = o.entry_id
 		WHERE o.state = 'waiting' AND o.due <= ? AND o.sink IN (`+sqldb.Values(len(sinks), "?")+`) ORDER BY o.due, o.id LIMIT `+fmt.Sprint(deliverySize),
 		append([]any{sqldb.Micros(o.now())}, sinks...),
 		func(scan sqldb.Scan) error {
 			l := &letter{}
 			var body []byte
-			if err := scan(&l.id, &l.sink, &l.entry, &l.attempts, &body); err != nil {
+			var posted int64
+			if err := scan(&l.id, &l.sink, &l.entry, &l.attempts, &l.event.Kind, &l.event.Subject, &posted, &body); err != nil {
 				return err
 			}
 			l.event.ID = fmt.Sprintf("%s-%d", o.options.Origin, l.id)
-			l.event.Entry, l.err = ledger.Decode(body)
-			l.event.Entry.ID = l.entry
+			if l.event.Kind == Push {
+				l.event.Entry, l.err = ledger.Decode(body)
+				l.event.Entry.ID = l.entry
+			} else {
+				l.event.Body, l.event.Posted = body, sqldb.FromMicros(posted)
+			}
 			letters = append(letters, l)
 			return nil
 		})
@@ -120,7 +126,7 @@ func (o *Outbox) delivered(ctx context.Context, tx sqldb.Conn, letters []*letter
 		if attempts >= maxAttempts {
 			state, level = "dead", zerolog.ErrorLevel
 		}
-		o.options.Logger.WithLevel(level).Err(l.err).Str("sink", l.sink).Int64("entry", l.entry).Int("attempt", attempts).Str("state", state).Msg("cannot deliver an event about an outcome")
+		o.options.Logger.WithLevel(level).Err(l.err).Str("sink", l.sink).Str("kind", string(l.event.Kind)).Int64("entry", l.entry).Int("attempt", attempts).Str("state", state).Msg("cannot deliver an event")
 		_, err := tx.Exec(ctx, `UPDATE outbox SET attempts = ?, due = ?, state = ?, error = ? WHERE id = ?`,
 			attempts, sqldb.Micros(now.Add(backoff(attempts))), state, sqldb.CleanText(l.err.Error()), l.id)
 		if err != nil {

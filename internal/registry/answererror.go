@@ -11,7 +11,8 @@ const maxErrorBody = 64 << 10
 
 // answerError reads the error out of an answer, and closes it. registry is who gave it.
 func (h *host) answerError(op, registry string, used authorization, resp *http.Response) *Error {
-	e := &Error{Op: op, registry: registry, Status: resp.StatusCode, RetryAfter: retryAfter(resp, h.client.opts.Now())}
+	e := &Error{Op: op, registry: registry, Status: resp.StatusCode}
+	e.RetryAfter, e.wished = retryAfter(resp, h.client.opts.Now())
 	e.asked(used)
 	hurry(resp)
 	// Half a text is better than none.

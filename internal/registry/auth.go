@@ -9,6 +9,7 @@ import (
 
 	"github.com/drayage/drayage/internal/credentials"
 	"github.com/drayage/drayage/internal/flight"
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // maxRepositories bounds the repositories of which something is known.
@@ -31,8 +32,8 @@ type auth struct {
 	// secret of one is never sent where another was asked for.
 	challenges map[authn.AuthConfig]challenge
 	tokens     map[string]*token
-	// notBefore is when a token service, by its address, may be asked again.
-	notBefore map[string]time.Time
+	// services are the pauses of token services, by their addresses.
+	services map[string]*pacer.Pauses
 	// replaced are refresh tokens that a service gave in the place of others.
 	replaced map[string]string
 }
@@ -71,7 +72,7 @@ func newAuth(h *host) *auth {
 		finding:      flight.Group[credentials.Found]{Limit: credentialLimit},
 		fetching:     flight.Group[*token]{Limit: h.client.opts.maxWait + tokenTimeout + time.Second},
 		repositories: map[string]*repositoryAuth{}, challenges: map[authn.AuthConfig]challenge{}, tokens: map[string]*token{},
-		notBefore: map[string]time.Time{}, replaced: map[string]string{},
+		services: map[string]*pacer.Pauses{}, replaced: map[string]string{},
 	}
 }
 

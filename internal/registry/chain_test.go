@@ -70,10 +70,10 @@ func TestASlotIsGivenBackOnceHoweverARequestEnds(t *testing.T) {
 			}
 			over, end := context.WithCancel(t.Context())
 			end() // who has to wait for a slot does not get one
-			if err := repo.host.pacer.Acquire(over, pacer.Small, ""); err != nil {
+			if _, err := repo.host.pacer.Acquire(over, pacer.Small, ""); err != nil {
 				t.Errorf("the only slot was not given back: %v", err)
 			}
-			if repo.host.pacer.Acquire(over, pacer.Small, "") == nil {
+			if _, err := repo.host.pacer.Acquire(over, pacer.Small, ""); err == nil {
 				t.Error("there are two slots after one was given back")
 			}
 			if requests.Load() != row.sent {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/drayage/drayage/internal/registry/pacer"
 )
 
 // Error is a request that a registry, or its token service, did not carry out.
@@ -32,8 +34,13 @@ type Error struct {
 	Credential string
 	// looked are the places where credentials were looked for in vain.
 	looked []string
-	// RetryAfter is how long the registry asked to wait, or zero.
+	// RetryAfter is how long to wait before the next try, or zero where nobody asked for
+	// a wait.
 	RetryAfter time.Duration
+	// wished is what was asked for, which may be longer.
+	wished time.Duration
+	// pause is set where nothing was sent, since an answer before asked for a wait.
+	pause *pacer.Pause
 
 	// lost marks a manifest that refers to what the registry did not find. It may find
 	// it a little later.
@@ -48,6 +55,9 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&s, "%s: %s", e.Op, who)
 	switch {
+	case e.pause != nil:
+		s.WriteString(" " + pauseText(*e.pause))
+		return s.String()
 	case e.Status == 0:
 		if _, told := errors.AsType[*trouble](e.err); !told {
 			s.WriteString(" did not answer:")
@@ -63,7 +73,7 @@ func (e *Error) Error() string {
 		s.WriteString(": " + e.message)
 	}
 	if e.RetryAfter > 0 {
-		fmt.Fprintf(&s, " (try again in %s)", e.RetryAfter.Round(time.Second))
+		s.WriteString(" (" + waitText(e.RetryAfter, e.wished) + ")")
 	}
 	if len(e.looked) > 0 {
 		s.WriteString("; no credentials were found in " + shorten(strings.Join(e.looked, ", "), maxLooked))
@@ -104,6 +114,9 @@ func (e *Error) Denied() bool {
 func (e *Error) Throttled() bool {
 	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable && e.RetryAfter > 0
 }
+
+// Host is the registry that was asked.
+func (e *Error) Host() string { return e.registry }
 
 // Passing tells whether the same request may go well a little later.
 func (e *Error) Passing() bool {

@@ -44,7 +44,7 @@ func FuzzHeaders(f *testing.F) {
 			stays(withQuery(u, "digest=a"))
 		}
 		answer := &http.Response{Header: http.Header{"Retry-After": {header}}}
-		if wait := retryAfter(answer, time.Unix(1_700_000_000, 0)); wait < 0 || wait > maxRetryAfter {
+		if wait, _ := retryAfter(answer, time.Unix(1_700_000_000, 0)); wait < 0 || wait > maxRetryAfter {
 			t.Errorf("%q is to wait for %v", header, wait)
 		}
 		if end := rangeEnd(header); end < 0 {

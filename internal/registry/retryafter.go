@@ -6,24 +6,26 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds what a registry may ask for: nobody is to be told to come back
-// next year.
+// maxRetryAfter bounds the wait that a server may ask for: one answer must not keep all
+// builds from it for a day.
 const maxRetryAfter = 30 * time.Minute
 
-// retryAfter is the delay of a Retry-After header, which is in seconds or a date.
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
+// maxAsked bounds what is told of the wait that a server asked for: about thirty years.
+const maxAsked = 1e9
+
+// retryAfter is the delay of a Retry-After header, which is in seconds or a date: how long
+// the server is left alone, and what it asked for.
+func retryAfter(resp *http.Response, now time.Time) (after, asked time.Duration) {
 	value := resp.Header.Get("Retry-After")
 	if value == "" {
-		return 0
+		return 0, 0
 	}
 	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
-		if !(seconds > 0) {
-			return 0
+		if seconds > 0 {
+			asked = time.Duration(min(seconds, maxAsked) * float64(time.Second))
 		}
-		return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
+	} else if date, err := http.ParseTime(value); err == nil {
+		asked = max(0, date.Sub(now))
 	}
-	if date, err := http.ParseTime(value); err == nil {
-		return min(max(0, date.Sub(now)), maxRetryAfter)
-	}
-	return 0
+	return min(asked, maxRetryAfter), asked
 }

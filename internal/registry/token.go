@@ -91,15 +91,16 @@ func (a *auth) fetch(ctx context.Context, key string, c challenge, scopes []stri
 		return nil, err
 	}
 	x := &tokenRequest{auth: a, realm: realm, service: c.params["service"], scopes: scopes, cred: cred}
-	if err := a.awaitService(ctx, x); err != nil {
+	trial, err := a.awaitService(ctx, x)
+	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tokenTimeout, &flight.LimitError{Limit: tokenTimeout})
 	defer cancel()
 	asked := a.client.opts.Now()
 	got, err := x.run(ctx)
+	a.noteService(x, trial, err)
 	if err != nil {
-		a.noteThrottling(x, err)
 		return nil, err
 	}
 	a.client.secrets.add(got.token, got.refresh)

@@ -22,8 +22,6 @@ const (
 	maxTokenBody = 64 << 10
 	// maxTokenRedirects bounds the hops on a token service's own host.
 	maxTokenRedirects = 3
-	// maxTokenPause bounds what a token service may ask us to wait.
-	maxTokenPause = 30 * time.Minute
 )
 
 // tokenRequest is a request for a token.
@@ -171,7 +169,8 @@ func (x *tokenRequest) answer(ctx context.Context, resp *http.Response) (*tokenA
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
 		hurry(resp)
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		e := &Error{Status: resp.StatusCode, RetryAfter: min(retryAfter(resp, now), maxTokenPause)}
+		e := &Error{Status: resp.StatusCode}
+		e.RetryAfter, e.wished = retryAfter(resp, now)
 		e.codes, _, _ = jsonError(body)
 		e.codes = knownCodes(e.codes, body)
 		e.message = strings.Join(e.codes, ", ")

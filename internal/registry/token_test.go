@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/drayage/drayage/internal/clock/clocktest"
 	"github.com/drayage/drayage/internal/registry"
 )
 
@@ -183,6 +184,47 @@ func TestNothingOfATokenServicesAnswerIsToldButWhatItIs(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+func TestAPauseOfATokenServiceIsTriedShownAndLifted(t *testing.T) {
+	for _, lifted := range []bool{false, true} {
+		var asked atomic.Int32
+		s := guarded(t, func(_ *server, w http.ResponseWriter, _ *http.Request) {
+			if asked.Add(1) > 1 {
+				fmt.Fprint(w, `{"token":"good"}`)
+				return
+			}
+			w.Header().Set("Retry-After", "99999")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		now := clocktest.New()
+		c := client(t, registry.Options{Now: now.Now, Wait: now.Wait})
+		for range 2 {
+			if err := head(t, c, s.host, "acme/app"); err == nil {
+				t.Fatal("a token was got from a service that asks for patience")
+			}
+		}
+		status := c.Statuses()[0]
+		if status.TokenService != s.host || status.Pause.Answer.Status != http.StatusServiceUnavailable || status.TrialDue || asked.Load() != 1 {
+			t.Errorf("after %d requests for a token the status is %+v", asked.Load(), status)
+		}
+		if lifted {
+			if !c.Lift(s.host) {
+				t.Error("there was no pause to lift")
+			}
+		} else {
+			now.Pass(time.Minute)
+			if !c.Statuses()[0].TrialDue {
+				t.Error("no trial is due after a minute")
+			}
+		}
+		if err := head(t, c, s.host, "acme/app"); err != nil || asked.Load() != 2 {
+			t.Errorf("then, after %d requests for a token: %v", asked.Load(), err)
+		}
+		if status := c.Statuses()[0]; status.TokenService != "" || !status.Pause.Until.IsZero() {
+			t.Errorf("the pause goes on: %+v", status)
 		}
 	}
 }

@@ -58,8 +58,10 @@ type Config struct {
 	// Retention says how long what surrounds the ledger is kept.
 	Retention store.Retention `yaml:"retention"`
 
-	// Webhooks are told of every outcome.
+	// Webhooks are told of what happens.
 	Webhooks []Webhook `yaml:"webhooks"`
+
+	Verify Verify `yaml:"verify"`
 
 	// CAS is the remote cache that the builds use.
 	CAS CAS `yaml:"cas"`
@@ -185,13 +187,16 @@ type Ledger struct {
 	KeyFile string `yaml:"key_file"`
 }
 
-// Webhook is told of outcomes, as signed CloudEvents.
+// Webhook is told of what happens, as signed CloudEvents.
 type Webhook struct {
 	// Name tells it from the others; events wait in the database under it.
 	Name string `yaml:"name"`
 	URL  string `yaml:"url"`
 	// SecretFile holds what the events are signed with: at least 24 bytes.
 	SecretFile string `yaml:"secret_file"`
+	// Events are what it is told of: push, invocation, drift. Defaults to push alone: a
+	// receiver that was written for pushes gets nothing else.
+	Events []store.EventKind `yaml:"events"`
 }
 
 // Relay bounds what the streams may use.
@@ -292,6 +297,7 @@ func Defaults() Config {
 		Retention:     store.DefaultRetention(),
 		Workers:       16,
 		ShutdownGrace: 20 * time.Second,
+		Verify:        Verify{Age: 720 * time.Hour, Limit: 10_000, Rate: 5, Timeout: time.Hour},
 		CAS:           CAS{Grace: haul.DefaultGrace},
 		CASRegistry:   CASRegistry{Folder: "drayage-registry"},
 		Relay: Relay{
@@ -404,9 +410,17 @@ func (c *Config) Check() error {
 			return fmt.Errorf("backends[%d].mode: %q must be %s or %s", i, b.Mode, modeBestEffort, modeRequired)
 		}
 	}
+	if err := c.Verify.check(); err != nil {
+		return err
+	}
 	for i, w := range c.Webhooks {
 		if w.Name == "" || w.URL == "" || w.SecretFile == "" {
 			return fmt.Errorf("webhooks[%d]: name, url and secret_file must all be set", i)
+		}
+		for _, kind := range w.Events {
+			if kind != store.EventPush && kind != store.EventInvocation && kind != store.EventDrift {
+				return fmt.Errorf("webhooks[%d].events: %q must be %s, %s or %s", i, kind, store.EventPush, store.EventInvocation, store.EventDrift)
+			}
 		}
 	}
 	for i, host := range c.CreateRepositories {

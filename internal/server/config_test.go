@@ -56,7 +56,8 @@ store: postgres://db/drayage
 ledger: {key_file: log.key}
 stall_limit: 4s
 retention: {jobs: 1h, invocations: -1ns, checkpoints: 2h, dead_letters: 3h, staged: 4h}
-webhooks: [{name: chat, url: "https://chat", secret_file: s}]
+webhooks: [{name: chat, url: "https://chat", secret_file: s, events: [push, drift]}]
+verify: {every: 24h, age: 48h, limit: 9, rate: 0.5, timeout: 3m}
 cas: {address: "grpcs://cache", headers: {a: b}, credential_helper: /bin/h, grace: 12s}
 cas_registry: {listen: "127.0.0.1:4", folder: /images, instance: main}
 registry_credential_helper: /bin/r
@@ -103,7 +104,8 @@ log: {level: debug, format: console}
 		Ledger:                   Ledger{KeyFile: "log.key"},
 		StallLimit:               4 * time.Second,
 		Retention:                store.Retention{Jobs: time.Hour, Invocations: -1, Checkpoints: 2 * time.Hour, DeadLetters: 3 * time.Hour, Staged: 4 * time.Hour},
-		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s"}},
+		Webhooks:                 []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s", Events: []store.EventKind{store.EventPush, store.EventDrift}}},
+		Verify:                   Verify{Every: 24 * time.Hour, Age: 48 * time.Hour, Limit: 9, Rate: 0.5, Timeout: 3 * time.Minute},
 		CAS:                      CAS{Address: "grpcs://cache", Headers: map[string]string{"a": "b"}, CredentialHelper: "/bin/h", Grace: 12 * time.Second},
 		CASRegistry:              CASRegistry{Listen: "127.0.0.1:4", Folder: "/images", Instance: "main"},
 		RegistryCredentialHelper: "/bin/r",
@@ -188,6 +190,11 @@ func TestCheckNamesTheKey(t *testing.T) {
 		}},
 		{`policy.promote: "ci" must begin with`, func(c *Config) { c.Policy = &Policy{Promote: []string{"ci"}} }},
 		{"webhooks[0]: name, url", func(c *Config) { c.Webhooks = []Webhook{{Name: "chat"}} }},
+		{`webhooks[0].events: "pushes" must be push, invocation or drift`, func(c *Config) {
+			c.Webhooks = []Webhook{{Name: "chat", URL: "https://chat", SecretFile: "s", Events: []store.EventKind{"pushes"}}}
+		}},
+		{"verify: every and age must not be", func(c *Config) { c.Verify.Every = -1 }},
+		{"verify: limit, rate and timeout must be", func(c *Config) { c.Verify.Limit = 0 }},
 		{"registries[0].host: the host is missing", func(c *Config) { c.Registries = []Registry{{}} }},
 		{"registries[0] (r).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},
 		{"registries[0] (r).chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: -2}} }},

@@ -38,6 +38,12 @@ func (d *Daemon) openStore(ctx context.Context) error {
 			return fmt.Errorf("webhooks[%d].name: %q must not be used twice", i, w.Name)
 		}
 		options.Sinks[w.Name] = sink
+		if len(w.Events) > 0 {
+			if options.Events == nil {
+				options.Events = map[string][]store.EventKind{}
+			}
+			options.Events[w.Name] = w.Events
+		}
 	}
 	var err error
 	d.store, err = store.Open(ctx, d.config.Store, options)

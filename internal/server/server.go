@@ -128,6 +128,10 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	hosts, err := d.makeHosts(ctx)
+	if err != nil {
+		return err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := d.makeRelay(metrics); err != nil {
@@ -140,7 +144,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.http = &http.Server{
 		Handler: web.NewHandler(web.Options{
 			Source: d.store, Copier: &dispatch.Copier{Registries: d.registries, Queue: d.store, Policy: d.access.admission, Logger: d.logger},
-			Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
+			Registries: hosts, Access: d.access, Ready: d.ready, Metrics: metrics, Version: d.config.Version, Logger: d.logger,
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         security.http(),
@@ -152,13 +156,20 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
 		Specs: d.cas, Hauler: hauler, Invocations: d.store, Releases: d.store, Tags: d.store, Blobs: d.store,
-		Policy: d.access.admission, Decodes: d.store, Gate: pushspec.Gate(d.config.Release.Gate), Cache: d.config.CAS.Address,
+		Policy: d.access.admission, Decodes: d.store, Hosts: hosts, Gate: pushspec.Gate(d.config.Release.Gate), Cache: d.config.CAS.Address,
 		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
+
+	verifier := newVerifier(d.config.Verify, d.store, d.registries, d.logger)
+	metrics.MustRegister(verifier.found, verifier.ended)
 
 	closeListeners = nil // theirs now
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopJobs = stopJobs
+	d.running.Go(func() { hosts.Run(jobs) })
+	if d.config.Verify.Every > 0 {
+		d.running.Go(func() { verifier.run(jobs) })
+	}
 	d.run("do jobs", func() error { return d.store.Run(jobs, worker, d.config.Workers) })
 	d.run("serve build events", func() error { return d.grpc.Serve(listen) })
 	d.run("serve HTTP", func() error { return serveHTTP(d.http, pages) })

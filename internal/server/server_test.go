@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/server"
 )
 
@@ -142,5 +143,32 @@ func TestDaemonThatCannotStartSaysWhyAndLeavesNothingBehind(t *testing.T) {
 			c2.Store = c.Store
 			start(t, c2) // the store was let go of
 		})
+	}
+}
+
+func TestDaemonComparesItsLedgerWithTheRegistriesByItself(t *testing.T) {
+	c := config(t)
+	c.Verify.Every = time.Hour
+	d := start(t, c)
+	client, err := operator.NewClient("http://"+d.HTTP, operator.Login{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	limit := time.After(20 * time.Second)
+	for {
+		last, err := client.LastVerification(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !last.Ended.IsZero() {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-limit:
+			t.Fatalf("no comparison has ended: %+v", last)
+		}
 	}
 }

@@ -25,6 +25,15 @@ func (b *backend[TTx]) InsertJobs(ctx context.Context, tx Conn, jobs []river.Ins
 
 // SetJobStates implements [DB].
 func (b *backend[TTx]) SetJobStates(ctx context.Context, tx Conn, states []*riverdriver.JobSetStateIfRunningParams, now time.Time) error {
+	if b.completeJobs != nil {
+		var err error
+		if states, err = b.completeJobs(ctx, tx, states, now); err != nil {
+			return fmt.Errorf("set job states: %w", advise(err))
+		}
+		if len(states) == 0 {
+			return nil
+		}
+	}
 	many := &riverdriver.JobSetStateIfRunningManyParams{Now: &now}
 	for _, p := range states {
 		many.ID = append(many.ID, p.ID)

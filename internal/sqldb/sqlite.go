@@ -97,7 +97,9 @@ func openSQLiteFile(ctx context.Context, path string, logger zerolog.Logger) (*b
 		dialect:   sqliteDialect(),
 		fetchPoll: sqlitePoll,
 		pollOnly:  true,
-		logger:    logger,
+
+		completeJobs: completeJobs,
+		logger:       logger,
 		shut: func() {
 			for _, db := range []*sql.DB{reader, writer} {
 				if err := closeSQLite(db); err != nil {

@@ -85,12 +85,13 @@ func (s *Store) judge(ctx context.Context, job Job, attempt Attempt, began time.
 		end.state = laterState(id, now, now)
 		return end
 	case isPostponed:
-		end.state = laterState(id, now, now.Add(postponed.After))
+		end.state, end.waitsFor = laterState(id, now, now.Add(postponed.After)), postponed.Registry
 		return end
 	case attempt.Number < attempt.Max:
 		wait, class := s.options.Backoff(attempt.Number), ""
 		if retry, ok := errors.AsType[*RetryError](err); ok {
 			wait, class = max(wait, retry.After), sqldb.CleanText(retry.Class)
+			end.waitsFor = retry.Registry
 		}
 		// River keeps these four of a failed attempt, and sets a trace only where itself it
 		// has caught a panic: it does not here.

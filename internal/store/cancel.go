@@ -44,7 +44,10 @@ func (s *Store) Cancel(ctx context.Context, selection Selection) (int, error) {
 			entries = append(entries, *entry)
 		}
 		ended = append(ended, entries...)
-		return s.record(ctx, tx, entries)
+		if err := s.record(ctx, tx, entries); err != nil {
+			return err
+		}
+		return s.decideOn(ctx, tx, entries)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cancel jobs: %w", err)

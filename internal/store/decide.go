@@ -92,27 +92,12 @@ func (s *Store) restore(ctx context.Context, tx sqldb.Conn, invocation string) (
 	if err != nil {
 		return 0, err
 	}
-	touched, err := touchedTags(ctx, tx, invocation)
+	touched, err := touchedImages(ctx, tx, invocation)
 	if err != nil {
 		return 0, err
 	}
-	var moved []endedPush
-	for _, row := range rows {
-		entry := entries[row.entry]
-		switch {
-		case row.action == ActionRestore:
-			continue
-		case row.outcome.Bad(): // its row does not tell
-			row.tags = touched[imageAt{entry.Registry, entry.Repository, entry.Digest}]
-			if len(row.tags) == 0 {
-				continue
-			}
-		case !hasMoved(entry):
-			continue
-		}
-		moved = append(moved, row)
-	}
-	return len(moved), s.begin(ctx, tx, ActionRestore, moved)
+	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved(entries[e.entry], touched) })
+	return len(rows), s.begin(ctx, tx, ActionRestore, rows)
 }
 
 // movers are the outcomes of pushes that may have moved tags.
@@ -120,26 +105,30 @@ func movers() []ledger.Outcome {
 	return []ledger.Outcome{ledger.Pushed, ledger.Present, ledger.Superseded, ledger.Denied, ledger.Failed, ledger.Cancelled, ledger.Withheld}
 }
 
-// hasMoved tells whether a push that ended well changed what a tag points to.
-func hasMoved(e ledger.Entry) bool {
-	return slices.ContainsFunc(e.Tags, func(tag ledger.Tag) bool { return tag.Previous != e.Digest })
+// hasMoved tells whether the push changed what a tag points to, or may have: the row of one
+// that ended well says so; of the others it is known which tags were about to be written.
+func (e endedPush) hasMoved(row ledger.Entry, touched map[imageAt]bool) bool {
+	switch {
+	case e.action == ActionRestore:
+		return false
+	case e.outcome.Bad():
+		return touched[imageAt{row.Registry, row.Repository, row.Digest}]
+	}
+	return slices.ContainsFunc(row.Tags, func(tag ledger.Tag) bool { return tag.Previous != row.Digest })
 }
 
 // imageAt is an image in a repository.
 type imageAt struct{ registry, repository, digest string }
 
-// touchedTags are the tags of an invocation's images that were claimed, and perhaps
-// written, by jobs that did not end well, with what they pointed to before: a daemon that
-// is killed cannot say how far it came.
-func touchedTags(ctx context.Context, tx sqldb.Conn, invocation string) (map[imageAt][]ledger.Tag, error) {
-	touched := map[imageAt][]ledger.Tag{}
-	err := tx.Query(ctx, `SELECT registry, repository, lease_digest, tag, lease_previous FROM tag_fence
-		WHERE lease_invocation = ? AND lease_previous IS NOT NULL ORDER BY tag`, []any{invocation},
+// touchedImages are the images of an invocation whose tags were claimed, and perhaps
+// written, by jobs that did not end well: a daemon that is killed cannot say how far it came.
+func touchedImages(ctx context.Context, tx sqldb.Conn, invocation string) (map[imageAt]bool, error) {
+	touched := map[imageAt]bool{}
+	err := tx.Query(ctx, `SELECT registry, repository, lease_digest FROM tag_fence WHERE lease_invocation = ? AND lease_previous IS NOT NULL AND lease_previous <> lease_digest`, []any{invocation},
 		func(scan sqldb.Scan) error {
 			var image imageAt
-			var tag ledger.Tag
-			err := scan(&image.registry, &image.repository, &image.digest, &tag.Name, &tag.Previous)
-			touched[image] = append(touched[image], tag)
+			err := scan(&image.registry, &image.repository, &image.digest)
+			touched[image] = true
 			return err
 		})
 	if err != nil {

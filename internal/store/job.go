@@ -10,7 +10,6 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -38,9 +37,6 @@ type Job struct {
 	// if it is not a push.
 	Action Action `json:"action,omitempty"`
 	Entry  int64  `json:"entry,omitempty"`
-	// Tags are what [ActionRestore] puts back where the row does not tell: a job that did
-	// not end well may have written them.
-	Tags []ledger.Tag `json:"tags,omitempty"`
 }
 
 // Action is what a job does.
@@ -54,8 +50,10 @@ const (
 	// invocation says which. The tags are those that its row holds back, or, of one that
 	// was rolled back, those that it had.
 	ActionTag Action = "tag"
-	// ActionRestore moves tags back to what they pointed to before: [Job.Tags], or else
-	// those of its row.
+	// ActionRestore moves tags back to what they pointed to before: those that its row has,
+	// and says so of. A job that did not end well may have written tags of which its row
+	// does not tell, or those that it holds back: [TagGrant.Previous] has what they pointed
+	// to. The others were not written.
 	ActionRestore Action = "restore"
 )
 
@@ -126,7 +124,7 @@ func (s *Store) insertJobs(ctx context.Context, tx sqldb.Conn, jobs []Job) ([]in
 	for i, job := range jobs {
 		params[i] = river.InsertManyParams{
 			Args:       jobArgs{job},
-			InsertOpts: &river.InsertOpts{Priority: int(job.Priority), MaxAttempts: maxRuns},
+			InsertOpts: &river.InsertOpts{Queue: job.queue(), Priority: int(job.Priority), MaxAttempts: maxRuns},
 		}
 	}
 	return s.db.InsertJobs(ctx, tx, params)

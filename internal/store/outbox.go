@@ -6,11 +6,21 @@ import (
 	"github.com/drayage/drayage/internal/outbox"
 )
 
-// Sink takes events about outcomes.
+// Sink takes events.
 type Sink = outbox.Sink
 
-// Event says that a push has ended.
+// Event says that something has happened.
 type Event = outbox.Event
+
+// EventKind is what events are about.
+type EventKind = outbox.Kind
+
+// The kinds.
+const (
+	EventPush       = outbox.Push
+	EventInvocation = outbox.Invocation
+	EventDrift      = outbox.Drift
+)
 
 // DeadLetter is an event that could not be delivered.
 type DeadLetter = outbox.DeadLetter

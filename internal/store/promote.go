@@ -117,7 +117,10 @@ func (s *Store) decided(ctx context.Context, d Decision, verb string, act func(c
 			}
 			return &DecisionError{"nothing of invocation " + d.Invocation + " waits at a gate"}
 		}
-		return act(ctx, tx, r)
+		if err := act(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.postCompleted(ctx, tx, d.Invocation)
 	})
 	if err == nil {
 		s.changes.tell(d.Invocation)

@@ -74,11 +74,14 @@ func (s *Store) prune(ctx context.Context) error {
 			AND EXISTS (SELECT 1 FROM absent a WHERE a.invocation_id = i.id)`)},
 		{"records of streams", keep.Invocations, s.remove("stream_record", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
 			AND EXISTS (SELECT 1 FROM stream_record r WHERE r.invocation_id = i.id)`)},
+		{"completions", keep.Invocations, s.remove("completion", "invocation_id", `SELECT i.id FROM invocation i WHERE i.updated < ?
+			AND EXISTS (SELECT 1 FROM completion c WHERE c.invocation_id = i.id)`)},
 		{"invocations", keep.Invocations, s.remove("invocation", "id", `SELECT i.id FROM invocation i WHERE i.updated < ?
 			AND NOT EXISTS (SELECT 1 FROM expected x WHERE x.invocation_id = i.id)`)},
 		{"checkpoints", keep.Checkpoints, s.log.Thin},
 		{"claims on blobs", blobClaimLife, s.remove("blob_claim", "(registry, digest)", `SELECT registry, digest FROM blob_claim
 			WHERE time < ? ORDER BY time`)},
+		{"waits for registries", time.Hour, s.remove("registry_wait", "job_id", `SELECT job_id FROM registry_wait WHERE until < ?`)},
 		{"dead letters", keep.DeadLetters, s.outbox.PruneDead},
 	} {
 		if step.age < 0 {

@@ -39,7 +39,7 @@ func (s *Store) Run(ctx context.Context, worker Worker, workers int) error {
 	river.AddWorker(kinds, &adapter{store: s, worker: worker})
 	client, err := s.db.Runner(&river.Config{
 		ID:                   s.name,
-		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
+		Queues:               queues(workers),
 		Workers:              kinds,
 		FetchCooldown:        fetchCooldown,
 		JobTimeout:           s.options.JobTimeout,

@@ -17,6 +17,8 @@ type settlement struct {
 	id    runID
 	state *riverdriver.JobSetStateIfRunningParams
 	entry *ledger.Entry // nil: the job is not at its end
+	// waitsFor is the registry that the job waits for, or "".
+	waitsFor string
 	// job is the job, and kept the manifests that its worker wants to be kept.
 	job  Job
 	kept []keptManifest
@@ -64,6 +66,9 @@ func (s *Store) settle(ctx context.Context, batch []*settlement) error {
 			return err
 		}
 		if err := s.releaseTags(ctx, tx, batch); err != nil {
+			return err
+		}
+		if err := s.noteWaits(ctx, tx, batch); err != nil {
 			return err
 		}
 		if err := s.keepManifests(ctx, tx, batch); err != nil {

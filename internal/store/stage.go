@@ -61,7 +61,7 @@ func (s *Store) decideAll(ctx context.Context, tx sqldb.Conn, invocations []stri
 			}
 		}
 	}
-	return nil
+	return s.postCompleted(ctx, tx, invocations...)
 }
 
 // stage makes the release of an invocation, or notes that it has staged more.

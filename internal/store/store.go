@@ -98,6 +98,9 @@ type Options struct {
 	// Sinks are told of every outcome, by name. Events wait in the database until
 	// they are delivered; those of a sink that is not there (any more) stay.
 	Sinks map[string]Sink
+	// Events are the kinds of events that each sink is told of. A sink that is not here is
+	// told of pushes.
+	Events map[string][]EventKind
 
 	// Retention says what is removed, and when. Rows of the ledger never are.
 	Retention Retention
@@ -175,7 +178,7 @@ func (s *Store) openParts(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.outbox, err = outbox.New(s.db, outbox.Options{Sinks: s.options.Sinks, Origin: s.log.Name(), Clock: s.now, Logger: s.logger})
+	s.outbox, err = outbox.New(s.db, outbox.Options{Sinks: s.options.Sinks, Kinds: s.options.Events, Origin: s.log.Name(), Clock: s.now, Logger: s.logger})
 	return err
 }
 

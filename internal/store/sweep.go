@@ -55,7 +55,10 @@ func (s *Store) decideIfDue(ctx context.Context, invocation string) error {
 		return err
 	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
-		return s.decide(ctx, tx, invocation)
+		if err := s.decide(ctx, tx, invocation); err != nil {
+			return err
+		}
+		return s.postCompleted(ctx, tx, invocation)
 	})
 	if err == nil {
 		s.changes.tell(invocation)
@@ -122,7 +125,11 @@ func (s *Store) expireReleases(ctx context.Context) error {
 			if err != nil || !found || r.State != ReleaseWaiting || !r.staged.Before(before) {
 				return err
 			}
-			return s.closeRelease(ctx, tx, r, classExpired, Decision{Reason: "it waited at its gate for longer than " + keep.String() + " (retention.staged)"})
+			reason := "it waited at its gate for longer than " + keep.String() + " (retention.staged)"
+			if err := s.closeRelease(ctx, tx, r, classExpired, Decision{Reason: reason}); err != nil {
+				return err
+			}
+			return s.postCompleted(ctx, tx, id)
 		})
 		if err != nil {
 			return fmt.Errorf("close the release of invocation %s: %w", id, err)

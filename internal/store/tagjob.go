@@ -16,8 +16,6 @@ type endedPush struct {
 	action  Action
 	outcome ledger.Outcome
 	entry   int64
-	// tags are what its next job puts back, where its row does not tell.
-	tags []ledger.Tag
 }
 
 // endedAs are the pushes of an invocation whose last jobs ended so.
@@ -124,7 +122,7 @@ func (s *Store) followUps(ctx context.Context, tx sqldb.Conn, action Action, row
 		if !there {
 			job = jobOf(entries[row.entry])
 		}
-		job.Action, job.Entry, job.Tags = action, row.entry, row.tags
+		job.Action, job.Entry = action, row.entry
 		jobs[i] = job
 	}
 	return jobs, nil

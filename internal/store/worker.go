@@ -64,6 +64,8 @@ type RetryError struct {
 	// Class is one word for why it failed: [Attempt.FailuresOf] counts by it.
 	Class string
 	Err   error
+	// Registry, if set, is the one that asked for the wait: see [PostponeError].
+	Registry string
 }
 
 func (e *RetryError) Error() string { return e.Err.Error() }
@@ -81,6 +83,9 @@ type PostponeError struct {
 	// Freed, if set, is closed when it is worth trying again before that: what was in the
 	// way has ended.
 	Freed <-chan struct{}
+	// Registry, if set, is what the job waits for: it is tried again before that when
+	// somebody calls [Store.WakeWaiting] with it.
+	Registry string
 }
 
 func (e *PostponeError) Error() string { return fmt.Sprintf("postponed by %s", e.After) }

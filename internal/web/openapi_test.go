@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/drayage/drayage/internal/drift"
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/operator"
 	"github.com/drayage/drayage/internal/store"
@@ -75,7 +76,10 @@ func TestOpenAPIHasEveryFieldAndNoOther(t *testing.T) {
 		"Copy": operator.Copy{}, "Copied": operator.Copied{},
 		"DeadLetter": operator.DeadLetter{}, "DeadLetterPage": operator.DeadLetterPage{}, "Redelivery": operator.Redelivery{},
 		"Redelivered": operator.Redelivered{},
-		"Release":     operator.Release{}, "Decision": operator.Decision{}, "Decided": operator.Decided{},
+		"Registry":    operator.Registry{}, "Pause": operator.Pause{}, "RegistryList": operator.RegistryList{},
+		"RegistryRequest": operator.RegistryRequest{}, "PauseLifted": operator.PauseLifted{},
+		"Verification": operator.Verification{}, "Drift": drift.Difference{},
+		"Release": operator.Release{}, "Decision": operator.Decision{}, "Decided": operator.Decided{},
 		"Fence": operator.Fence{}, "FenceList": operator.FenceList{}, "FencedTag": operator.FencedTag{}, "Lifted": operator.Lifted{},
 		"Problem": operator.Problem{}, "Invocation": operator.Invocation{},
 	} {

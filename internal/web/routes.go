@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/drayage/drayage/internal/operator"
+	"github.com/drayage/drayage/internal/store"
 )
 
 // route is one operation of the API. Its path is that of the OpenAPI document.
@@ -27,13 +28,19 @@ func (h *handler) routes() []route {
 		{http.MethodGet, operator.LogKeyPath, h.logKey},
 		{http.MethodPost, operator.VerifyPath, h.verify},
 		{http.MethodGet, operator.ProofsPath, h.proofs},
+		{http.MethodGet, operator.VerificationPath, h.verification},
 		{http.MethodGet, operator.JobsPath, h.jobs},
 		{http.MethodPost, operator.CancelPath, h.act(h.Source.Cancel)},
-		{http.MethodPost, operator.RetryPath, h.act(h.Source.RetryNow)},
+		{http.MethodPost, operator.RetryPath, h.retry},
 		{http.MethodPost, operator.RequeuePath, h.requeue},
 		{http.MethodPost, operator.CopiesPath, h.copy},
 		{http.MethodGet, operator.DeadLettersPath, h.deadLetters},
 		{http.MethodPost, operator.RedeliverPath, h.redeliver},
+		{http.MethodGet, operator.RegistriesPath, h.registries},
+		{http.MethodPost, operator.LiftRegistryPath, h.liftRegistry},
+		{http.MethodPost, operator.DrainRegistryPath, h.setRegistry(store.RegistryDrained)},
+		{http.MethodPost, operator.BlockRegistryPath, h.setRegistry(store.RegistryBlocked)},
+		{http.MethodPost, operator.OpenRegistryPath, h.setRegistry(store.RegistryOpen)},
 		{http.MethodGet, operator.FencesPath, h.fences},
 		{http.MethodPost, operator.LiftPath, h.liftFence},
 		{http.MethodGet, operator.OpenAPIPath, openAPI},

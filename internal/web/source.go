@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
 )
@@ -47,6 +49,8 @@ type LogSource interface {
 	Verify(ctx context.Context, options store.VerifyOptions) (store.Report, error)
 	// Prove makes proofs of a digest, of the newest row first.
 	Prove(ctx context.Context, digest string) ([]ledger.Proof, error)
+	// Verification is the last comparison with the registries, as JSON, or nil.
+	Verification(ctx context.Context) (jsontext.Value, error)
 }
 
 // JobSource holds the jobs that have not ended.

@@ -13,6 +13,8 @@ type Options struct {
 	Source Source
 	// Copier makes the copies that are asked for.
 	Copier Copier
+	// Registries are those that the daemon pushes to.
+	Registries Registries
 	// Access may be nil: everything is for everybody then.
 	Access Access
 	// Ready says why the daemon does not take streams, or nil. It answers /readyz.

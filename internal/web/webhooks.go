@@ -24,7 +24,7 @@ func (h *handler) deadLetters(w http.ResponseWriter, r *http.Request) {
 	page := operator.DeadLetterPage{DeadLetters: []operator.DeadLetter{}}
 	for _, l := range list {
 		page.DeadLetters = append(page.DeadLetters, operator.DeadLetter{
-			Event: l.ID, Webhook: l.Sink, Entry: l.Entry, Attempts: l.Attempts, Last: l.Last, Error: l.Error,
+			Event: l.ID, Webhook: l.Sink, Kind: string(l.Kind), Entry: l.Entry, Subject: l.Subject, Attempts: l.Attempts, Last: l.Last, Error: l.Error,
 		})
 	}
 	// A full page may be the last; the one after it is then empty.

@@ -33,9 +33,12 @@ const (
 	// source names the daemon's ledger in the events: a URI reference.
 	source = "/drayage"
 
-	// typePrefix begins an event's type; the outcome ends it:
+	// pushPrefix begins the type of an event about a push; the outcome ends it:
 	// "dev.drayage.push.denied".
-	typePrefix = "dev.drayage.push."
+	pushPrefix = "dev.drayage.push."
+	// The types of other events.
+	typeInvocation = "dev.drayage.invocation.completed"
+	typeDrift      = "dev.drayage.drift.found"
 
 	// maxReply bounds how much of an answer is read, for the error's text.
 	maxReply = 512
@@ -75,19 +78,35 @@ func New(options Options) (*Webhook, error) {
 
 // cloudEvent is a CloudEvent 1.0 in its structured JSON form.
 type cloudEvent struct {
-	SpecVersion     string       `json:"specversion"`
-	ID              string       `json:"id"`
-	Source          string       `json:"source"`
-	Type            string       `json:"type"`
-	Subject         string       `json:"subject,omitzero"`
-	Time            time.Time    `json:"time"`
-	DataContentType string       `json:"datacontenttype"`
-	Data            ledger.Entry `json:"data"`
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject,omitzero"`
+	Time            time.Time `json:"time"`
+	DataContentType string    `json:"datacontenttype"`
+	Data            any       `json:"data"`
 }
 
-// Deliver implements [outbox.Sink].
-func (w *Webhook) Deliver(ctx context.Context, event outbox.Event) error {
-	e := event.Entry
+// cloudEventOf is an event as the receiver sees it.
+func cloudEventOf(event outbox.Event) cloudEvent {
+	c := cloudEvent{SpecVersion: "1.0", ID: event.ID, Source: source, DataContentType: "application/json"}
+	switch event.Kind {
+	case outbox.Invocation:
+		c.Type = typeInvocation
+	case outbox.Drift:
+		c.Type = typeDrift
+	default:
+		e := event.Entry
+		c.Type, c.Subject, c.Time, c.Data = pushPrefix+string(e.Outcome), subjectOf(e), e.Time, e
+		return c
+	}
+	c.Subject, c.Time, c.Data = event.Subject, event.Posted, event.Body
+	return c
+}
+
+// subjectOf names the image of a push.
+func subjectOf(e ledger.Entry) string {
 	subject := e.Repository
 	if e.Registry != "" {
 		subject = e.Registry + "/" + e.Repository
@@ -95,10 +114,12 @@ func (w *Webhook) Deliver(ctx context.Context, event outbox.Event) error {
 	if e.Digest != "" {
 		subject += "@" + e.Digest
 	}
-	body, err := json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: event.ID, Source: source, Type: typePrefix + string(e.Outcome),
-		Subject: subject, Time: e.Time, DataContentType: "application/json", Data: e,
-	}, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	return subject
+}
+
+// Deliver implements [outbox.Sink].
+func (w *Webhook) Deliver(ctx context.Context, event outbox.Event) error {
+	body, err := json.Marshal(cloudEventOf(event), json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return fmt.Errorf("encode event %s: %w", event.ID, err)
 	}

@@ -70,6 +70,32 @@ func TestAnEventIsASignedCloudEvent(t *testing.T) {
 	}
 }
 
+func TestOtherEventsHaveTypesOfTheirOwn(t *testing.T) {
+	for kind, want := range map[outbox.Kind]string{
+		outbox.Invocation: "dev.drayage.invocation.completed", outbox.Drift: "dev.drayage.drift.found",
+	} {
+		var body []byte
+		w := endpoint(t, func(_ http.ResponseWriter, r *http.Request) { body, _ = io.ReadAll(r.Body) })
+		err := w.Deliver(t.Context(), outbox.Event{
+			ID: "drayage-8", Kind: kind, Posted: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC),
+			Message: outbox.Message{Subject: "inv", Body: []byte(`{"sequence":2}`)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(body, &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]any{
+			"specversion": "1.0", "id": "drayage-8", "source": "/drayage", "type": want, "subject": "inv",
+			"time": "2026-03-02T09:00:00Z", "datacontenttype": "application/json", "data": map[string]any{"sequence": 2.0},
+		}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestTheSignatureIsWhatTheSpecificationSays(t *testing.T) {
 	// printf 'id.1.body' | openssl dgst -sha256 -hmac key -binary | base64
 	const want = "v1,sYA3/+8KvyXbe4KAKZy0QWKFoLKSHDq/QWu0xQZyY7s="

@@ -4,6 +4,7 @@ package pacer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -49,11 +50,17 @@ type Options struct {
 }
 
 // TooLongError says that a request may not go before more than [Options.MaxWait] has passed.
-type TooLongError struct{ Wait time.Duration }
+type TooLongError struct {
+	Wait  time.Duration
+	Pause Pause
+}
 
 func (e *TooLongError) Error() string {
 	return fmt.Sprintf("no request may go for %s", e.Wait)
 }
+
+// ErrBlocked says that no request goes until [Pacer.Block] says otherwise.
+var ErrBlocked = errors.New("no request may go: it is blocked")
 
 // Pacer decides when a request to one registry may go. Within the bounds of its options it
 // finds out by itself what the registry bears: fewer requests at once, and fewer a second,
@@ -64,10 +71,11 @@ type Pacer struct {
 	wait    func(ctx context.Context, d time.Duration) error
 	maxWait time.Duration
 
-	mu     sync.Mutex
-	sizes  [requestSizes]slots
-	slowed time.Time // the last slowdown
-	paused time.Time // no request goes before
+	mu      sync.Mutex
+	sizes   [requestSizes]slots
+	slowed  time.Time // the last slowdown
+	pauses  Pauses
+	blocked bool
 
 	// rate is in requests a second; 0 is without bound. It is what next, the time
 	// of the next request, is found by.
@@ -97,10 +105,55 @@ func New(opts Options) *Pacer {
 	return p
 }
 
+// Slot is the right to have one request under way.
+type Slot struct {
+	pacer *Pacer
+	size  RequestSize
+	// trial says that the request goes during a pause, to find out whether that is needed.
+	trial bool
+}
+
+// Answer says how a request went.
+type Answer struct {
+	// Status is the HTTP status, or 0 where there was no answer.
+	Status int
+	// After is for how long no request is to go, and Asked what the server asked for,
+	// which may be longer.
+	After, Asked time.Duration
+	// Op and Repository say what was asked for, and where.
+	Op, Repository string
+}
+
+// distress tells whether a server asks for fewer requests.
+func (a Answer) distress() bool {
+	return a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable
+}
+
+// good tells whether a server is at work.
+func (a Answer) good() bool { return a.Status > 0 && a.Status < 500 && !a.distress() }
+
 // Acquire waits for a slot, and for the time at which the next request may go. Who has
-// acquired has to release. A wait that would be too long is a [*TooLongError], at once.
-// Invocations take turns.
-func (p *Pacer) Acquire(ctx context.Context, size RequestSize, invocation string) error {
+// acquired has to release. A wait that would be too long is a [*TooLongError], at once,
+// except that now and then one small request goes during a long pause, to find out whether
+// the server is back. Invocations take turns.
+func (p *Pacer) Acquire(ctx context.Context, size RequestSize, invocation string) (Slot, error) {
+	if err := p.queueUp(ctx, size, invocation); err != nil {
+		return Slot{}, err
+	}
+	slot := Slot{pacer: p, size: size}
+	delay, err := p.delay(&slot)
+	if err == nil && delay > 0 {
+		err = p.wait(ctx, delay)
+	}
+	if err != nil {
+		p.leave(size)
+		return Slot{}, err
+	}
+	return slot, nil
+}
+
+// queueUp waits for a slot.
+func (p *Pacer) queueUp(ctx context.Context, size RequestSize, invocation string) error {
 	p.mu.Lock()
 	state := &p.sizes[size]
 	if float64(state.active) < math.Floor(state.limit) && len(state.queue.turns) == 0 {
@@ -121,25 +174,13 @@ func (p *Pacer) Acquire(ctx context.Context, size RequestSize, invocation string
 			return context.Cause(ctx)
 		}
 	}
-	delay := p.delay()
-	if delay > p.maxWait {
-		p.leave(size)
-		return &TooLongError{Wait: delay}
-	}
-	if delay > 0 {
-		if err := p.wait(ctx, delay); err != nil {
-			p.leave(size)
-			return err
-		}
-	}
 	return nil
 }
 
-// Release gives a slot back, and is told how the request went: its status, or 0 where
-// there was no answer, and for how long it asked to wait.
-func (p *Pacer) Release(size RequestSize, status int, after time.Duration) {
-	p.answered(size, status, after)
-	p.leave(size)
+// Release gives a slot back, and is told how the request went.
+func (s Slot) Release(answer Answer) {
+	s.pacer.answered(s, answer)
+	s.pacer.leave(s.size)
 }
 
 // leave gives a slot back, to the next who wait.
@@ -159,16 +200,23 @@ func (p *Pacer) leave(size RequestSize) {
 }
 
 // delay is how long the next request has to wait, which it takes as done.
-func (p *Pacer) delay() time.Duration {
+func (p *Pacer) delay(slot *Slot) (time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.blocked {
+		return 0, ErrBlocked
+	}
 	now := p.now()
 	start := now
-	if p.paused.After(start) {
-		start = p.paused
+	if until := p.pauses.Until; until.After(start) {
+		start = until
 	}
-	if start.Sub(now) > p.maxWait {
-		return start.Sub(now)
+	if wait := start.Sub(now); wait > p.maxWait {
+		if slot.size == Large || !p.pauses.Try(now) {
+			return 0, &TooLongError{Wait: wait, Pause: p.pauses.Pause}
+		}
+		slot.trial = true
+		return 0, nil
 	}
 	if p.rate > 0 {
 		p.rate *= 1 + recovery*max(0, now.Sub(p.grown).Seconds())
@@ -182,30 +230,31 @@ func (p *Pacer) delay() time.Duration {
 		p.seen = float64(p.count) / max(1, now.Sub(p.second).Seconds())
 		p.second, p.count = now, 0
 	}
-	return start.Sub(now)
+	return start.Sub(now), nil
 }
 
 // answered learns from an answer: additive increase, multiplicative decrease.
-func (p *Pacer) answered(size RequestSize, status int, after time.Duration) {
+func (p *Pacer) answered(slot Slot, answer Answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	state := &p.sizes[size]
-	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
-		if status > 0 && status < 500 {
+	state := &p.sizes[slot.size]
+	now := p.now()
+	if slot.trial {
+		p.pauses.Tried(now, answer.good())
+	}
+	if !answer.distress() {
+		if answer.good() {
 			state.limit = min(float64(state.most), state.limit+1/state.limit)
 		}
 		return
 	}
-	now := p.now()
-	if until := now.Add(after); after > 0 && until.After(p.paused) {
-		p.paused = until
-	}
+	p.pauses.Note(now, answer)
 	if now.Sub(p.slowed) < slowdownEvery {
 		return
 	}
 	p.slowed = now
 	state.limit = max(1, state.limit*slowdown)
-	if status == http.StatusTooManyRequests {
+	if answer.Status == http.StatusTooManyRequests {
 		present := max(p.seen, float64(p.count))
 		if p.rate > 0 {
 			present = min(present, p.rate)

@@ -16,10 +16,11 @@ func testPacer(c *clocktest.Clock, smallMost int) *Pacer {
 
 func mustAcquire(t *testing.T, p *Pacer, size RequestSize, invocation string) (release func(status int, after time.Duration)) {
 	t.Helper()
-	if err := p.Acquire(t.Context(), size, invocation); err != nil {
+	slot, err := p.Acquire(t.Context(), size, invocation)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return func(status int, after time.Duration) { p.Release(size, status, after) }
+	return func(status int, after time.Duration) { slot.Release(Answer{Status: status, After: after}) }
 }
 
 func TestSmallRequestsDoNotWaitForUploads(t *testing.T) {
@@ -55,7 +56,7 @@ func TestWhoLeavesTheQueueBlocksNobody(t *testing.T) {
 	first := mustAcquire(t, p, Small, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := p.Acquire(ctx, Small, "b"); err == nil {
+	if _, err := p.Acquire(ctx, Small, "b"); err == nil {
 		t.Fatal("a slot was given that there is not")
 	}
 	first(200, 0)
@@ -76,7 +77,7 @@ func TestRetryAfterPausesTheRegistry(t *testing.T) {
 func TestALongRetryAfterIsHandedBack(t *testing.T) {
 	p := testPacer(clocktest.New(), 4)
 	mustAcquire(t, p, Small, "a")(http.StatusTooManyRequests, 5*time.Minute)
-	err := p.Acquire(t.Context(), Small, "b")
+	_, err := p.Acquire(t.Context(), Small, "b")
 	if long, ok := errors.AsType[*TooLongError](err); !ok || long.Wait < 4*time.Minute {
 		t.Errorf("got error %v, want one that says to come back in five minutes", err)
 	}

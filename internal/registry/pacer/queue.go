@@ -53,3 +53,12 @@ func (q *queue) leave(invocation string, turn chan struct{}) bool {
 	}
 	return true
 }
+
+// length counts those who wait.
+func (q *queue) length() int {
+	n := 0
+	for _, turns := range q.waiting {
+		n += len(turns)
+	}
+	return n
+}

@@ -32,6 +32,9 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"a push that ended badly is requeued as another job", aPushThatEndedBadlyIsRequeuedAsAnotherJob},
 		{"jobs that have not ended are listed", jobsThatHaveNotEndedAreListed},
 
+		{"jobs that wait for a registry are woken when it opens", jobsThatWaitForARegistryAreWokenWhenItOpens},
+		{"what operators say of a registry is kept", whatOperatorsSayOfARegistryIsKept},
+
 		{"invocations are merged", invocationsAreMerged},
 		{"what is merged of an invocation is bounded", whatIsMergedOfAnInvocationIsBounded},
 		{"invocations are listed by page", invocationsAreListedByPage},
@@ -50,6 +53,11 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"a row says the exit code that became known later", aRowSaysTheExitCodeThatBecameKnownLater},
 		{"the run seals what it does", theRunSealsWhatItDoes},
 		{"every outcome is told once", everyOutcomeIsToldOnce},
+		{"an invocation is told of once when it is complete", anInvocationIsToldOfOnceWhenItIsComplete},
+		{"what is done again is told of again", whatIsDoneAgainIsToldOfAgain},
+		{"an invocation at a gate is told of when its tags are decided", anInvocationAtAGateIsToldOfWhenItsTagsAreDecided},
+		{"a stream that broke off is told of", aStreamThatBrokeOffIsToldOf},
+		{"drift is told of where it is wanted", driftIsToldOfWhereItIsWanted},
 		{"a backup made in full run is whole", aBackupMadeInFullRunIsWhole},
 
 		{"an older build leaves a newer one's tag alone", anOlderBuildLeavesANewerOnesTagAlone},

@@ -111,7 +111,7 @@ func (w folderWorker) restore(ctx context.Context, job store.Job, attempt store.
 	if err != nil {
 		return ledger.Entry{}, err
 	}
-	_, err = w.store.ClaimTags(ctx, attempt, store.TagClaim{
+	grant, err := w.store.ClaimTags(ctx, attempt, store.TagClaim{
 		Registry: entry.Registry, Repository: entry.Repository, Tags: append(entry.TagNames(), entry.HeldTags...), Digest: entry.Digest, Target: job.Target,
 		Invocation: job.Invocation, Started: monday, Restore: true,
 	})
@@ -119,8 +119,10 @@ func (w folderWorker) restore(ctx context.Context, job store.Job, attempt store.
 		return ledger.Entry{}, err
 	}
 	tags := entry.Tags
-	if len(job.Tags) > 0 {
-		tags = job.Tags
+	for _, name := range entry.HeldTags {
+		if previous, touched := grant.Previous[name]; touched {
+			tags = append(tags, ledger.Tag{Name: name, Previous: previous})
+		}
 	}
 	entry.ID, entry.Time, entry.Outcome, entry.HeldTags, entry.Tags = 0, time.Time{}, ledger.RolledBack, nil, nil
 	for _, tag := range tags {

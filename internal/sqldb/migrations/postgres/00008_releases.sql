@@ -37,7 +37,8 @@ CREATE INDEX expected_staged ON expected (invocation_id, id) WHERE outcome = 'st
 ALTER TABLE invocation ADD COLUMN seen BIGINT NOT NULL DEFAULT 0;
 
 -- The number that builds are compared by, if they have one, and who lifted the fence last.
--- What the tag pointed to when the holder of the lease first looked: NULL if nobody did.
+-- What the tag pointed to when the holder of the lease first looked: NULL if nobody did. It stays
+-- when the lease has ended, until another build claims the tag or it is put back.
 ALTER TABLE tag_fence ADD COLUMN number BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE tag_fence ADD COLUMN lease_number BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE tag_fence ADD COLUMN lease_previous TEXT COLLATE "C";
