@@ -73,6 +73,14 @@ soak: ## kill the daemon, the store's owner, and PostgreSQL under two daemons, a
 	go test -timeout 120m -run TestSoak ./e2e -v -soak 300
 	go test -timeout 60m -run TestWhatTheCache ./e2e -v -exhaustive
 
+# How long each fuzzer runs, and those to run: `make fuzz FUZZTIME=5m FUZZ=./bes/...`.
+FUZZTIME ?= 10s
+FUZZ ?= ./...
+
+.PHONY: fuzz
+fuzz: ## each decoder of what others send, for FUZZTIME (10s); what it finds is kept in testdata/fuzz
+	@e2e/setup/fuzz "$(FUZZTIME)" $(FUZZ)
+
 .PHONY: lint
 lint: ## golangci-lint, imports and exported names, and buildifier over the Starlark files
 	@$(SETUP) golangci-lint buildifier

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/drayage/drayage/bes"
@@ -236,5 +237,34 @@ func healthOf(t *testing.T, r *relay) func() healthv1.HealthCheckResponse_Servin
 			t.Fatal(err)
 		}
 		return answer.GetStatus()
+	}
+}
+
+// gRPC would take 16 MiB of them, for each call.
+func TestMetadataOfACallIsBounded(t *testing.T) {
+	r := startRelay(t, bes.Config{})
+	// The relay alone has no health service: the call that gets to it is told so.
+	for size, arrives := range map[int]bool{16 << 10: true, 1 << 20: false} {
+		conn, err := grpc.NewClient(r.target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-drayage-token", strings.Repeat("t", size))
+		_, err = healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
+		if got := status.Code(err) == codes.Unimplemented; got != arrives {
+			t.Errorf("%d bytes: the call ends %v, want arrival %t", size, err, arrives)
+		}
+		_ = conn.Close() // the test is over for it
+	}
+}
+
+func TestStreamIDsAreBounded(t *testing.T) {
+	r := startRelay(t, bes.Config{})
+	stream := openRaw(t, r.target)
+	if err := stream.SendMsg(bestest.Requests("build", strings.Repeat("i", 300), someEvents(1))[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(new([]byte)); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "a part of it has 300 bytes; the limit is 256") {
+		t.Errorf("the stream ends %v, want INVALID_ARGUMENT", err)
 	}
 }

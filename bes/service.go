@@ -115,6 +115,10 @@ const (
 	connWindow = 1 << 20
 )
 
+// maxHeaders bounds the metadata of a call, in bytes. gRPC's own bound is 16 MiB, for each of
+// any number of calls. Tokens have a few KiB.
+const maxHeaders = 64 << 10
+
 // ServerOptions are what a gRPC server that serves a [Service] needs: the codec that
 // leaves events as they are, messages of 64 MiB, keepalive as Bazel does it.
 func ServerOptions() []grpc.ServerOption {
@@ -122,6 +126,7 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(MaxMessageBytes),
 		grpc.MaxSendMsgSize(MaxMessageBytes),
+		grpc.MaxHeaderListSize(maxHeaders),
 		// Bazel with --grpc_keepalive_time is cut off after 31 s otherwise.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.StaticStreamWindowSize(streamWindow),

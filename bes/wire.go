@@ -60,11 +60,12 @@ func readMessage(b []byte, eventField protowire.Number) (message, error) {
 	}
 	event := wire.Walk(ordered)
 	for event.Next() {
+		if event.VarintNum == orderedSequence {
+			m.sequence = int64(event.Varint)
+		}
 		switch event.Num {
 		case orderedStreamID:
 			m.streamID = event.Bytes
-		case orderedSequence:
-			m.sequence = int64(event.Varint)
 		case orderedEvent:
 			m.event = event.Bytes
 		}
@@ -75,22 +76,30 @@ func readMessage(b []byte, eventField protowire.Number) (message, error) {
 	return m, nil
 }
 
+// maxID bounds each part of a stream's id, in bytes. Bazel's are UUIDs, and the name of a
+// project.
+const maxID = 256
+
 // id decodes which stream the message belongs to.
 func (m *message) id() (StreamID, error) {
 	id := StreamID{ProjectID: string(m.projectID)}
 	f := wire.Walk(m.streamID)
 	for f.Next() {
+		if f.VarintNum == streamComponent {
+			id.Component = int32(f.Varint)
+		}
 		switch f.Num {
 		case streamBuild:
 			id.BuildID = string(f.Bytes)
 		case streamInvocation:
 			id.InvocationID = string(f.Bytes)
-		case streamComponent:
-			id.Component = int32(f.Varint)
 		}
 	}
 	if f.Err != nil {
 		return StreamID{}, fmt.Errorf("read stream id: %w", f.Err)
+	}
+	if longest := max(len(id.ProjectID), len(id.BuildID), len(id.InvocationID)); longest > maxID {
+		return StreamID{}, fmt.Errorf("read stream id: a part of it has %d bytes; the limit is %d", longest, maxID)
 	}
 	return id, nil
 }
@@ -132,7 +141,7 @@ func readAcknowledgement(b []byte) (int64, error) {
 	var sequence int64
 	f := wire.Walk(b)
 	for f.Next() {
-		if f.Num == responseSequence {
+		if f.VarintNum == responseSequence {
 			sequence = int64(f.Varint)
 		}
 	}

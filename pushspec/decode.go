@@ -11,7 +11,8 @@ import (
 // Decode reads a push spec and validates it. It refuses a document over [MaxSize], a
 // document of another version (a [*VersionError]), and a field that is unknown, given
 // twice, spelled in another case, over its limit, or in conflict with other fields
-// (an [*Error]).
+// (an [*Error]). It checks counts, depth and sizes before it makes anything of the
+// document, so that it allocates no more than [DecodeMemory].
 func Decode(data []byte) (*Spec, error) {
 	if len(data) > MaxSize {
 		return nil, &Error{Reason: fmt.Sprintf("the document has %d bytes; the limit is %d", len(data), MaxSize)}
@@ -19,27 +20,45 @@ func Decode(data []byte) (*Spec, error) {
 
 	// The version first: a later version's fields must not be reported as
 	// unknown ones.
-	var head struct {
-		SchemaVersion int    `json:"schemaVersion"`
-		MediaType     string `json:"mediaType"`
-		Target        string `json:"target"`
+	var head head
+	err := specShape.check(data, head.note)
+	if head.Version != 0 && head.MediaType != "" && !knownVersion(head.Version, head.MediaType) {
+		return nil, &head.VersionError
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, syntaxError("", err)
-	}
-	target := clip(head.Target)
-	if !knownVersion(head.SchemaVersion, head.MediaType) {
-		return nil, &VersionError{Target: target, Version: head.SchemaVersion, MediaType: clip(head.MediaType)}
+	if err != nil {
+		return nil, syntaxError(head.Target, err)
 	}
 
 	var spec Spec
 	if err := json.Unmarshal(data, &spec, json.RejectUnknownMembers(true)); err != nil {
-		return nil, syntaxError(target, err)
+		return nil, syntaxError(head.Target, err)
 	}
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
 	return &spec, nil
+}
+
+// head is what a document says of itself in the fields that each version has.
+type head struct{ VersionError }
+
+// note takes in a field of the document. What is of another kind than it must be is
+// left to what decodes the document.
+func (h *head) note(field []byte, value jsontext.Value) {
+	switch string(field) {
+	case "schemaVersion":
+		_ = json.Unmarshal(value, &h.Version)
+	case "mediaType":
+		h.MediaType = clippedText(value)
+	case "target":
+		h.Target = clippedText(value)
+	}
+}
+
+func clippedText(value jsontext.Value) string {
+	var text string
+	_ = json.Unmarshal(value, &text)
+	return clip(text)
 }
 
 // Encode validates the spec and returns its bytes. Equal specs give equal bytes.
@@ -54,11 +73,19 @@ func (s *Spec) Encode() ([]byte, error) {
 	if len(data) > MaxSize {
 		return nil, &Error{Target: s.Target, Reason: fmt.Sprintf("the document has %d bytes; the limit is %d", len(data), MaxSize)}
 	}
+	if err := specShape.check(data, nil); err != nil {
+		return nil, syntaxError(s.Target, err)
+	}
 	return data, nil
 }
 
-// syntaxError turns an error of the JSON package into one that names the field.
+// syntaxError turns an error of a shape, or of the JSON package, into one that names the
+// target and the field.
 func syntaxError(target string, err error) error {
+	if limit, ok := errors.AsType[*Error](err); ok {
+		limit.Target = clip(target)
+		return limit
+	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		reason := "the value does not fit the field"
 		switch {

@@ -13,10 +13,16 @@ import (
 // the registry uses the other fields.
 type document struct {
 	MediaType types.MediaType `json:"mediaType"`
-	Config    *v1.Descriptor  `json:"config"`
-	Layers    []v1.Descriptor `json:"layers"`
-	Manifests []v1.Descriptor `json:"manifests"`
-	Subject   *v1.Descriptor  `json:"subject"`
+	Config    *reference      `json:"config"`
+	Layers    []reference     `json:"layers"`
+	Manifests []reference     `json:"manifests"`
+	Subject   *reference      `json:"subject"`
+}
+
+// reference is what is read of a descriptor in a manifest.
+type reference struct {
+	Digest v1.Hash `json:"digest"`
+	Size   int64   `json:"size"`
 }
 
 // manifests checks that every manifest comes after what it refers to, that the spec
@@ -41,7 +47,7 @@ func (v *validator) manifests() error {
 		if _, twice := earlier[d.Digest]; twice {
 			return v.fail(field+".digest", "%s occurs twice", d.Digest)
 		}
-		if err := json.Unmarshal(d.Data, &documents[i]); err != nil {
+		if err := readDocument(d.Data, &documents[i]); err != nil {
 			return v.fail(field+".data", "must be a manifest: %s", clip(err.Error()))
 		}
 		if inside := documents[i].MediaType; inside != "" && inside != d.MediaType {
@@ -79,6 +85,13 @@ func (v *validator) manifests() error {
 	return nil
 }
 
+func readDocument(data []byte, doc *document) error {
+	if err := manifestShape.check(data, nil); err != nil {
+		return shapeError(err)
+	}
+	return json.Unmarshal(data, doc) //nolint:wrapcheck // the caller says what it is
+}
+
 // references checks what one manifest refers to.
 func (v *validator) references(field string, d v1.Descriptor, doc document, earlier map[v1.Hash]int64) error {
 	isIndex := d.MediaType.IsIndex()
@@ -112,7 +125,7 @@ func (v *validator) references(field string, d v1.Descriptor, doc document, earl
 	return nil
 }
 
-func (v *validator) blobReference(field, which string, want v1.Descriptor) error {
+func (v *validator) blobReference(field, which string, want reference) error {
 	blob, there := v.byDigest[want.Digest]
 	if !there {
 		return v.fail(field, "its %s, %s, must be one of the blobs", which, want.Digest)

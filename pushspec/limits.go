@@ -23,6 +23,21 @@ const (
 	// MaxTags bounds the tags of one spec.
 	MaxTags = 128
 
+	// maxAnnotations bounds the annotations of one descriptor, and its URLs.
+	maxAnnotations = 128
+
 	// maxText bounds every label, repository and tag template, in bytes.
 	maxText = 1024
+
+	// maxWritten bounds every other text, as it is written in the document, in bytes.
+	maxWritten = 64 << 10
 )
+
+// DecodeMemory bounds what [Decode] allocates for a document of size bytes, in bytes.
+func DecodeMemory(size int64) int64 {
+	const (
+		factor = 2        // the spec itself, and then one manifest of it at a time
+		counts = 12 << 20 // as much of everything as there may be, and nothing in it
+	)
+	return factor*size + counts
+}

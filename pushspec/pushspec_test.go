@@ -323,7 +323,10 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(`{"schemaVersion":1,"mediaType":"` + pushspec.MediaType + `","blobs":[{"sources":[{}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		spec, err := pushspec.Decode(data)
+		used, spec, err := allocated(data)
+		if limit := uint64(pushspec.DecodeMemory(int64(len(data)))); used > limit {
+			t.Errorf("%d bytes are allocated for %d; the limit is %d", used, len(data), limit)
+		}
 		if err != nil {
 			if len(err.Error()) > 4096 {
 				t.Errorf("an error of %d bytes", len(err.Error()))

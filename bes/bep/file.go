@@ -2,6 +2,7 @@ package bep
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"strings"
 
 	"github.com/drayage/drayage/bes/wire"
@@ -39,8 +40,20 @@ func (f *File) identity() string {
 	case f.URI != "":
 		return f.URI
 	default:
-		return f.Name + "\x00" + string(f.Contents)
+		sum := sha256.Sum256(f.Contents)
+		return f.Name + "\x00" + string(sum[:])
 	}
+}
+
+// encoded is the file as an event has it, with what is read and nothing else.
+func (f *File) encoded() []byte {
+	b := appendField(nil, 1, []byte(f.Name))
+	if f.Contents != nil {
+		b = appendField(b, 3, f.Contents)
+	} else {
+		b = appendField(b, 2, []byte(f.URI))
+	}
+	return appendVarint(appendField(b, 5, []byte(f.Digest)), 6, uint64(f.Length))
 }
 
 // size is roughly what keeping f costs, in bytes of memory.
@@ -56,19 +69,24 @@ func fileName(b []byte) ([]byte, error) { return wire.Sub(b, 1) }
 func readFile(b []byte) (f File, ok bool, err error) {
 	m := wire.Walk(b)
 	for m.Next() {
+		if m.VarintNum == 6 {
+			f.Length = max(0, int64(m.Varint))
+		}
 		switch m.Num {
 		case 1:
-			f.Name = text(m.Bytes)
+			f.Name, err = bounded("name of a file", m.Bytes, maxFileName)
 		case 2:
-			f.URI, f.Contents, ok = text(m.Bytes), nil, true
+			f.URI, err = bounded("URI of a file", m.Bytes, maxFileURI)
+			f.Contents, ok = nil, len(m.Bytes) > 0
 		case 3:
 			f.URI, f.Contents, ok = "", bytes.Clone(m.Bytes), true
 		case 5:
-			f.Digest = text(m.Bytes)
-		case 6:
-			f.Length = int64(m.Varint)
+			f.Digest, err = bounded("digest of a file", m.Bytes, maxDigest)
 		case 7:
 			f.URI, f.Contents, ok = "", nil, false
+		}
+		if err != nil {
+			return File{}, false, err
 		}
 	}
 	if m.Err != nil || !ok {

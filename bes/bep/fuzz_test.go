@@ -31,12 +31,14 @@ func FuzzScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		scanner := bep.NewScanner(bep.Options{MaxBytes: 4096, WindowBytes: 4096})
 		recalling := bep.NewScanner(bep.Options{})
+		remembered := 0
 		for _, event := range [][]byte{first, second, second} {
 			found, err := scanner.Scan(event)
 			if err != nil {
 				continue
 			}
 			for _, record := range found.Remember {
+				remembered += len(record)
 				if err := recalling.Recall(record); err != nil {
 					t.Fatalf("Recall(%x): %v", record, err)
 				}
@@ -45,7 +47,13 @@ func FuzzScan(f *testing.F) {
 				if spec.File.URI == "" && spec.File.Contents == nil {
 					t.Errorf("push spec %+v has no bytes", spec)
 				}
+				if len(spec.Label) > 3*4096 || len(spec.File.Name) > 3*4096 {
+					t.Errorf("push spec %+v has a long text", spec)
+				}
 			}
+		}
+		if remembered > 4096 {
+			t.Errorf("%d bytes are remembered", remembered)
 		}
 	})
 }

@@ -47,38 +47,38 @@ type Invocation struct {
 	Unconfigured int
 }
 
-func (s *Scanner) started(b []byte) (remember [][]byte, err error) {
+func (s *Scanner) started(b []byte) error {
 	inv := &s.invocation
 	var reduced []byte // b, less the command line
 	var millis int64
 	var start time.Time
 	m := wire.Walk(b)
 	for m.Next() {
+		if m.VarintNum == 2 {
+			millis = int64(m.Varint)
+			reduced = appendVarint(reduced, m.VarintNum, m.Varint)
+		}
 		switch m.Num {
 		case 1:
-			inv.ID = text(m.Bytes)
-		case 2:
-			millis = int64(m.Varint)
-			reduced = appendVarint(reduced, m.Num, m.Varint)
+			inv.ID = s.short("invocation id", m.Bytes)
 		case 3:
-			inv.ToolVersion = text(m.Bytes)
+			inv.ToolVersion = s.short("version of Bazel", m.Bytes)
 		case 5:
-			inv.Command = text(m.Bytes)
+			inv.Command = s.short("command", m.Bytes)
 		case 9:
 			t, err := readTimestamp(m.Bytes)
 			if err != nil {
-				return nil, fmt.Errorf("read start time: %w", err)
+				return fmt.Errorf("read start time: %w", err)
 			}
 			start = t
 		default:
 			continue
 		}
-		if m.Bytes != nil {
-			reduced = appendField(reduced, m.Num, m.Bytes)
-		}
+		reduced = appendField(reduced, m.Num, m.Bytes[:min(len(m.Bytes), maxShort)])
 	}
 	inv.Started = orMillis(start, millis)
-	return record(eventStarted, nil, reduced), m.Err
+	s.remember(record(eventStarted, nil, reduced))
+	return m.Err
 }
 
 func (s *Scanner) finished(b []byte) error {
@@ -87,16 +87,17 @@ func (s *Scanner) finished(b []byte) error {
 	var finish time.Time
 	m := wire.Walk(b)
 	for m.Next() {
-		switch m.Num {
-		case 2:
+		if m.VarintNum == 2 {
 			millis = int64(m.Varint)
+		}
+		switch m.Num {
 		case 3:
 			code := wire.Walk(m.Bytes)
 			for code.Next() {
-				switch code.Num {
-				case 1:
-					inv.ExitName = text(code.Bytes)
-				case 2:
+				if code.Num == 1 {
+					inv.ExitName = s.short("exit code's name", code.Bytes)
+				}
+				if code.VarintNum == 2 {
 					inv.ExitCode = int(int32(code.Varint))
 				}
 			}
@@ -119,55 +120,25 @@ func (s *Scanner) finished(b []byte) error {
 	return m.Err
 }
 
-// pairs reads a repeated {key 1, value 2} in field 1: a WorkspaceStatus, or the
-// map of a BuildMetadata. It refuses to keep more than budget bytes.
-func pairs(b []byte, budget int64) (map[string]string, error) {
-	if int64(len(b)) > budget {
-		return nil, fmt.Errorf("the event has %d bytes of keys and values, and no more than %d may still be kept", len(b), budget)
-	}
-	values := make(map[string]string)
-	m := wire.Walk(b)
-	for m.Next() {
-		if m.Num != 1 {
-			continue
-		}
-		var key, value string
-		item := wire.Walk(m.Bytes)
-		for item.Next() {
-			switch item.Num {
-			case 1:
-				key = text(item.Bytes)
-			case 2:
-				value = text(item.Bytes)
-			}
-		}
-		if item.Err != nil {
-			return nil, item.Err
-		}
-		values[key] = value
-	}
-	return values, m.Err
-}
-
 func readTimestamp(b []byte) (time.Time, error) {
 	var seconds, nanos int64
 	m := wire.Walk(b)
 	for m.Next() {
-		switch m.Num {
+		switch m.VarintNum {
 		case 1:
 			seconds = int64(m.Varint)
 		case 2:
 			nanos = int64(int32(m.Varint))
 		}
 	}
-	return time.Unix(seconds, nanos).UTC(), m.Err
+	return plausible(time.Unix(seconds, nanos).UTC()), m.Err
 }
 
 // orMillis prefers the timestamp to the milliseconds that older versions of Bazel
 // send in its place.
 func orMillis(t time.Time, millis int64) time.Time {
 	if t.IsZero() && millis != 0 {
-		return time.UnixMilli(millis).UTC()
+		return plausible(time.UnixMilli(millis).UTC())
 	}
 	return t
 }

@@ -20,6 +20,9 @@ type kinds struct {
 // kindSize is what one target's kind costs in the map, in bytes.
 const kindSize = 24
 
+// maxKind bounds the name of a kind, in bytes.
+const maxKind = 256
+
 // kindShare is the part of the scanner's budget that kinds may take: they explain,
 // and nothing depends on them.
 const kindShare = 4
@@ -41,8 +44,7 @@ func (s *Scanner) noteKind(label, aspect, payload []byte) error {
 	}
 	number, known := k.index[string(kind)]
 	if !known {
-		const maxKindName = 256
-		if len(k.names) > math.MaxUint16 || len(kind) > maxKindName || !s.keep(int64(64+2*len(kind))) {
+		if len(k.names) > math.MaxUint16 || len(kind) > maxKind || !s.keep(int64(64+2*len(kind))) {
 			return nil
 		}
 		number = uint16(len(k.names))

@@ -21,6 +21,10 @@ type Options struct {
 	// specs, kinds of targets, push targets. Defaults to [DefaultMaxBytes].
 	MaxBytes int64
 
+	// MaxInlineBytes bounds the push specs of the stream whose bytes are in the events
+	// themselves. Defaults to [DefaultMaxInlineBytes].
+	MaxInlineBytes int64
+
 	// WindowBytes bounds the recent sets that are kept as they came, for push spec
 	// groups whose files do not end in FileSuffix. Defaults to
 	// [DefaultWindowBytes]; negative means none.
@@ -41,6 +45,11 @@ const (
 	// DefaultMaxBytes keeps some 30,000 push specs of one stream: thirty times the
 	// images of a very large repository.
 	DefaultMaxBytes = 16 << 20
+
+	// DefaultMaxInlineBytes is room for the push specs of some ten images. Bazel puts none
+	// into its events: it says where their bytes are. What is in the events is copied
+	// into every job, and into memory with it.
+	DefaultMaxInlineBytes = 1 << 20
 
 	// DefaultWindowBytes keeps the last few hundred sets of a few files each. A set
 	// comes directly before what first refers to it, so few are needed.
@@ -72,6 +81,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.MaxInlineBytes == 0 {
+		o.MaxInlineBytes = DefaultMaxInlineBytes
 	}
 	if o.WindowBytes == 0 {
 		o.WindowBytes = DefaultWindowBytes

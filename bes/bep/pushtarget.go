@@ -2,6 +2,7 @@ package bep
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -59,8 +60,7 @@ const (
 
 // configured notes the kind of a target, and reports a push target as awaited.
 func (s *Scanner) configured(event, id, payload []byte, found *Found) error {
-	const targetConfigured = 16
-	inner, err := wire.Sub(id, targetConfigured)
+	inner, err := wire.Sub(id, idTargetConfigured)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *Scanner) configured(event, id, payload []byte, found *Found) error {
 	}
 	if !push {
 		if s.isAlias(targetID{label: text(label)}) {
-			found.Remember = record(eventConfigured, id, payload)
+			return s.rememberConfigured(label, payload)
 		}
 		return nil
 	}
@@ -93,9 +93,27 @@ func (s *Scanner) configured(event, id, payload []byte, found *Found) error {
 			s.pushes = make(map[string]bool)
 		}
 		s.pushes[name] = false
+		if err := s.rememberConfigured(label, payload); err != nil {
+			return err
+		}
 	}
-	found.Remember = record(eventConfigured, id, payload)
-	return awaited(event, name, found)
+	return s.awaited(event, name, found)
+}
+
+// rememberConfigured remembers a TargetConfigured, with what is read of it and nothing
+// else.
+func (s *Scanner) rememberConfigured(label, payload []byte) error {
+	kind, err := wire.Sub(payload, configuredKind)
+	if err != nil {
+		return err
+	}
+	reduced := appendField(nil, configuredKind, kind[:min(len(kind), maxKind)])
+	if push, err := s.isPush(payload); err != nil || push {
+		reduced = appendField(reduced, configuredTag, []byte(s.options.PushTag))
+	}
+	id := appendField(nil, idTargetConfigured, appendField(nil, 1, label))
+	s.remember(record(eventConfigured, id, reduced))
+	return nil
 }
 
 // labelAndAspect reads the two from a TargetConfiguredId.
@@ -109,19 +127,27 @@ func labelAndAspect(b []byte) (label, aspect []byte, err error) {
 			aspect = m.Bytes
 		}
 	}
+	if m.Err == nil && (len(label) > maxLabel || len(aspect) > maxLabel) {
+		return nil, nil, fmt.Errorf("the label has %d bytes, and the aspect's name %d; the limit is %d", len(label), len(aspect), maxLabel)
+	}
 	return label, aspect, m.Err
 }
 
+// Fields of TargetConfigured.
+const (
+	configuredKind = 1
+	configuredTag  = 3
+)
+
 // isPush tells from a TargetConfigured whether the target pushes something.
 func (s *Scanner) isPush(payload []byte) (bool, error) {
-	const kind, tag = 1, 3
 	push := false
 	m := wire.Walk(payload)
 	for m.Next() {
 		switch m.Num {
-		case kind:
+		case configuredKind:
 			push = push || slices.Contains(s.options.PushKinds, string(m.Bytes))
-		case tag:
+		case configuredTag:
 			push = push || string(m.Bytes) == s.options.PushTag
 		}
 	}
@@ -129,7 +155,7 @@ func (s *Scanner) isPush(payload []byte) (bool, error) {
 }
 
 // awaited reports a push target once for each configuration that the event announces.
-func awaited(event []byte, label string, found *Found) error {
+func (s *Scanner) awaited(event []byte, label string, found *Found) error {
 	const targetCompleted = 5
 	m := wire.Walk(event)
 	for m.Next() {
@@ -142,6 +168,10 @@ func awaited(event []byte, label string, found *Found) error {
 		}
 		if child == nil {
 			continue
+		}
+		if len(found.Targets) >= maxConfigurations {
+			s.refusef("%s is announced in more than %d configurations; the rest is left out", label, maxConfigurations)
+			break
 		}
 		id, err := readTargetID(child)
 		if err != nil {
@@ -230,10 +260,10 @@ func (s *Scanner) aborted(event, id, payload []byte, found *Found) error {
 	var description []byte
 	m := wire.Walk(payload)
 	for m.Next() {
-		switch m.Num {
-		case 1:
+		if m.VarintNum == 1 {
 			reason = m.Varint
-		case 2:
+		}
+		if m.Num == 2 {
 			description = m.Bytes
 		}
 	}
@@ -309,7 +339,11 @@ func abortedID(id []byte) (kind protowire.Number, target targetID, err error) {
 			return m.Num, target, err
 		case idUnconfiguredLabel, idConfiguredLabel:
 			label, err := wire.Sub(m.Bytes, 1)
-			return m.Num, targetID{label: text(label)}, err
+			if err != nil {
+				return 0, targetID{}, err
+			}
+			target.label, err = bounded("label", label, maxLabel)
+			return m.Num, target, err
 		case idPattern:
 			return m.Num, targetID{}, nil
 		}
@@ -351,10 +385,10 @@ func (s *Scanner) cause(event []byte) (string, error) {
 }
 
 // expanded notes that Bazel knows which targets are meant.
-func (s *Scanner) expanded() [][]byte {
+func (s *Scanner) expanded() {
 	if s.knowsTargets {
-		return nil
+		return
 	}
 	s.knowsTargets = true
-	return record(eventExpanded, nil, nil)
+	s.remember(record(eventExpanded, nil, nil))
 }

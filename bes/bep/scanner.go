@@ -24,8 +24,9 @@ type Scanner struct {
 	// knowsTargets is set once Bazel has said which targets are meant.
 	knowsTargets bool
 
-	kept int64
-	full bool
+	kept    int64
+	inlined int64
+	full    bool
 	// found is what Scan is about to return: it lies here to cost no allocation an event.
 	found Found
 }
@@ -51,6 +52,9 @@ type Found struct {
 	// and after a crash gives them to [Scanner.Recall]. They hold what is read and
 	// nothing else of the event: no command line, and no secret in it.
 	Remember [][]byte
+
+	// Refused says in words what of the event is over its bound, for the log.
+	Refused []string
 
 	// Full is true once, on the event with which [Options.MaxBytes] was reached.
 	Full bool
@@ -161,16 +165,16 @@ func (s *Scanner) payload(kind protowire.Number, of parts, found *Found) error {
 	var err error
 	switch kind {
 	case eventNamedSet:
-		found.Remember, err = s.namedSet(id, payload)
+		err = s.namedSet(id, payload)
 	case eventCompleted:
 		err = s.completed(id, payload, found)
 	case eventConfigured:
 		err = s.configured(of.event, id, payload, found)
 	case eventStarted:
 		found.Changed = true
-		found.Remember, err = s.started(payload)
+		err = s.started(payload)
 	case eventExpanded:
-		found.Remember = s.expanded()
+		s.expanded()
 	case eventOptionsParsed:
 		found.Changed = true
 		err = s.optionsParsed(payload)
@@ -181,12 +185,10 @@ func (s *Scanner) payload(kind protowire.Number, of parts, found *Found) error {
 		err = s.finished(payload)
 	case eventWorkspaceStatus:
 		found.Changed = true
-		found.Remember = record(kind, nil, payload)
-		s.invocation.Status, err = s.pairs(payload)
+		s.invocation.Status, err = s.values(kind, s.invocation.Status, payload)
 	case eventBuildMetadata:
 		found.Changed = true
-		found.Remember = record(kind, nil, payload)
-		s.invocation.Metadata, err = s.pairs(payload)
+		s.invocation.Metadata, err = s.values(kind, s.invocation.Metadata, payload)
 	case eventAborted:
 		err = s.aborted(of.event, id, payload, found)
 	}
@@ -210,13 +212,14 @@ var eventNames = map[protowire.Number]string{
 	eventBuildMetadata:   "build metadata",
 }
 
-func (s *Scanner) pairs(payload []byte) (map[string]string, error) {
-	values, err := pairs(payload, s.options.MaxBytes-s.kept)
+// values adds to known what an event of keys and values says, and remembers it.
+func (s *Scanner) values(kind protowire.Number, known map[string]string, payload []byte) (map[string]string, error) {
+	all, kept, err := s.pairs(eventNames[kind], known, payload)
 	if err != nil {
-		return nil, err
+		return known, err
 	}
-	s.keep(2 * int64(len(payload)))
-	return values, nil
+	s.remember(record(kind, nil, kept))
+	return all, nil
 }
 
 // keep accounts for size bytes that are to be kept for the stream's life, and says

@@ -26,10 +26,10 @@ var errNoSetID = errors.New("the set has no id")
 
 // namedSet keeps of a set what a later target can need. A set comes before
 // whatever refers to it, so that a link to a set which was not kept leads nowhere.
-func (s *Scanner) namedSet(id, payload []byte) (remember [][]byte, err error) {
+func (s *Scanner) namedSet(id, payload []byte) error {
 	name, err := setID(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var kept *set
 	var reduced []byte             // payload, less what is not kept
@@ -40,39 +40,40 @@ func (s *Scanner) namedSet(id, payload []byte) (remember [][]byte, err error) {
 		case setFiles:
 			file, ok, err := s.matching(m.Bytes)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if ok {
 				kept = orNew(kept)
 				kept.files = append(kept.files, file)
-				reduced = appendField(reduced, setFiles, m.Bytes)
+				reduced = appendField(reduced, setFiles, file.encoded())
 				size += file.size()
 			}
 		case setLinks:
 			link, err := wire.Sub(m.Bytes, 1)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if target := s.sets[string(link)]; target != nil {
 				kept = orNew(kept)
 				kept.links = append(kept.links, target)
-				reduced = appendField(reduced, setLinks, m.Bytes)
-				size += 8
+				reduced = appendField(reduced, setLinks, appendField(nil, 1, link))
+				size += int64(16 + len(link))
 			}
 		}
 	}
 	if m.Err != nil {
-		return nil, m.Err
+		return m.Err
 	}
 	s.window.add(name, payload)
 	if kept == nil || s.sets[string(name)] != nil || !s.keep(size) {
-		return nil, nil
+		return nil
 	}
 	if s.sets == nil {
 		s.sets = make(map[string]*set)
 	}
 	s.sets[string(name)] = kept
-	return record(eventNamedSet, id, reduced), nil
+	s.found.Remember = record(eventNamedSet, appendField(nil, namedSetID, appendField(nil, 1, name)), reduced)
+	return nil
 }
 
 func orNew(kept *set) *set {
@@ -91,10 +92,12 @@ func (s *Scanner) matching(b []byte) (File, bool, error) {
 	return readFile(b)
 }
 
+// namedSetID is the field of a BuildEventId.
+const namedSetID protowire.Number = 13
+
 // setID reads the id of a named set out of a BuildEventId.
 func setID(id []byte) ([]byte, error) {
-	const namedSet protowire.Number = 13
-	inner, err := wire.Sub(id, namedSet)
+	inner, err := wire.Sub(id, namedSetID)
 	if err != nil {
 		return nil, err
 	}

@@ -18,17 +18,20 @@ func readTargetID(b []byte) (targetID, error) {
 	var id targetID
 	m := wire.Walk(b)
 	for m.Next() {
+		var err error
 		switch m.Num {
 		case 1:
-			id.label = text(m.Bytes)
+			id.label, err = bounded("label", m.Bytes, maxLabel)
 		case 2:
-			id.aspect = text(m.Bytes)
+			id.aspect, err = bounded("aspect's name", m.Bytes, maxLabel)
 		case 3:
-			configuration, err := wire.Sub(m.Bytes, 1)
-			if err != nil {
-				return targetID{}, err
+			var configuration []byte
+			if configuration, err = wire.Sub(m.Bytes, 1); err == nil {
+				id.configuration, err = bounded("configuration's id", configuration, maxShort)
 			}
-			id.configuration = text(configuration)
+		}
+		if err != nil {
+			return targetID{}, err
 		}
 	}
 	return id, m.Err
@@ -52,10 +55,10 @@ func (s *Scanner) completed(id, payload []byte, found *Found) error {
 	success, groups := false, 0
 	m := wire.Walk(payload)
 	for m.Next() {
-		switch m.Num {
-		case completeSuccess:
+		if m.VarintNum == completeSuccess {
 			success = m.Varint != 0
-		case completeGroup:
+		}
+		if m.Num == completeGroup {
 			groups++
 		}
 	}
@@ -111,8 +114,10 @@ type completion struct {
 	all        bool   // every file of the group counts, whatever its name
 	incomplete bool
 	lost       bool
+	told       bool // of a loss: one for each target is enough
 	visited    map[*set]bool
 	raw        map[string]bool
+	links      int
 	reported   map[string]bool
 }
 
@@ -130,14 +135,14 @@ func (c *completion) group(b []byte, wanted bool) error {
 		return nil
 	}
 	c.all = wanted
-	c.incomplete, c.lost, c.visited, c.raw = false, false, nil, nil
+	c.incomplete, c.lost = false, false
 	c.name = "default"
 	if wanted {
 		c.name = c.scanner.options.OutputGroup
 	}
 	m := wire.Walk(b)
 	for m.Next() {
-		if m.Num == groupIncomplete {
+		if m.VarintNum == groupIncomplete {
 			c.incomplete = m.Varint != 0
 		}
 	}
@@ -161,10 +166,11 @@ func (c *completion) group(b []byte, wanted bool) error {
 			}
 		}
 	}
-	if c.lost {
+	if c.lost && !c.told {
 		if err := c.read(); err != nil {
 			return err
 		}
+		c.told = true
 		c.found.Lost = append(c.found.Lost, LostGroup{
 			Label: c.target.label, Aspect: c.target.aspect, Configuration: c.target.configuration, OutputGroup: c.name,
 		})
@@ -174,6 +180,9 @@ func (c *completion) group(b []byte, wanted bool) error {
 
 // link follows a reference to a set.
 func (c *completion) link(id []byte) error {
+	if c.links++; c.links > maxSpecsPerEvent {
+		return fmt.Errorf("one target refers to more than %d sets", maxSpecsPerEvent)
+	}
 	kept := c.scanner.sets[string(id)]
 	if c.all {
 		if raw, ok := c.scanner.window.find(id); ok {
@@ -275,6 +284,9 @@ func (c *completion) file(file File) error {
 		return err
 	}
 	_, repeated := c.scanner.reported[identity]
+	if file.Contents != nil && !repeated && !c.scanner.inline(c.target.label, len(file.Contents)) {
+		return nil
+	}
 	if !repeated && c.scanner.keep(int64(len(identity)+48)) {
 		c.scanner.reported[identity] = struct{}{}
 	}

@@ -12,12 +12,16 @@ import (
 // Message is one encoded message that is being walked. It is a value on the caller's
 // stack.
 type Message struct {
-	// Num is the current field's number.
+	// Num is the current field's number if it is length-delimited, and 0 otherwise. So a
+	// field of another wire type than the reader knows is passed over, as protobuf wants
+	// it for unknown fields.
 	Num protowire.Number
-	// Bytes is the current field's value where it is length-delimited, nil
+	// Bytes is the current field's value if it is length-delimited, and nil
 	// otherwise. It lies in the message.
 	Bytes []byte
-	// Varint is the current field's value where it is a varint.
+	// VarintNum is the current field's number if it is a varint, and 0 otherwise.
+	VarintNum protowire.Number
+	// Varint is the current field's value if it is a varint, and 0 otherwise.
 	Varint uint64
 	// Err is why there is no next field, nil at the message's end.
 	Err error
@@ -52,19 +56,20 @@ func (m *Message) Next() bool {
 	if tag < 8 || tag >= 1<<14 || value >= 1<<14 {
 		return m.next()
 	}
+	num := protowire.Number(tag >> 3)
 	switch protowire.Type(tag & 7) {
 	case protowire.BytesType:
 		if len(b)-at < value {
 			return m.next()
 		}
-		m.Bytes, m.Varint = b[at:at+value:at+value], 0
+		m.Num, m.Bytes, m.VarintNum, m.Varint = num, b[at:at+value:at+value], 0, 0
 		at += value
 	case protowire.VarintType:
-		m.Bytes, m.Varint = nil, uint64(value)
+		m.Num, m.Bytes, m.VarintNum, m.Varint = 0, nil, num, uint64(value)
 	default:
 		return m.next()
 	}
-	m.Num, m.rest = protowire.Number(tag>>3), b[at:]
+	m.rest = b[at:]
 	return true
 }
 
@@ -76,14 +81,16 @@ func (m *Message) next() bool {
 		return false
 	}
 	b := m.rest[n:]
-	m.Num, m.Bytes, m.Varint = num, nil, 0
+	m.Num, m.Bytes, m.VarintNum, m.Varint = 0, nil, 0, 0
 	switch typ {
 	case protowire.BytesType:
+		m.Num = num
 		m.Bytes, n = protowire.ConsumeBytes(b)
 		if n >= 0 && m.Bytes == nil {
 			m.Bytes = []byte{}
 		}
 	case protowire.VarintType:
+		m.VarintNum = num
 		m.Varint, n = protowire.ConsumeVarint(b)
 	default:
 		n = protowire.ConsumeFieldValue(num, typ, b)
@@ -102,7 +109,7 @@ func Sub(b []byte, num protowire.Number) ([]byte, error) {
 	var found []byte
 	m := Walk(b)
 	for m.Next() {
-		if m.Num == num && m.Bytes != nil {
+		if m.Num == num {
 			found = m.Bytes
 		}
 	}

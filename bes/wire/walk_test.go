@@ -33,8 +33,11 @@ func FuzzWalk(f *testing.F) {
 			if !more {
 				break
 			}
-			if fast.Num != slow.Num || fast.Varint != slow.Varint || !bytes.Equal(fast.Bytes, slow.Bytes) || (fast.Bytes == nil) != (slow.Bytes == nil) {
-				t.Fatalf("field %d %d %x, want %d %d %x", fast.Num, fast.Varint, fast.Bytes, slow.Num, slow.Varint, slow.Bytes)
+			if fast.Num != slow.Num || fast.VarintNum != slow.VarintNum || fast.Varint != slow.Varint || !bytes.Equal(fast.Bytes, slow.Bytes) || (fast.Bytes == nil) != (slow.Bytes == nil) {
+				t.Fatalf("field %d %x, %d %d, want %d %x, %d %d", fast.Num, fast.Bytes, fast.VarintNum, fast.Varint, slow.Num, slow.Bytes, slow.VarintNum, slow.Varint)
+			}
+			if (fast.Num != 0) != (fast.Bytes != nil) || fast.Num != 0 && fast.VarintNum != 0 {
+				t.Fatalf("field %d with %x and field %d are one", fast.Num, fast.Bytes, fast.VarintNum)
 			}
 		}
 		if (fast.Err == nil) != (slow.Err == nil) {

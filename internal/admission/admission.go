@@ -171,6 +171,14 @@ func (a *Admission) MayPromoteWithheld(client string) bool {
 	return a.MayPromote(client) && matchesAny(a.policy.PromoteWithheld, client, matchClient)
 }
 
+// MayPush tells whether a client may have anything pushed at all. What a client wants
+// that may not need not be looked at.
+func (a *Admission) MayPush(client string) bool {
+	return a.policy.Rules == nil || slices.ContainsFunc(a.policy.Rules, func(rule Rule) bool {
+		return len(rule.Clients) == 0 || matchesAny(rule.Clients, client, matchClient)
+	})
+}
+
 // Push is what a client wants pushed.
 type Push struct {
 	Client string

@@ -165,3 +165,32 @@ func TestTagsThatAreNeverWrittenOverAreTermsOfARule(t *testing.T) {
 		t.Errorf("a pattern that is none: error is %v", err)
 	}
 }
+
+func TestAClientMayPushIfARuleIsForIt(t *testing.T) {
+	rules := func(clients ...[]string) []admission.Rule {
+		list := []admission.Rule{}
+		for _, c := range clients {
+			list = append(list, admission.Rule{Name: "r", Clients: c, Repositories: []string{"ghcr.io/acme/*"}})
+		}
+		return list
+	}
+	for _, row := range []struct {
+		name  string
+		rules []admission.Rule
+		want  bool
+	}{
+		{"no policy", nil, true},
+		{"no rules", rules(), false},
+		{"a rule for everybody", rules([]string{"token:other"}, nil), true},
+		{"a rule for others", rules([]string{"token:other", "address:10.0.0.0/8"}), false},
+		{"a rule for it", rules([]string{"token:other"}, []string{"token:c*"}), true},
+	} {
+		a, err := admission.New(admission.Policy{Rules: row.rules})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.MayPush("token:ci"); got != row.want {
+			t.Errorf("%s: %t, want %t", row.name, got, row.want)
+		}
+	}
+}

@@ -195,6 +195,9 @@ func read(d *v1.Descriptor) (document, error) {
 		MediaType string `json:"mediaType"`
 		document
 	}
+	if err := pushspec.CheckDocument(d.Data, pushspec.MaxBlobs); err != nil {
+		return document{}, fmt.Errorf("the manifest %s is not valid: %w", d.Digest, err)
+	}
 	if err := json.Unmarshal(d.Data, &doc); err != nil {
 		return document{}, fmt.Errorf("the manifest %s is not valid: %w", d.Digest, err)
 	}

@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
 )
 
@@ -81,6 +82,9 @@ func digests(index v1.Descriptor) ([]v1.Hash, error) {
 		Manifests []struct {
 			Digest string `json:"digest"`
 		} `json:"manifests"`
+	}
+	if err := pushspec.CheckDocument(index.Data, registry.MaxReferrers); err != nil {
+		return nil, fmt.Errorf("the index of referrers %s is not valid: %w", index.Digest, err)
 	}
 	if err := json.Unmarshal(index.Data, &doc); err != nil {
 		return nil, fmt.Errorf("the index of referrers %s is not valid: %w", index.Digest, err)

@@ -38,11 +38,16 @@ func askHelper(ctx context.Context, name, server string, limit time.Duration) (a
 	if err != nil {
 		return authn.AuthConfig{}, err
 	}
+	return readAnswer(out.Stdout)
+}
+
+// readAnswer reads what a helper prints.
+func readAnswer(printed []byte) (authn.AuthConfig, error) {
 	var answer struct {
 		Username string `json:"Username"`
 		Secret   string `json:"Secret"`
 	}
-	if err := json.Unmarshal(out.Stdout, &answer, json.MatchCaseInsensitiveNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+	if err := json.Unmarshal(printed, &answer, json.MatchCaseInsensitiveNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
 		return authn.AuthConfig{}, errAnswer
 	}
 	if answer.Secret == "" {

@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/drayage/drayage/internal/admission"
+	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/store"
 	"github.com/drayage/drayage/pushspec"
 )
 
@@ -53,5 +55,31 @@ func TestABlobIsMountedFromWhereTheClientMayReadOrWrite(t *testing.T) {
 		if got := w.request.MayMount(repository); got != want {
 			t.Errorf("from %s: %t, want %t", repository, got, want)
 		}
+	}
+}
+
+// What a stranger sends is not even looked at.
+func TestTheSpecOfAClientThatMayPushNothingIsNeverRead(t *testing.T) {
+	policy, err := admission.New(admission.Policy{Rules: []admission.Rule{{Name: "team", Clients: []string{"token:ci"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, _ := newWorld(t)
+	w.change = func(job *store.Job) { job.Client = "address:203.0.113.7" }
+	w.stranger = !policy.MayPush("address:203.0.113.7")
+	w.admit = func(push admission.Push) error {
+		_, err := policy.Admit(push)
+		return err
+	}
+	entry, err := w.work(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.read != 0 {
+		t.Error("the spec was read")
+	}
+	want := "push //app:push: the daemon's policy does not allow address:203.0.113.7 to push this: rule team allows the clients token:ci, but not address:203.0.113.7"
+	if entry.Outcome != ledger.Denied || entry.ErrorClass != "policy" || entry.Error != want {
+		t.Errorf("the outcome is %s, of class %s: %s", entry.Outcome, entry.ErrorClass, entry.Error)
 	}
 }

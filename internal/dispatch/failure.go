@@ -23,6 +23,7 @@ const (
 	classPolicy    = "policy"
 	classGate      = "gate"
 	classConflict  = ledger.ClassConflict
+	classCrashed   = "crashed"
 	classOther     = "unavailable"
 )
 
@@ -64,6 +65,8 @@ func classify(err error) failure {
 		return failure{class: classConflict, outcome: ledger.Failed, final: true}
 	case is[*admission.DeniedError](err):
 		return failure{class: classPolicy, outcome: ledger.Denied, final: true}
+	case is[*crashedError](err):
+		return failure{class: classCrashed, outcome: ledger.Failed, final: true}
 	case is[*stampError](err):
 		return failure{class: classStamp, outcome: ledger.Failed, final: true}
 	case is[*gateError](err):

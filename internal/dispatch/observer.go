@@ -251,6 +251,9 @@ func (s *observation) report(found bep.Found) {
 	for _, lost := range found.Lost {
 		s.logger.Error().Str("target", lost.Label).Str("group", lost.OutputGroup).Msg("a push spec of this target was not found: the stream names its file in a way that cannot be followed")
 	}
+	for _, what := range found.Refused {
+		s.logger.Warn().Str("client", s.client).Msg("the stream supplies more than is kept: " + what)
+	}
 	if found.Full {
 		s.logger.Error().Msg("the stream names more push specs than are kept for one invocation; later ones may be missed")
 	}

@@ -9,7 +9,20 @@ import (
 
 // Policy says what may be pushed. [admission.Admission] is one.
 type Policy interface {
+	// MayPush tells whether a client may have anything pushed at all. If not, Admit
+	// allows none of its pushes.
+	MayPush(client string) bool
 	Admit(push admission.Push) (admission.Terms, error)
+}
+
+// admitClient asks the policy before the spec is read: what a stranger sends is not even
+// looked at.
+func (r *run) admitClient() error {
+	if r.worker.opts.Policy.MayPush(r.job.Client) {
+		return nil
+	}
+	_, err := r.worker.opts.Policy.Admit(admission.Push{Client: r.job.Client, Target: r.job.Target})
+	return err
 }
 
 // admit asks the policy, and notes its terms: which tags must not be written over: all, where the

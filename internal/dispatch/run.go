@@ -26,6 +26,8 @@ type run struct {
 	// spec is what is read, and destination its destination with the variables filled in.
 	spec        *pushspec.Spec
 	destination pushspec.Destination
+	// held is for how many bytes of a spec the run has been given room.
+	held int64
 	// asked is what the policy was asked, and keepTags are the tags that must not be
 	// written over.
 	asked    admission.Push

@@ -16,11 +16,19 @@ type SpecReader interface {
 }
 
 // readSpec reads and decodes the job's push spec.
-func (r *run) readSpec(ctx context.Context) error {
+func (r *run) readSpec(ctx context.Context) (err error) {
+	if err := r.admitClient(); err != nil {
+		return err
+	}
 	data, err := r.specFile(ctx)
 	if err != nil {
 		return err
 	}
+	end, err := r.beginDecode(ctx, int64(len(data)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
 	if r.spec, err = pushspec.Decode(data); err != nil {
 		return err
 	}
@@ -38,6 +46,10 @@ func (r *run) specFile(ctx context.Context) ([]byte, error) {
 	case ref.Size > pushspec.MaxSize:
 		return nil, &pushspec.Error{Reason: fmt.Sprintf("%d bytes are over the limit of %d", ref.Size, int64(pushspec.MaxSize))}
 	}
+	if err := r.worker.specs.hold(ref.Size); err != nil {
+		return nil, err
+	}
+	r.held = ref.Size
 	data, err := r.worker.opts.Specs.ReadAll(ctx, cas.Blob{
 		Instance: ref.Instance,
 		Digest:   cas.Digest{Function: cas.Function(ref.Function), Hash: ref.Hash, Size: ref.Size},

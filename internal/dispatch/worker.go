@@ -40,6 +40,8 @@ type WorkerOptions struct {
 	Tags        Tags
 	Blobs       Blobs
 	Policy      Policy
+	// Decodes are marked in it; nil marks none.
+	Decodes Decodes
 	// Hosts say which registries pushes may go to; nil is all.
 	Hosts *hosts.Hosts
 	// Gate is what the tags of every build wait for at least.
@@ -60,6 +62,7 @@ type Worker struct {
 	opts WorkerOptions
 	// shares are of the workers that haul, and tagShares of those that move tags.
 	shares, tagShares *shares
+	specs             *specRoom
 }
 
 // NewWorker makes a worker.
@@ -71,6 +74,7 @@ func NewWorker(options WorkerOptions) *Worker {
 		opts:      options,
 		shares:    newShares(options.Workers, options.Hauler.LastProgress),
 		tagShares: newShares(store.TagWorkers*options.Workers, options.Hauler.LastProgress),
+		specs:     newSpecRoom(),
 	}
 }
 
@@ -82,6 +86,7 @@ func (w *Worker) Work(ctx context.Context, job store.Job, attempt store.Attempt)
 	if err != nil {
 		return ledger.Entry{}, err
 	}
+	defer r.letGo()
 	err = r.do(ctx)
 	r.entry.Time = w.opts.Now()
 	r.entry.Duration = r.entry.Time.Sub(started)

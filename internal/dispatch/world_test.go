@@ -23,8 +23,12 @@ import (
 
 // world is everything around a worker.
 type world struct {
-	spec       []byte
-	specErr    error
+	spec    []byte
+	specErr error
+	// decodes are marked in it, if it is set.
+	decodes *marks
+	// read is how often the spec was.
+	read       int
 	result     haul.Result
 	haulErr    error
 	request    haul.Request
@@ -52,9 +56,11 @@ type world struct {
 	// push is what the policy was asked, denied what it says.
 	push   admission.Push
 	denied error
-	admit  func(admission.Push) error
-	terms  admission.Terms
-	gate   pushspec.Gate // the daemon's
+	// stranger is a client that may push nothing.
+	stranger bool
+	admit    func(admission.Push) error
+	terms    admission.Terms
+	gate     pushspec.Gate // the daemon's
 
 	// known is whether the repository has had the image, row the row that the job is done
 	// to, release what was decided, and kept the manifest that was kept.
@@ -89,7 +95,12 @@ func (w *world) ReleaseBlobs(_ context.Context, _ store.Attempt, _ store.BlobCla
 	return nil
 }
 
-func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) { return w.spec, w.specErr }
+func (w *world) ReadAll(context.Context, cas.Blob) ([]byte, error) {
+	w.read++
+	return w.spec, w.specErr
+}
+
+func (w *world) MayPush(string) bool { return !w.stranger }
 
 func (w *world) Admit(push admission.Push) (admission.Terms, error) {
 	if w.admit != nil {
@@ -191,8 +202,13 @@ func (w *world) Invocation(context.Context, string) (store.Invocation, bool, err
 
 func (w *world) work(t *testing.T, attempt int) (ledger.Entry, error) {
 	t.Helper()
+	var decodes dispatch.Decodes
+	if w.decodes != nil {
+		decodes = w.decodes
+	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
-		Specs: w, Hauler: w, Invocations: w, Releases: w, Tags: w, Blobs: w, Policy: w, Gate: w.gate, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
+		Decodes: decodes,
+		Specs:   w, Hauler: w, Invocations: w, Releases: w, Tags: w, Blobs: w, Policy: w, Gate: w.gate, Cache: "grpc://cache:9092", Version: "v1", Now: func() time.Time { return w.now }, Logger: zerolog.Nop(),
 	})
 	job := store.Job{
 		Invocation: "invocation", Build: "build", Target: "//app:push", Client: "ci",

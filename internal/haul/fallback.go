@@ -10,6 +10,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/drayage/drayage/internal/registry"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // maxFallback bounds the index of referrers that is read and written, in bytes: what
@@ -99,6 +102,9 @@ func (s *shipment) readFallback(ctx context.Context, subject v1.Hash) (*fallback
 }
 
 func (f *fallback) decode(data []byte, mediaType string) error {
+	if err := pushspec.CheckDocument(data, registry.MaxReferrers); err != nil {
+		return fmt.Errorf("it cannot be read: %w", err)
+	}
 	if err := json.Unmarshal(data, &f.doc); err != nil {
 		return fmt.Errorf("it cannot be read: %w", err)
 	}

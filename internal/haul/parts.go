@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/drayage/drayage/pushspec"
 )
@@ -21,6 +22,12 @@ type part struct {
 	entry   v1.Descriptor
 }
 
+// reference is what is read of a descriptor in a manifest: the rest may be large.
+type reference struct {
+	MediaType types.MediaType `json:"mediaType"`
+	Digest    v1.Hash         `json:"digest"`
+}
+
 func (p *part) isReferrer() bool { return p.subject != v1.Hash{} }
 
 // parts reads a spec's manifests, in their order.
@@ -32,9 +39,9 @@ func parts(spec *pushspec.Spec) ([]*part, error) {
 		hasRoot = hasRoot || p.Digest == spec.Root
 		var doc struct {
 			ArtifactType string            `json:"artifactType"`
-			Config       *v1.Descriptor    `json:"config"`
-			Layers       []v1.Descriptor   `json:"layers"`
-			Subject      *v1.Descriptor    `json:"subject"`
+			Config       *reference        `json:"config"`
+			Layers       []reference       `json:"layers"`
+			Subject      *reference        `json:"subject"`
 			Annotations  map[string]string `json:"annotations"`
 		}
 		if err := json.Unmarshal(p.Data, &doc); err != nil {

@@ -82,7 +82,8 @@ func parseTime(name, text string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		// Of other years a time zone can make what cannot be written again.
+		if t, err := time.Parse(layout, text); err == nil && t.UTC().Year() > 0 && t.UTC().Year() < 9999 {
 			return t, nil
 		}
 	}

@@ -10,11 +10,15 @@ import (
 	"github.com/go-json-experiment/json"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/drayage/drayage/pushspec"
 )
 
 const (
-	// maxReferrers bounds a page of referrers that is read, in bytes.
-	maxReferrers = 4 << 20
+	// maxReferrerPage bounds a page of referrers that is read, in bytes.
+	maxReferrerPage = 4 << 20
+	// MaxReferrers bounds the referrers of one manifest.
+	MaxReferrers = 32 << 10
 	// maxReferrerPages bounds the pages that are followed.
 	maxReferrerPages = 100
 )
@@ -37,7 +41,9 @@ func (r *Repository) referrers(ctx context.Context, subject v1.Hash, scopes []st
 		if err != nil || !kept {
 			return nil, false, err
 		}
-		listed = append(listed, page...)
+		if listed = append(listed, page...); len(listed) > MaxReferrers {
+			return nil, false, fmt.Errorf("registry %s: %s has more than %d referrers of %s", r.Registry(), r.name, MaxReferrers, subject)
+		}
 		if next == "" {
 			break
 		}
@@ -63,7 +69,7 @@ func (r *Repository) referrerPage(ctx context.Context, subject v1.Hash, address 
 		return nil, "", false, err
 	}
 	defer drain(resp)
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxReferrers+1))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxReferrerPage+1))
 	if err != nil {
 		return nil, "", false, r.host.brokeOff(op, err)
 	}
@@ -74,7 +80,7 @@ func (r *Repository) referrerPage(ctx context.Context, subject v1.Hash, address 
 		} `json:"manifests"`
 	}
 	// Servers that know nothing of referrers may answer with a page for people.
-	if len(data) > maxReferrers || json.Unmarshal(data, &index) != nil || index.SchemaVersion != 2 {
+	if len(data) > maxReferrerPage || pushspec.CheckDocument(data, MaxReferrers) != nil || json.Unmarshal(data, &index) != nil || index.SchemaVersion != 2 {
 		return nil, "", false, nil
 	}
 	for _, m := range index.Manifests {

@@ -148,7 +148,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	worker := dispatch.NewWorker(dispatch.WorkerOptions{
 		Specs: d.cas, Hauler: hauler, Invocations: d.store, Releases: d.store, Tags: d.store, Blobs: d.store,
-		Policy: d.access.admission, Hosts: hosts, Gate: pushspec.Gate(d.config.Release.Gate), Cache: d.config.CAS.Address,
+		Policy: d.access.admission, Decodes: d.store, Hosts: hosts, Gate: pushspec.Gate(d.config.Release.Gate), Cache: d.config.CAS.Address,
 		Workers: d.config.Workers, Version: d.config.Version, Logger: d.logger,
 	})
 

@@ -61,8 +61,26 @@ func mergeMaps(old, news map[string]string) map[string]string {
 	}
 	merged := make(map[string]string, len(old)+len(news))
 	maps.Copy(merged, old)
-	for key, value := range news {
-		merged[sqldb.CleanText(key)] = sqldb.CleanText(value)
+	size := 0
+	for key, value := range old {
+		size += len(key) + len(value)
+	}
+	for _, key := range slices.Sorted(maps.Keys(news)) {
+		name, value := sqldb.CleanText(key), sqldb.CleanText(news[key])
+		before, there := merged[name]
+		grown := len(value) - len(before)
+		if !there {
+			grown += len(name)
+		}
+		if grown > 0 && size+grown > maxMerged {
+			continue
+		}
+		size += grown
+		merged[name] = value
 	}
 	return merged
 }
+
+// maxMerged bounds the keys and values of one kind that are kept of an invocation, in
+// bytes. One stream cannot bring as many, but an invocation can have any number of streams.
+const maxMerged = 128 << 10

@@ -24,6 +24,7 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"a drain lets jobs finish", aDrainLetsJobsFinish},
 		{"a drain gives back what does not finish", aDrainGivesBackWhatDoesNotFinish},
 		{"urgent jobs go first", urgentJobsGoFirst},
+		{"a decode that ends takes the marks of its job away", aDecodeThatEndsTakesTheMarksOfItsJobAway},
 
 		{"a job that waits is cancelled at once", aJobThatWaitsIsCancelledAtOnce},
 		{"a job that runs is cancelled by its context", aJobThatRunsIsCancelledByItsContext},
@@ -35,6 +36,7 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"what operators say of a registry is kept", whatOperatorsSayOfARegistryIsKept},
 
 		{"invocations are merged", invocationsAreMerged},
+		{"what is merged of an invocation is bounded", whatIsMergedOfAnInvocationIsBounded},
 		{"invocations are listed by page", invocationsAreListedByPage},
 		{"what is remembered is kept until the stream has ended", whatIsRememberedIsKeptUntilTheStreamHasEnded},
 		{"what is missing shows", whatIsMissingShows},

@@ -25,6 +25,7 @@ func ExerciseKills(t *testing.T, driver sqldbtest.Driver, kills int) {
 	t.Run("a kill leaves no release half done", func(t *testing.T) { aKillLeavesNoReleaseHalfDone(t, driver, kills) })
 	exercise(t, driver, []behaviour{
 		{"a job that was running at the kill is done again at once", aJobThatWasRunningAtTheKillIsDoneAgainAtOnce},
+		{"the spec that a daemon dies of is found out", theSpecThatADaemonDiesOfIsFoundOut},
 		{"a dead daemon's jobs are finished by another", aDeadDaemonsJobsAreFinishedByAnother},
 		{"a stalled daemon that comes back decides nothing", aStalledDaemonThatComesBackDecidesNothing},
 	})
@@ -49,6 +50,9 @@ func Main(m *testing.M) {
 		act := victim
 		if os.Getenv(tagsEnv) != "" {
 			act = gatedVictim
+		}
+		if os.Getenv(decoderEnv) != "" {
+			act = decoder
 		}
 		if os.Getenv(holderEnv) != "" {
 			act = holder
