@@ -21,7 +21,7 @@ func gated() []Entry {
 		}
 	}
 	restored, promoted, withheld, staged := row(4, RolledBack, "//app:push"), row(3, Pushed, "//app:push"), row(2, Withheld, "//web:push"), row(1, Staged, "//app:push")
-	restored.By, restored.Tags = "token:eve", []Tag{{Name: "latest", Previous: digest("ab"), Digest: digest("cd")}, {Name: "v1", Previous: digest("ab"), Digest: removedTag}}
+	restored.By, restored.Tags = "token:eve", []Tag{{Name: "latest", Previous: digest("ab"), Digest: digest("cd")}, {Name: "v1", Previous: digest("ab"), Digest: RemovedTag}}
 	promoted.By, promoted.Tags = "token:eve", []Tag{{Name: "latest", Previous: digest("cd")}, {Name: "v1"}}
 	withheld.HeldTags, withheld.ErrorClass, withheld.Error = []string{"v1"}, "red", "the build ended with TESTS_FAILED"
 	staged.HeldTags = []string{"latest", "v1"}
