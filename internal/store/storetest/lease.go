@@ -10,8 +10,12 @@ import (
 	"github.com/drayage/drayage/internal/store"
 )
 
-// shortLease is a lease that a test can wait for.
-const shortLease = 400 * time.Millisecond
+const (
+	// shortLease is a lease whose end a test can wait for.
+	shortLease = 400 * time.Millisecond
+	// steadyLease is one that is renewed in time, however busy the machine is.
+	steadyLease = 2 * time.Second
+)
 
 // free waits until a daemon is granted blobs.
 func free(t *testing.T, s *store.Store, digests ...string) {
@@ -45,7 +49,7 @@ func aClaimIsRenewedWhileItsHolderGetsOn(t *testing.T, driver sqldbtest.Driver) 
 		t.Skip("this kind of database has one daemon")
 	}
 	url := driver.Migrated(t)
-	first, second := OpenAt(t, url, store.Options{Lease: shortLease}), OpenAt(t, url, store.Options{Lease: shortLease})
+	first, second := OpenAt(t, url, store.Options{Lease: steadyLease}), OpenAt(t, url, store.Options{Lease: steadyLease})
 	Run(t, first, Pushed) // a daemon that runs renews
 	claim := func(digest string, limit time.Duration, getsOn func() bool) {
 		t.Helper()
@@ -56,17 +60,17 @@ func aClaimIsRenewedWhileItsHolderGetsOn(t *testing.T, driver sqldbtest.Driver) 
 	}
 	began := time.Now()
 	claim("held", time.Hour, nil)
-	claim("limited", 2*shortLease, func() bool { return true })
+	claim("limited", 2*steadyLease, func() bool { return true })
 	claim("stuck", time.Hour, func() bool { return false })
 	free(t, second, "stuck")
-	if held := time.Since(began); held < shortLease {
-		t.Errorf("the claim of a run that does not get on ended after %s of %s", held, shortLease)
+	if held := time.Since(began); held < steadyLease {
+		t.Errorf("the claim of a run that does not get on ended after %s of %s", held, steadyLease)
 	}
 	free(t, second, "limited")
-	if held := time.Since(began); held < 2*shortLease {
-		t.Errorf("the claim that may be renewed for %s ended after %s", 2*shortLease, held)
+	if held := time.Since(began); held < 2*steadyLease {
+		t.Errorf("the claim that may be renewed for %s ended after %s", 2*steadyLease, held)
 	}
-	for time.Since(began) < 5*shortLease {
+	for time.Since(began) < 3*steadyLease {
 		if !busy(t, second, store.Attempt{}, "held") {
 			t.Fatalf("the claim ended after %s, and its holder still works", time.Since(began))
 		}
@@ -76,7 +80,7 @@ func aClaimIsRenewedWhileItsHolderGetsOn(t *testing.T, driver sqldbtest.Driver) 
 }
 
 func aLeaseOfTagsIsRenewedWhileItsRunLasts(t *testing.T, driver sqldbtest.Driver) {
-	s := Open(t, driver, store.Options{Lease: shortLease})
+	s := Open(t, driver, store.Options{Lease: steadyLease})
 	h := NewHands(t, s)
 	first, second := h.Begin(t, "first"), h.Begin(t, "second")
 	began := time.Now()
@@ -84,7 +88,7 @@ func aLeaseOfTagsIsRenewedWhileItsRunLasts(t *testing.T, driver sqldbtest.Driver
 	if err != nil {
 		t.Fatal(err)
 	}
-	for time.Since(began) < 4*shortLease {
+	for time.Since(began) < 2*steadyLease {
 		if _, err := s.ClaimTags(t.Context(), second, claimOf("second", monday, "latest")); !isPostponed(err) {
 			t.Fatalf("after %s the error is %v, want a postponement", time.Since(began), err)
 		}
