@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/sqldb"
@@ -10,6 +11,13 @@ import (
 
 // absentKey is a target in a configuration.
 type absentKey struct{ target, configuration, aspect string }
+
+// ends tells whether the end of a target is that of a wait for it: one without a
+// configuration means all of the target's.
+func (k absentKey) ends(wait absentKey) bool {
+	return wait.target == k.target && wait.aspect == k.aspect &&
+		(k.configuration == "" || wait.configuration == "" || wait.configuration == k.configuration)
+}
 
 // saveAbsent adds to the targets of which nothing came, and ends the waits that are over.
 func saveAbsent(ctx context.Context, tx sqldb.Conn, invocation string, list []Absent) error {
@@ -27,11 +35,9 @@ func saveAbsent(ctx context.Context, tx sqldb.Conn, invocation string, list []Ab
 			waits[key] = a
 			continue
 		}
-		if _, begunHere := waits[key]; begunHere {
-			delete(waits, key)
-		} else {
-			over = append(over, key)
-		}
+		// A wait that has begun in this batch is not in the table yet.
+		maps.DeleteFunc(waits, func(wait absentKey, _ Absent) bool { return key.ends(wait) })
+		over = append(over, key)
 		if a.State != "" {
 			rows = append(rows, a)
 		}

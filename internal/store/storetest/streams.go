@@ -149,7 +149,8 @@ func aTargetIsAwaitedUntilItIsKnownWhatCameOfIt(t *testing.T, driver sqldbtest.D
 		store.Absent{Target: "//:built", Configuration: "k8"},
 		store.Absent{Target: "//:failed", Configuration: "k8", State: ledger.ExpectedUnbuilt, Reason: "no compiler"},
 		store.Absent{Target: "//:both", Configuration: "k8"},
-		awaited("//:at-once", "k8"), store.Absent{Target: "//:at-once", Configuration: "k8"})
+		awaited("//:at-once", "k8"), store.Absent{Target: "//:at-once", Configuration: "k8"},
+		awaited("//:incompatible", "k8"), awaited("//:incompatible", "arm"), store.Absent{Target: "//:incompatible", State: ledger.ExpectedAborted})
 	got, err := s.Expected(t.Context(), "inv")
 	if err != nil {
 		t.Fatal(err)
@@ -157,19 +158,20 @@ func aTargetIsAwaitedUntilItIsKnownWhatCameOfIt(t *testing.T, driver sqldbtest.D
 	want := []ledger.Expected{
 		{Target: "//:both", Configuration: "arm", State: ledger.ExpectedAwaited},
 		{Target: "//:failed", Configuration: "k8", State: ledger.ExpectedUnbuilt, Reason: "no compiler"},
+		{Target: "//:incompatible", State: ledger.ExpectedAborted},
 		{Target: "//:never", Configuration: "k8", State: ledger.ExpectedAwaited},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if n := missing(t, s); n != 1 {
-		t.Errorf("%d are missing while the build goes on, want the one that failed", n)
+	if n := missing(t, s); n != 2 {
+		t.Errorf("%d are missing while the build goes on, want the one that failed and the one that was given up", n)
 	}
 	if err := s.SaveInvocation(t.Context(), store.Invocation{ID: "inv", Finished: true}); err != nil {
 		t.Fatal(err)
 	}
-	if n := missing(t, s); n != 3 {
-		t.Errorf("%d are missing once the build has ended, want all three", n)
+	if n := missing(t, s); n != 4 {
+		t.Errorf("%d are missing once the build has ended, want all four", n)
 	}
 }
 
