@@ -123,6 +123,9 @@ func copiesTo(images []ledger.Entry, to string) ([]operator.Copy, error) {
 		if err := checkPlain(destination); err != nil {
 			return nil, err
 		}
+		if own, err := copies.ParseReference(e.Registry + "/" + e.Repository); err == nil && own.String() == mustReference(destination) {
+			return nil, fmt.Errorf("nothing was copied: --to: %s is where %s itself pushes to: drayage promote %s, without --to, moves its tags there", destination, e.Target, e.InvocationID)
+		}
 		k := key{e.Digest, destination}
 		i, there := at[k]
 		if !there {
@@ -142,6 +145,15 @@ func copiesTo(images []ledger.Entry, to string) ([]operator.Copy, error) {
 		}
 	}
 	return list, nil
+}
+
+// mustReference is the canonical form of a repository that was checked.
+func mustReference(repository string) string {
+	reference, err := copies.ParseReference(repository)
+	if err != nil {
+		return repository
+	}
+	return reference.String()
 }
 
 // checkPlain says whether a destination is a repository, without a tag or a digest.

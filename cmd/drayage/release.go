@@ -86,6 +86,9 @@ func explain(decided operator.Decided, waited bool) string {
 		return "the tags of " + counted(decided.Pushes, "push", "pushes") + " move back" +
 			next("drayage ledger --invocation "+decided.InvocationID+" shows them")
 	}
+	if release.Class == string(ledger.RolledBack) {
+		return "tags that move now are moved back, and the others do not move" + reason
+	}
 	return "the tags do not move" + reason
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,6 +63,12 @@ Choose the invocation id yourself to know it: bazel build --invocation_id=$(uuid
 			}
 			if until != untilStaged && until != untilPushed {
 				return notBegun(fmt.Errorf("--until: %q must be staged or pushed", until))
+			}
+			if timeout <= 0 {
+				return notBegun(fmt.Errorf("--timeout: %s must be greater than 0", timeout))
+			}
+			if slices.Contains(args, "") {
+				return notBegun(errors.New("an invocation's id must not be empty: is a variable of your script not set?"))
 			}
 			client, err := dial(daemon)
 			if err != nil {

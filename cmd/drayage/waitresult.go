@@ -145,7 +145,7 @@ func aboutRelease(release *operator.Release) string {
 		return "; the tags wait" + why
 	case operator.ReleaseClosed:
 		if release.Class == string(ledger.RolledBack) {
-			return "; the tags were moved back" + why + by(release.By)
+			return "; the build was rolled back" + strings.TrimSuffix(why, ": it was rolled back") + by(release.By)
 		}
 		return "; the tags do not move" + why + by(release.By)
 	}

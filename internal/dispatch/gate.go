@@ -6,6 +6,19 @@ import "github.com/drayage/drayage/pushspec"
 // wait for: --build_metadata=DRAYAGE_RELEASE=green.
 const releaseMetadata = "DRAYAGE_RELEASE"
 
+// emptyGate stands for a DRAYAGE_RELEASE without a value: a variable of a shell that was
+// not set, most likely, and no leave to move tags.
+const emptyGate = "(empty)"
+
+// askedGate is what a build's metadata asks for, or "".
+func askedGate(metadata map[string]string) string {
+	asked, given := metadata[releaseMetadata]
+	if given && asked == "" {
+		return emptyGate
+	}
+	return asked
+}
+
 // gateError is about a gate that a build asks for and that there is not.
 type gateError struct{ err error }
 
@@ -23,7 +36,7 @@ func (r *run) chooseGate() error {
 	if !r.isCopy() {
 		gates = append(gates, r.worker.opts.Gate)
 	}
-	for _, asked := range []string{r.job.Gate, r.invocation.Metadata[releaseMetadata]} {
+	for _, asked := range []string{r.job.Gate, askedGate(r.invocation.Metadata)} {
 		gate, err := pushspec.ParseGate(asked)
 		if err != nil {
 			return &gateError{err}

@@ -234,7 +234,7 @@ func (s *observation) priority() store.Priority {
 // gate is what the build asks its tags to wait for. A job has it from the beginning: it may
 // be looked at before anything of its build is stored.
 func (s *observation) gate() string {
-	asked := s.scanner.Invocation().Metadata[releaseMetadata]
+	asked := askedGate(s.scanner.Invocation().Metadata)
 	if _, err := pushspec.ParseGate(asked); err != nil && !s.warnedOfGate {
 		s.warnedOfGate = true
 		s.logger.Warn().Err(&gateError{err}).Msg("the build asks for an unknown gate; its pushes fail")

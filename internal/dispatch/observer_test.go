@@ -56,7 +56,7 @@ func TestABuildSaysHowSoonItsPushesAreToBeDone(t *testing.T) {
 
 // A job may be looked at before anything else of its build is stored.
 func TestAJobSaysWhatItsBuildWantsTagsToWaitFor(t *testing.T) {
-	for _, asked := range []string{"", "green", "approved", "no gate at all"} {
+	for asked, want := range map[string]string{"": "(empty)", "green": "green", "approved": "approved", "no gate at all": "no gate at all"} {
 		q := &queue{}
 		s := begin(t, q, 1)
 		s.keep(&bepb.BuildEvent{
@@ -66,7 +66,7 @@ func TestAJobSaysWhatItsBuildWantsTagsToWaitFor(t *testing.T) {
 		s.keep(namedSet("0", specFile("push", digest)))
 		s.keep(completed("//app:push", "0"))
 		s.finish()
-		if len(q.jobs) != 1 || q.jobs[0].Gate != asked {
+		if len(q.jobs) != 1 || q.jobs[0].Gate != want {
 			t.Errorf("asked for %q, the jobs are %+v", asked, q.jobs)
 		}
 	}

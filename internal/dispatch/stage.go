@@ -15,6 +15,8 @@ type Releases interface {
 	Release(ctx context.Context, invocation string) (store.Release, bool, error)
 	// Entry is a row of the ledger.
 	Entry(ctx context.Context, id int64) (ledger.Entry, bool, error)
+	// Entries are rows of the ledger, the newest first.
+	Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry, error)
 	// HasImage tells whether a repository is known to have got an image.
 	HasImage(ctx context.Context, registry, repository, digest string) (bool, error)
 	// KeptManifest is the root manifest that was kept of a staged image.

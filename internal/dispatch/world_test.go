@@ -176,6 +176,13 @@ func (w *world) Entry(_ context.Context, id int64) (ledger.Entry, bool, error) {
 	return *w.row, true, nil
 }
 
+func (w *world) Entries(_ context.Context, query ledger.Query) ([]ledger.Entry, error) {
+	if w.row == nil || w.row.Target != query.Target {
+		return nil, nil
+	}
+	return []ledger.Entry{*w.row}, nil
+}
+
 func (w *world) HasImage(context.Context, string, string, string) (bool, error) { return w.known, nil }
 
 func (w *world) KeptManifest(context.Context, string) (store.StagedManifest, bool, error) {

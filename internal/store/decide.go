@@ -40,6 +40,13 @@ func (s *Store) decideLocked(ctx context.Context, tx sqldb.Conn, r Release) erro
 		back := r.State == ReleaseClosed && f.invocation.Finished && f.pending == 0
 		if r.State == ReleaseWaiting || back {
 			v := s.verdict(r, f)
+			if v.state == ReleaseOpen {
+				if reason, err := s.clash(ctx, tx, r.Invocation); err != nil {
+					return err
+				} else if reason != "" {
+					v = verdict{state: ReleaseClosed, class: ledger.ClassConflict, reason: reason}
+				}
+			}
 			if opened = v.state == ReleaseOpen; v.state != r.State {
 				if err := s.pass(ctx, tx, &r, v); err != nil {
 					return err
@@ -96,8 +103,31 @@ func (s *Store) restore(ctx context.Context, tx sqldb.Conn, invocation string) (
 	if err != nil {
 		return 0, err
 	}
-	rows = slices.DeleteFunc(rows, func(e endedPush) bool { return !e.hasMoved(entries[e.entry], touched) })
+	before, err := moversBefore(ctx, tx, invocation)
+	if err != nil {
+		return 0, err
+	}
+	rows = slices.DeleteFunc(rows, func(e endedPush) bool {
+		again := e.outcome == ledger.Present && before[entries[e.entry].Target]
+		return !again && !e.hasMoved(entries[e.entry], touched)
+	})
 	return len(rows), s.begin(ctx, tx, ActionRestore, rows)
+}
+
+// moversBefore are the targets whose pushes moved tags before they were done again.
+func moversBefore(ctx context.Context, tx sqldb.Conn, invocation string) (map[string]bool, error) {
+	targets := map[string]bool{}
+	err := tx.Query(ctx, `SELECT DISTINCT target FROM ledger_entry WHERE invocation_id = ? AND outcome IN ('`+string(ledger.Pushed)+`', '`+string(ledger.Superseded)+`')`,
+		[]any{invocation}, func(scan sqldb.Scan) error {
+			var target string
+			err := scan(&target)
+			targets[target] = true
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("look for pushes that moved tags before: %w", err)
+	}
+	return targets, nil
 }
 
 // movers are the outcomes of pushes that may have moved tags.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 func ended(job store.JobStatus, outcome ledger.Outcome) ledger.Entry {
 	e := ledger.Entry{
 		Job: job.ID, Time: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), InvocationID: job.Job.Invocation, Target: job.Job.Target, Outcome: outcome,
-		Registry: "registry.test", Repository: "app", Digest: "sha256:" + job.Job.Target,
+		Registry: "registry.test", Repository: job.Job.Target, Digest: "sha256:" + job.Job.Target,
 	}
 	if outcome == ledger.Staged {
 		e.Gate, e.HeldTags = "green", []string{"latest"}
@@ -158,5 +159,30 @@ func TestARollbackReachesARowThatWasWrittenBesideIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		soon(t, s, ledger.RolledBack, 2)
+	})
+}
+
+// Which image the tag should lead to is not for time to decide.
+func TestNoTagMovesOfABuildThatWantsOneForTwoImages(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		s := storetest.Open(t, driver, store.Options{})
+		jobs := twoJobs(t, s)
+		var rows []ledger.Entry
+		for _, job := range jobs {
+			row := ended(job, ledger.Staged)
+			row.Repository = "app"
+			rows = append(rows, row)
+		}
+		if err := store.Record(t.Context(), s, func() error { return nil }, rows...); err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := s.Release(t.Context(), "inv")
+		want := jobs[0].Job.Target + " and " + jobs[1].Job.Target + " both want registry.test/app:latest, for two images"
+		if err != nil || r.State != store.ReleaseClosed || r.Class != ledger.ClassConflict || !strings.Contains(r.Reason, want) {
+			t.Errorf("the release is %+v, error %v; want it closed since %s", r, err, want)
+		}
+		if _, err := s.Promote(t.Context(), store.Decision{Invocation: "inv", By: "anna", Override: true}); err == nil {
+			t.Error("it can be promoted all the same")
+		}
 	})
 }

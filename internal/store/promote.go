@@ -51,7 +51,13 @@ func (s *Store) Promote(ctx context.Context, d Decision) (Release, error) {
 		if !f.invocation.Over() {
 			return &DecisionError{"invocation " + d.Invocation + " has not ended: wait for its end"}
 		}
-		if _, reason := f.whole(); reason != "" {
+		_, reason := f.whole()
+		if reason == "" {
+			if reason, err = s.clash(ctx, tx, d.Invocation); err != nil {
+				return err
+			}
+		}
+		if reason != "" {
 			return &DecisionError{"the tags of invocation " + d.Invocation + " cannot move: " + reason}
 		}
 		r.approvedBy, r.approved = d.By, s.now()

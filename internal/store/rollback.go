@@ -63,6 +63,12 @@ func (s *Store) rollBack(ctx context.Context, tx sqldb.Conn, d Decision) (int, e
 	if err != nil {
 		return 0, err
 	}
+	if n == 0 && before.Class == classRolledBack {
+		// What was left alone may be the build's again.
+		if n, err = s.restoreAgain(ctx, tx, d.Invocation); err != nil {
+			return 0, err
+		}
+	}
 	if n == 0 && waiting == 0 {
 		switch {
 		case before.Class == classRolledBack:
@@ -73,4 +79,13 @@ func (s *Store) rollBack(ctx context.Context, tx sqldb.Conn, d Decision) (int, e
 		return 0, &DecisionError{"invocation " + d.Invocation + " has moved no tags"}
 	}
 	return n, s.carryOut(ctx, tx, r, false)
+}
+
+// restoreAgain begins to put back tags that a rollback has put back, or left alone.
+func (s *Store) restoreAgain(ctx context.Context, tx sqldb.Conn, invocation string) (int, error) {
+	rows, err := s.endedAs(ctx, tx, invocation, []ledger.Outcome{ledger.RolledBack})
+	if err != nil {
+		return 0, err
+	}
+	return len(rows), s.begin(ctx, tx, ActionRestore, rows)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"sync"
 	"testing"
@@ -142,9 +143,9 @@ func anInvocationAtAGateIsToldOfWhenItsTagsAreDecided(t *testing.T, driver sqldb
 		e, err := Pushed(ctx, job, attempt)
 		switch release, _, _ := s.Release(ctx, job.Invocation); {
 		case job.Action != store.ActionTag:
-			e.Outcome, e.Gate, e.HeldTags, e.Tags = ledger.Staged, "approved", []string{"latest"}, nil
+			e.Outcome, e.Gate, e.HeldTags, e.Tags = ledger.Staged, "approved", []string{path.Base(job.Target)}, nil
 		case release.State == store.ReleaseClosed:
-			e.Outcome, e.HeldTags, e.Tags = ledger.Withheld, []string{"latest"}, nil
+			e.Outcome, e.HeldTags, e.Tags = ledger.Withheld, []string{path.Base(job.Target)}, nil
 		}
 		return e, err
 	})
