@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -57,11 +59,22 @@ func (w *tenants) image(t *testing.T, folder, layer string) *rig.Fleet {
 // push has a client send a build, and gives its row.
 func push(t *testing.T, d *rig.Daemon, client string, f *rig.Fleet) ledger.Entry {
 	t.Helper()
+	sendAs(t, d, client, f)
+	return onlyRow(t, d, f)
+}
+
+func sendAs(t *testing.T, d *rig.Daemon, client string, f *rig.Fleet) {
+	t.Helper()
 	upload := f.Upload(d)
 	upload.Header = metadata.Pairs("x-drayage-token", tokenOf(client))
 	if outcome := upload.Run(t.Context()); outcome.Exit != bestest.ExitOK {
 		t.Fatalf("Bazel ends with %d: %v", outcome.Exit, outcome.Err)
 	}
+}
+
+// onlyRow waits for the pushes of a build of one image.
+func onlyRow(t *testing.T, d *rig.Daemon, f *rig.Fleet) ledger.Entry {
+	t.Helper()
 	d.WaitPushed(t, f.Invocation, pushLimit)
 	rows := d.Ledger(t, ledger.Query{Invocation: f.Invocation})
 	if len(rows) != 1 {
@@ -113,15 +126,72 @@ func TestALayerOfOthersIsNotHadByItsDigestAlone(t *testing.T) {
 			if !row.Outcome.Good() || row.Mounted.Blobs != 0 || row.Uploaded.Bytes < 2<<20 {
 				t.Errorf("a layer of the cache: %s, %+v mounted, %+v sent: %s", row.Outcome, row.Mounted, row.Uploaded, row.Error)
 			}
-			for _, r := range w.registry.Requests() {
-				if from := r.URL.Query().Get("from"); strings.HasPrefix(from, "private/") && strings.Contains(r.URL.Path, "/pub/") {
-					t.Errorf("a mount from %s was asked for: %s %s", from, r.Method, r.URL)
-				}
-			}
+			w.wantNoMount(t)
 			if row := push(t, d, "colleague", shared); !row.Outcome.Good() || row.Mounted.Bytes < 2<<20 {
 				t.Errorf("a push of the same rule: %s, %+v mounted: %s", row.Outcome, row.Mounted, row.Error)
 			}
 		})
+	}
+}
+
+// A layer that its owner's push uploads at this moment is no use to the attacker's, which
+// sends its own out of the cache. In the same daemon it does not even wait.
+func TestALayerThatOthersUploadAtTheMomentIsNotMounted(t *testing.T) {
+	t.Parallel()
+	for name, daemons := range map[string]int{"one daemon": 1, "two daemons": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newTenants(t)
+			store := ""
+			if daemons > 1 {
+				store = rig.StartPostgres(t)
+			}
+			first := w.daemon(t, store)
+			second := first
+			if daemons > 1 {
+				second = w.daemon(t, store)
+			}
+			owned, attack := w.image(t, "private", "shared"), w.image(t, "pub", "shared")
+			began, end := make(chan struct{}), make(chan struct{})
+			tell, letGo := sync.OnceFunc(func() { close(began) }), sync.OnceFunc(func() { close(end) })
+			t.Cleanup(letGo)
+			w.registry.Break(func(writer http.ResponseWriter, r *http.Request, next http.Handler) {
+				if r.ContentLength == 2<<20 && strings.HasPrefix(r.URL.Path, "/v2/private/") {
+					tell()
+					<-end
+				}
+				next.ServeHTTP(writer, r)
+			})
+			sendAs(t, first, "owner", owned)
+			select {
+			case <-began:
+			case <-time.After(pushLimit):
+				t.Fatal("the layer is not being uploaded")
+			}
+			sendAs(t, second, "attacker", attack)
+			if daemons > 1 {
+				letGo() // another daemon's upload is waited for
+			}
+			row := onlyRow(t, second, attack)
+			if !row.Outcome.Good() || row.Mounted.Blobs != 0 || row.Uploaded.Bytes < 2<<20 {
+				t.Errorf("the attack: %s, %+v mounted, %+v sent: %s", row.Outcome, row.Mounted, row.Uploaded, row.Error)
+			}
+			letGo()
+			if row := onlyRow(t, first, owned); !row.Outcome.Good() {
+				t.Errorf("the owner's push: %s: %s", row.Outcome, row.Error)
+			}
+			w.wantNoMount(t)
+		})
+	}
+}
+
+// wantNoMount fails the test if a mount into pub was asked for from private.
+func (w *tenants) wantNoMount(t *testing.T) {
+	t.Helper()
+	for _, r := range w.registry.Requests() {
+		if from := r.URL.Query().Get("from"); strings.HasPrefix(from, "private/") && strings.Contains(r.URL.Path, "/pub/") {
+			t.Errorf("a mount from %s was asked for: %s %s", from, r.Method, r.URL)
+		}
 	}
 }
 
