@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -37,6 +38,11 @@ type FleetPlan struct {
 	Images     int
 	// Repositories are what the images are spread over.
 	Repositories int
+	// Folder is what their names begin with, "fleet" if it is empty.
+	Folder string
+	// Layer names the layer that all images begin with, for fleets that share it. Each
+	// has one of its own if it is empty.
+	Layer string
 	// Shared and Own are the bytes of the layer that all images begin with, and of
 	// that which every OwnEvery'th ends with.
 	Shared, Own, OwnEvery int
@@ -58,10 +64,11 @@ func NewFleet(t T, cache *BazelRemote, plan FleetPlan) *Fleet {
 	blobs := CacheWriter{T: t, Cache: cache}
 	f := &Fleet{Invocation: plan.Invocation}
 	f.begin(t, plan)
-	shared := blobs.Put("shared by all of "+plan.Invocation, plan.Shared)
+	folder, layer := cmp.Or(plan.Folder, "fleet"), cmp.Or(plan.Layer, "shared by all of "+plan.Invocation)
+	shared := blobs.Put(layer, plan.Shared)
 	for i := range plan.Images {
 		target := fmt.Sprintf("//fleet/app%d:push", i)
-		repository := fmt.Sprintf("fleet/app%d", i%plan.Repositories)
+		repository := fmt.Sprintf("%s/app%d", folder, i%plan.Repositories)
 		layers := []v1.Descriptor{shared}
 		if i%plan.OwnEvery == 0 {
 			layers = append(layers, blobs.Put(fmt.Sprintf("own of %s in %s", target, plan.Invocation), plan.Own))

@@ -33,28 +33,30 @@ func TestThePolicyIsNotAskedForALayerThatIsNotToBeDistributed(t *testing.T) {
 	}
 }
 
-// A client cannot have a layer of a repository that it may not read copied to one that
-// it may.
-func TestABlobIsMountedFromWhereTheClientMayReadOrWrite(t *testing.T) {
+// The push's client, its target, its tags and its sources decide on mounts as they do on the
+// push itself.
+func TestABlobIsMountedFromWhereTheRuleOfThePushAllowsIt(t *testing.T) {
 	w, _ := layered(t)
+	w.change = func(job *store.Job) { job.Client = "token:ci" }
 	if _, err := w.work(t, 1); err != nil {
 		t.Fatal(err)
 	}
-	policy, err := admission.New(admission.Policy{Rules: []admission.Rule{
-		{Name: "own", Clients: []string{"token:ci"}, Repositories: []string{"ghcr.io/acme/*"}, Sources: []string{"ghcr.io/base/*"}},
+	var err error
+	w.mounts, err = admission.New(admission.Policy{Rules: []admission.Rule{
+		{Name: "own", Clients: []string{"token:ci"}, Targets: []string{"//app:push"}, Repositories: []string{"ghcr.io/acme/*"}, Tags: []string{"latest"}, Sources: []string{"ghcr.io/base/*"}},
+		{Name: "other tag", Clients: []string{"token:ci"}, Repositories: []string{"ghcr.io/acme/*"}, Tags: []string{"v*"}, Sources: []string{"ghcr.io/secret/*"}},
+		{Name: "other client", Clients: []string{"token:boss"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.admit = func(push admission.Push) error {
-		push.Client = "token:ci"
-		_, err := policy.Admit(push)
-		return err
-	}
-	for repository, want := range map[string]bool{"acme/other": true, "base/debian": true, "secret/app": false} {
+	for repository, want := range map[string]bool{"base/debian": true, "acme/other": false, "secret/app": false} {
 		if got := w.request.MayMount(repository); got != want {
 			t.Errorf("from %s: %t, want %t", repository, got, want)
 		}
+	}
+	if w.request.Client != "token:ci" {
+		t.Errorf("the hauler is told that %q asks for the push", w.request.Client)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestOutcomeSaysWhatHappenedToWhatAndWhy(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}
-	request := haul.Request{Repository: "acme/app", Tags: []string{"latest", "git-6a14a96"}, Instance: "main", Invocation: "invocation"}
+	request := haul.Request{Repository: "acme/app", Tags: []string{"latest", "git-6a14a96"}, Instance: "main", Invocation: "invocation", Client: "ci"}
 	if diff := cmp.Diff(request, w.request, cmpopts.IgnoreFields(haul.Request{}, "Spec", "Claims", "MayMount", "Waits")); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}

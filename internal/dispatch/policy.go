@@ -13,6 +13,9 @@ type Policy interface {
 	// allows none of its pushes.
 	MayPush(client string) bool
 	Admit(push admission.Push) (admission.Terms, error)
+	// MayMount tells whether a push that Admit allows may have layers mounted from a
+	// repository, REGISTRY/REPOSITORY, that its spec does not name.
+	MayMount(push admission.Push, repository string) bool
 }
 
 // admitClient asks the policy before the spec is read: what a stranger sends is not even
@@ -62,16 +65,8 @@ func sources(spec *pushspec.Spec) []string {
 	return repositories
 }
 
-// mayMount tells whether this push may take what its cache is not known to have from a
-// repository of the destination's registry: where it may read or write that.
+// mayMount tells whether this push may have layers mounted from a repository of the
+// destination's registry that its spec does not name.
 func (r *run) mayMount(repository string) bool {
-	from := r.destination.Registry + "/" + repository
-	push := r.asked
-	push.Sources = []string{from}
-	if _, err := r.worker.opts.Policy.Admit(push); err == nil {
-		return true
-	}
-	push.Repository, push.Sources = from, nil
-	_, err := r.worker.opts.Policy.Admit(push)
-	return err == nil
+	return r.worker.opts.Policy.MayMount(r.asked, r.destination.Registry+"/"+repository)
 }

@@ -135,6 +135,7 @@ func (r *run) haul(ctx context.Context) error {
 		Instance:   r.job.Spec.Instance,
 		Invocation: r.job.Invocation,
 		Claims:     r,
+		Client:     r.job.Client,
 		MayMount:   r.mayMount,
 		Waits:      func(host string) func(bool) { return r.stay.visit(r.destination.Registry, host) },
 	}

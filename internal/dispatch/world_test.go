@@ -59,6 +59,7 @@ type world struct {
 	// stranger is a client that may push nothing.
 	stranger bool
 	admit    func(admission.Push) error
+	mounts   *admission.Admission // says what may be mounted
 	terms    admission.Terms
 	gate     pushspec.Gate // the daemon's
 
@@ -108,6 +109,10 @@ func (w *world) Admit(push admission.Push) (admission.Terms, error) {
 	}
 	w.push = push
 	return w.terms, w.denied
+}
+
+func (w *world) MayMount(push admission.Push, repository string) bool {
+	return w.mounts.MayMount(push, repository)
 }
 
 // asked are tags as a haul asks for them.

@@ -2,7 +2,6 @@ package haul
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,8 +16,6 @@ type cacheCheck struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	missing map[v1.Hash]bool
-	// answered says that the cache has told.
-	answered bool
 }
 
 func (s *shipment) startCacheCheck(ctx context.Context) *cacheCheck {
@@ -50,7 +47,6 @@ func (s *shipment) startCacheCheck(ctx context.Context) *cacheCheck {
 			s.hauler.opts.Logger.Debug().Err(err).Msg("remote cache does not tell what it lacks")
 			return
 		}
-		c.answered = true
 		c.missing = make(map[v1.Hash]bool, len(missing))
 		for _, d := range missing {
 			for _, digest := range byCAS[d] {
@@ -65,13 +61,6 @@ func (s *shipment) startCacheCheck(ctx context.Context) *cacheCheck {
 func (c *cacheCheck) lacking() map[v1.Hash]bool {
 	c.running.Wait()
 	return c.missing
-}
-
-// has tells whether the cache is sure to have a blob: its own word for one that it knows
-// under the same digest. Under another digest it may be another blob.
-func (c *cacheCheck) has(blob pushspec.Blob) bool {
-	named := slices.ContainsFunc(blob.Sources, func(s pushspec.Source) bool { return s.CAS == blob.Digest.String() })
-	return named && !c.lacking()[blob.Digest] && c.answered
 }
 
 // stop ends the question, if it still runs.

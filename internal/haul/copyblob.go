@@ -27,7 +27,7 @@ func (s *shipment) tryCopy(ctx context.Context, blob pushspec.Blob) (over bool, 
 		// Nobody needs to wait for other repositories.
 		key.address = s.at
 	}
-	t := s.hauler.uploads.join(key, s.origin(blob))
+	t := s.hauler.uploads.join(key, s.sender(blob))
 	defer t.leave()
 	for {
 		if s.isThere(blob.Digest) {
@@ -57,8 +57,13 @@ func (s *shipment) tryCopy(ctx context.Context, blob pushspec.Blob) (over bool, 
 	return true, err
 }
 
-func (s *shipment) origin(blob pushspec.Blob) origin {
-	return origin{instance: s.request.Instance, sources: blob.Sources}
+func (s *shipment) sender(blob pushspec.Blob) sender {
+	return sender{
+		origin:     origin{instance: s.request.Instance, sources: blob.Sources},
+		client:     s.request.Client,
+		repository: s.to.Name(),
+		mayMount:   s.mayMountFrom,
+	}
 }
 
 // transfer mounts a blob, or uploads it. A source of "" means that the registry
@@ -111,8 +116,13 @@ func (s *shipment) finish(ctx context.Context, blob pushspec.Blob, from string, 
 		return failure(ctx, subject, err)
 	}
 	t.flowing()
-	if _, err := upload.Put(ctx, source); err != nil {
+	sent, err := upload.Put(ctx, source)
+	if err != nil {
 		return failure(ctx, subject, source.mismatched(err))
+	}
+	// What a registry gave was its own to give.
+	if source.from == "" && sent >= blob.Size {
+		s.hauler.shown.add(s.request.Client, blob.Digest)
 	}
 	s.arrived(blob, &s.result.Uploaded)
 	return nil

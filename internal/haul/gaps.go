@@ -143,7 +143,7 @@ func (s *shipment) isThere(digest v1.Hash) bool {
 	return s.hauler.presence.has(s.at, digest)
 }
 
-func (s *shipment) markThere(digest v1.Hash) { s.hauler.presence.add(s.at, digest) }
+func (s *shipment) markThere(digest v1.Hash) { s.hauler.presence.add(s.at, digest, s.request.Client) }
 
 // isListed tells whether a referrer is known to be listed with its subject, of which
 // it has but one.
@@ -151,4 +151,4 @@ func (s *shipment) isListed(p *part) bool {
 	return s.hauler.listed.has(s.at, p.Digest)
 }
 
-func (s *shipment) markListed(p *part) { s.hauler.listed.add(s.at, p.Digest) }
+func (s *shipment) markListed(p *part) { s.hauler.listed.add(s.at, p.Digest, s.request.Client) }

@@ -71,6 +71,7 @@ type Hauler struct {
 	opts     Options
 	presence *presence
 	listed   *presence // referrers, in the repositories where they are listed
+	shown    shown
 	uploads  *uploads
 	// referrerLocks are of the indexes of referrers.
 	referrerLocks *locks
@@ -98,6 +99,7 @@ func New(opts Options) (*Hauler, error) {
 		opts:          opts,
 		presence:      newPresence(opts.Now, presenceLimit, presenceLife),
 		listed:        newPresence(opts.Now, presenceLimit, presenceLife),
+		shown:         newShown(opts.Now),
 		uploads:       newUploads(),
 		referrerLocks: newLocks(),
 		tagLists:      newTagLists(opts.Now),
@@ -141,9 +143,12 @@ type Request struct {
 	// Claims are those of the processes that write to the same registries. Defaults to
 	// those of a process that does so alone.
 	Claims Claims
+	// Client is who asks for the push.
+	Client string
 	// MayMount, if set, is asked before a blob is mounted from a repository that the
-	// spec does not name, unless the cache is known to have the blob: what the hauler
-	// remembers of others' pushes gives nobody more than they have.
+	// spec does not name, unless the client has shown the blob's bytes: what the hauler
+	// remembers of others' pushes gives nobody more than they have. It must be quick, and
+	// safe for concurrent use.
 	MayMount func(repository string) bool
 	// Waits, if set, is told when the haul begins to wait for the registry of a base's
 	// layer, and then whether that answered.

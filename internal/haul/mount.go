@@ -12,17 +12,28 @@ const maxMountProbe = 4 << 20
 // knownMount is a repository that is known to have a blob, and that it may be mounted
 // from, or "".
 func (s *shipment) knownMount(blob pushspec.Blob) string {
-	from := s.hauler.presence.repositoryOf(s.at, blob.Digest)
-	if !s.to.Mounts() || from == "" || !s.mayMount(from, blob) {
+	if !s.to.Mounts() {
 		return ""
 	}
-	return from
+	return s.hauler.presence.repositoryOf(s.at, blob.Digest, func(from string) bool { return s.mayMount(from, blob) })
 }
 
-// mayMount tells whether this push may have a blob from a repository that its spec does
-// not name: because it has it anyway, or may have what is there.
+// mayMount tells whether this push may have a blob mounted from a repository that its spec
+// does not name. That others have brought it there gives nobody a right to it, and that
+// the cache has it neither: who pushes need not be who may read the cache.
 func (s *shipment) mayMount(from string, blob pushspec.Blob) bool {
-	return s.request.MayMount == nil || from == s.to.Name() || blob.Data != nil || s.cached.has(blob) || s.request.MayMount(from)
+	return from == s.to.Name() || s.hasShown(blob) || s.mayMountFrom(from)
+}
+
+// mayMountFrom tells whether this push may have any blob mounted from a repository.
+func (s *shipment) mayMountFrom(from string) bool {
+	return s.request.MayMount == nil || s.request.MayMount(from)
+}
+
+// hasShown tells whether the push's client has shown the bytes of a blob: the spec has
+// them, or they were read for an earlier push.
+func (s *shipment) hasShown(blob pushspec.Blob) bool {
+	return blob.Data != nil || s.hauler.shown.by(s.request.Client, blob.Digest)
 }
 
 // mountable is the repository to ask for a blob first: one that the spec names,

@@ -18,7 +18,7 @@ func (s *shipment) probe(ctx context.Context) (there, asked bool, err error) {
 	if s.isThere(blob.Digest) {
 		return true, true, nil
 	}
-	t := s.hauler.uploads.join(s.at.anywhere(blob.Digest), s.origin(blob))
+	t := s.hauler.uploads.join(s.at.anywhere(blob.Digest), s.sender(blob))
 	defer t.leave()
 	if !t.tryBegin() {
 		// It is on its way: so the image was not there a moment ago.

@@ -9,7 +9,7 @@ import (
 
 const (
 	// maxWidth bounds the uploads of one blob to one registry that are under way at
-	// once.
+	// once, of pushes that gain from one another's.
 	maxWidth = 64
 
 	// startLimit is how long an upload may keep others waiting before any of its bytes
@@ -24,7 +24,7 @@ const (
 type contest struct {
 	// users counts the turns that were not left yet.
 	users int
-	// width is how many uploads may be under way at once.
+	// width is how many uploads may be under way at once, of those that a push gains from.
 	width int
 	under []*turn
 	// changed is closed when there is something new to those who wait.
@@ -38,7 +38,7 @@ type turn struct {
 	uploads *uploads
 	contest *contest
 	key     digestAt
-	from    origin
+	sender  sender
 
 	since time.Time
 	// flows says that bytes move, or that it was found to take too long until they do.
@@ -60,13 +60,25 @@ func (t *turn) tryBegin() bool {
 	t.uploads.mu.Lock()
 	defer t.uploads.mu.Unlock()
 	c := t.contest
-	if len(c.under) >= c.width {
+	if t.blocked() {
 		return false
 	}
 	t.since, t.flows = time.Now(), false
-	t.gone = slices.ContainsFunc(c.gone, t.from.equal)
+	t.gone = slices.ContainsFunc(c.gone, t.sender.origin.equal)
 	c.under = append(c.under, t)
 	return true
+}
+
+// blocked tells whether as many upload as may at once. Those whose uploads this one gains
+// nothing from do not count.
+func (t *turn) blocked() bool {
+	n := 0
+	for _, other := range t.contest.under {
+		if t.sender.gains(other.sender) {
+			n++
+		}
+	}
+	return n >= t.contest.width
 }
 
 // wait returns when another upload has ended, or takes too long to begin. The error is
@@ -75,9 +87,9 @@ func (t *turn) wait(ctx context.Context) error {
 	c := t.contest
 	t.uploads.mu.Lock()
 	changed, patience := c.changed, c.patience()
-	full := len(c.under) >= c.width
+	blocked := t.blocked()
 	t.uploads.mu.Unlock()
-	if !full {
+	if !blocked {
 		return nil
 	}
 	timer := time.NewTimer(patience)
@@ -115,7 +127,7 @@ func (t *turn) end(err error) {
 		return
 	}
 	if failed, ok := errors.AsType[*Error](err); ok && failed.Class == Evicted && !t.gone && len(c.gone) < maxGone {
-		c.gone = append(c.gone, t.from)
+		c.gone = append(c.gone, t.sender.origin)
 	}
 	c.widen()
 }
