@@ -49,9 +49,7 @@ func (r *run) noteSpec() {
 // noteDestination notes where the image goes.
 func (r *run) noteDestination() {
 	r.entry.Repository = r.destination.Repository
-	for _, tag := range r.destination.Tags {
-		r.entry.Tags = append(r.entry.Tags, ledger.Tag{Name: tag})
-	}
+	r.entry.HeldTags = r.destination.Tags // until they are written
 }
 
 // noteCounts notes what a haul did, however it ended.

@@ -148,7 +148,7 @@ func (r *run) haulAgain(ctx context.Context) error {
 // noteSome notes which tags a job wrote that has failed at others, so that they can be
 // rolled back.
 func (r *run) noteSome(result haul.Result) {
-	if r.job.Action != store.ActionTag || result.Tags == nil {
+	if result.Tags == nil {
 		return
 	}
 	r.entry.Tags, r.entry.HeldTags = nil, nil
