@@ -15,8 +15,8 @@ import (
 
 func aClientThatHasHadItsShareGetsNoMore(t *testing.T, driver sqldbtest.Driver) {
 	// It is noon, whenever the test runs: no day ends in it by itself.
-	real := time.Now()
-	shift := real.Truncate(24 * time.Hour).Add(12 * time.Hour).Sub(real)
+	began := time.Now()
+	shift := began.Truncate(24 * time.Hour).Add(12 * time.Hour).Sub(began)
 	var days atomic.Int64
 	now := func() time.Time { return time.Now().Add(shift).AddDate(0, 0, int(days.Load())) }
 	s := Open(t, driver, store.Options{Clock: now, Limits: store.Limits{Rows: 40, Pending: 20, SpecBytes: 1000}})
