@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -218,5 +219,31 @@ func TestALimitOfAClientEndsNoBuild(t *testing.T) {
 	}
 	if _, found, _, expected := kept(t, c.Store, "other"); !found || len(expected) != 1 {
 		t.Errorf("of the other client %d pushes are kept", len(expected))
+	}
+}
+
+func TestTheMetadataOfABuildIsInTheDatabaseAFewTimesHoweverManyPushesFail(t *testing.T) {
+	c := twoClients(t, config(t).Store)
+	c.Hold.Always = true // the build ends when its pushes have
+	d := start(t, c)
+	if out := upload(t, d, attackerToken, "inv", buildEvents(t, strings.Repeat("x", 60<<10), 50)); out.Exit != bestest.ExitPermanent {
+		t.Errorf("a held build whose push specs cannot be read ends with %d: %v", out.Exit, out.Err)
+	}
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	_, found, rows, _ := kept(t, c.Store, "inv")
+	for _, row := range rows {
+		if len(row.Metadata["VERSION"]) != 60<<10 {
+			t.Errorf("row %d has a version of %d bytes", row.ID, len(row.Metadata["VERSION"]))
+		}
+	}
+	info, err := os.Stat(c.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the database has %d KiB", info.Size()>>10)
+	if !found || len(rows) != 50 || info.Size() > 2<<20 {
+		t.Errorf("%d rows, and the database has %d KiB; want 50 rows, and less than the 3000 KiB of their metadata", len(rows), info.Size()>>10)
 	}
 }
