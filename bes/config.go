@@ -35,6 +35,16 @@ type Config struct {
 	// RESOURCE_EXHAUSTED, which Bazel retries. Defaults to [DefaultMaxStreams].
 	MaxStreams int
 
+	// MaxClientStreams is how many of them one client may have open, and Client names who
+	// sends a stream: of its description only what the call tells is known then. One more is
+	// ended RESOURCE_EXHAUSTED. Defaults to MaxStreams, and to the client's host.
+	MaxClientStreams int
+	Client           func(Stream) string
+
+	// Refused is told of every stream that is refused since too many are open: of all
+	// clients, or of this one. Defaults to nobody.
+	Refused func(client string, own bool)
+
 	// Linger is how long an invocation is remembered after its stream ended: what Bazel
 	// sends again within that time is recognised. Defaults to [DefaultLinger].
 	Linger time.Duration
@@ -121,6 +131,13 @@ func (c Config) withDefaults() (Config, error) {
 		c.Observer = nobody{}
 	}
 	c.MaxStreams = orDefault(c.MaxStreams, DefaultMaxStreams)
+	c.MaxClientStreams = orDefault(c.MaxClientStreams, c.MaxStreams)
+	if c.Client == nil {
+		c.Client = Stream.Host
+	}
+	if c.Refused == nil {
+		c.Refused = func(string, bool) {}
+	}
 	c.Linger = orDefault(c.Linger, DefaultLinger)
 	c.FirstMessage = orDefault(c.FirstMessage, DefaultFirstMessage)
 	c.FinishGrace = orDefault(c.FinishGrace, DefaultFinishGrace)
@@ -130,7 +147,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.ReplayBytesTotal = orDefault(c.ReplayBytesTotal, DefaultReplayBytesTotal)
 	c.SpoolBytes = orDefault(c.SpoolBytes, DefaultSpoolBytes)
 	for _, n := range []int64{
-		int64(c.MaxStreams), int64(c.Linger), int64(c.FirstMessage), int64(c.FinishGrace), int64(c.DeliverTimeout),
+		int64(c.MaxStreams), int64(c.MaxClientStreams), int64(c.Linger), int64(c.FirstMessage), int64(c.FinishGrace), int64(c.DeliverTimeout),
 		int64(c.LifecycleTimeout), c.ReplayBytes, c.ReplayBytesTotal, c.SpoolBytes,
 	} {
 		if n < 0 {

@@ -21,6 +21,8 @@ type incoming struct {
 	stream  grpc.ServerStream
 	ctx     context.Context
 	cancel  context.CancelFunc
+	// client is who sends it.
+	client string
 
 	// Set with the first message, before anything else can look.
 	invocation *invocation

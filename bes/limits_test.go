@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -152,6 +154,50 @@ func TestStreamOverTheCapIsRefusedForNow(t *testing.T) {
 	if err := second.RecvMsg(new([]byte)); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("the second stream ends %v, want RESOURCE_EXHAUSTED", err)
 	}
+}
+
+func TestAClientHasNoMoreStreamsOpenThanItMay(t *testing.T) {
+	var mu sync.Mutex
+	var refused []string
+	r := startRelay(t, bes.Config{
+		MaxStreams: 3, MaxClientStreams: 2, ObserveHeaders: []string{"who"},
+		Client: func(stream bes.Stream) string { return stream.Metadata["who"][0] },
+		Refused: func(client string, own bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			refused = append(refused, fmt.Sprint(client, " ", own))
+		},
+	})
+	send := func(who, id string) grpc.ClientStream {
+		stream := openRaw(t, r.target, "who", who)
+		// A stream that was refused may have ended by now.
+		_ = stream.SendMsg(bestest.Requests("build", id, someEvents(1))[0])
+		return stream
+	}
+	open := []grpc.ClientStream{send("ann", "1"), send("ann", "2")}
+	for _, stream := range open {
+		if err := stream.RecvMsg(new([]byte)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := send("ann", "3").RecvMsg(new([]byte)); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "ann has 2 streams open") {
+		t.Errorf("the third stream of a client ends %v", err)
+	}
+	if err := send("bob", "4").RecvMsg(new([]byte)); err != nil {
+		t.Errorf("another client's stream ends %v", err)
+	}
+	if err := send("eve", "5").RecvMsg(new([]byte)); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "3 streams are open") {
+		t.Errorf("one more of all ends %v", err)
+	}
+	mu.Lock()
+	if want := []string{"ann true", "eve false"}; !slices.Equal(refused, want) {
+		t.Errorf("refused are %q, want %q", refused, want)
+	}
+	mu.Unlock()
+	if err := open[0].CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a stream that has ended makes room", func() bool { return send("ann", "6").RecvMsg(new([]byte)) == nil })
 }
 
 func TestStreamWithoutAMessageEnds(t *testing.T) {

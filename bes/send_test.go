@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/drayage/drayage/bes"
@@ -58,7 +59,7 @@ func open(t *testing.T, target string) buildv1.PublishBuildEvent_PublishBuildToo
 }
 
 // openRaw opens a stream that takes and gives encoded messages.
-func openRaw(t *testing.T, target string) grpc.ClientStream {
+func openRaw(t *testing.T, target string, headers ...string) grpc.ClientStream {
 	t.Helper()
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
@@ -66,7 +67,7 @@ func openRaw(t *testing.T, target string) grpc.ClientStream {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	stream, err := conn.NewStream(testContext(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
+	stream, err := conn.NewStream(metadata.AppendToOutgoingContext(testContext(t), headers...), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
 		"/google.devtools.build.v1.PublishBuildEvent/PublishBuildToolEventStream")
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,9 @@ type Service struct {
 	invocations map[key]*invocation
 	orders      map[buildKey]*buildOrder
 	open        map[*incoming]struct{}
-	closed      bool
+	// clients counts those that are open by who sends them.
+	clients map[string]int
+	closed  bool
 
 	// spool is nil without a directory for it.
 	spool *spool
@@ -67,6 +69,7 @@ func New(config Config) (*Service, error) {
 		invocations: make(map[key]*invocation),
 		orders:      make(map[buildKey]*buildOrder),
 		open:        make(map[*incoming]struct{}),
+		clients:     make(map[string]int),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics, err = newMetrics(config.Metrics, s.replayBytes.Load, s.spoolBytes)
@@ -141,15 +144,24 @@ func (s *Service) admit(in *incoming) error {
 	if s.looped(in.ctx) {
 		return errLoop
 	}
+	in.client = s.config.Client(s.describe(in.ctx, StreamID{}))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errStopping
 	}
-	if len(s.open) >= s.config.MaxStreams {
+	own, all := s.clients[in.client], len(s.open)
+	switch {
+	case own >= s.config.MaxClientStreams:
 		s.metrics.refused.Inc()
-		return status.Errorf(codes.ResourceExhausted, "%d streams are open, and the relay takes no more; try again", len(s.open))
+		s.config.Refused(in.client, true)
+		return status.Errorf(codes.ResourceExhausted, "%s has %d streams open, and may have no more; try again", in.client, own)
+	case all >= s.config.MaxStreams:
+		s.metrics.refused.Inc()
+		s.config.Refused(in.client, false)
+		return status.Errorf(codes.ResourceExhausted, "%d streams are open, and the relay takes no more; try again", all)
 	}
+	s.clients[in.client]++
 	s.open[in] = struct{}{}
 	s.metrics.streams.Inc()
 	s.streams.Add(1)
@@ -205,6 +217,9 @@ func (in *incoming) awaitRelease(ctx context.Context) error {
 func (s *Service) release(in *incoming) {
 	s.mu.Lock()
 	delete(s.open, in)
+	if s.clients[in.client]--; s.clients[in.client] == 0 {
+		delete(s.clients, in.client)
+	}
 	s.mu.Unlock()
 	s.metrics.streams.Dec()
 	defer s.streams.Done()

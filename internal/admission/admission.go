@@ -33,6 +33,8 @@ type Policy struct {
 	// Read and Operate are patterns of the clients that may look at the daemon's
 	// pages and its API, and that may steer what it does. Nil is everybody.
 	Read, Operate []string
+	// Stream are patterns of the clients that may send build events. Nil is everybody.
+	Stream []string
 	// Promote are patterns of the clients that may promote, reject and roll back builds, and
 	// lift the order of builds at a tag. Nil is those that may operate.
 	Promote []string
@@ -119,7 +121,7 @@ func New(policy Policy) (*Admission, error) {
 		name    string
 		clients []string
 	}{
-		{"read", policy.Read}, {"operate", policy.Operate}, {"promote", policy.Promote}, {"promote_withheld", policy.PromoteWithheld},
+		{"stream", policy.Stream}, {"read", policy.Read}, {"operate", policy.Operate}, {"promote", policy.Promote}, {"promote_withheld", policy.PromoteWithheld},
 	} {
 		if err := checkAll(field.clients, checkClient); err != nil {
 			return nil, fmt.Errorf("%s: %w", field.name, err)

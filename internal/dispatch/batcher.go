@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/drayage/drayage/internal/ledger"
 	"github.com/drayage/drayage/internal/store"
 )
 
@@ -42,8 +43,14 @@ func (c *commit) wait(ctx context.Context) error {
 // never waits for the disk.
 type batcher struct {
 	queue Queue
-	ctx   context.Context
-	stop  context.CancelFunc
+	// owner is whose the stream is.
+	owner string
+	// overQuota is told of push specs that are not kept since their client may have no more.
+	overQuota func(*store.QuotaError)
+	// missing says that the invocation is known to miss such.
+	missing bool
+	ctx     context.Context
+	stop    context.CancelFunc
 
 	mu      sync.Mutex
 	next    *commit // nil: nothing waits
@@ -56,9 +63,9 @@ var errClosed = unavailable(errors.New("the stream has ended"))
 
 // newBatcher makes a batcher whose commits outlast the stream's context: Bazel may
 // leave, what was found is kept all the same.
-func newBatcher(ctx context.Context, queue Queue) *batcher {
+func newBatcher(ctx context.Context, queue Queue, owner string, overQuota func(*store.QuotaError)) *batcher {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	return &batcher{queue: queue, ctx: ctx, stop: stop}
+	return &batcher{queue: queue, owner: owner, overQuota: overQuota, ctx: ctx, stop: stop}
 }
 
 // add puts news into the next commit and returns the wait for it.
@@ -102,7 +109,7 @@ func (b *batcher) run() {
 			return
 		}
 		b.mu.Unlock()
-		c.err = unavailableIf(b.write(&c.batch))
+		c.err = refusal(b.write(&c.batch))
 		close(c.done)
 	}
 }
@@ -111,12 +118,15 @@ func (b *batcher) run() {
 // word that the stream is complete.
 func (b *batcher) write(c *batch) error {
 	if len(c.records) > 0 {
-		if err := b.queue.Remember(b.ctx, c.id, c.records); err != nil {
+		if err := b.queue.Remember(b.ctx, c.id, b.owner, c.records); err != nil {
 			return err
 		}
 	}
 	if len(c.jobs) > 0 {
-		if err := b.queue.Enqueue(b.ctx, c.jobs); err != nil {
+		err := b.queue.Enqueue(b.ctx, c.jobs)
+		if quota, is := errors.AsType[*store.QuotaError](err); is {
+			b.miss(c, quota)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -124,6 +134,24 @@ func (b *batcher) write(c *batch) error {
 		return b.queue.SaveInvocation(b.ctx, *c.invocation)
 	}
 	return nil
+}
+
+// miss notes that push specs are not kept. Bazel is not told, but whoever waits for the
+// pushes is: one row says so, since many would be what the quota is against.
+func (b *batcher) miss(c *batch, quota *store.QuotaError) {
+	b.overQuota(quota)
+	if b.missing {
+		return
+	}
+	b.missing = true
+	last := c.jobs[len(c.jobs)-1] // the first ones may have been kept
+	if c.invocation == nil {
+		c.invocation = &store.Invocation{ID: c.id, Owner: b.owner}
+	}
+	c.invocation.Absent = append(c.invocation.Absent, store.Absent{
+		Target: last.Target, Configuration: last.Configuration, Aspect: last.Aspect, State: ledger.ExpectedLost,
+		Reason: "its push spec, and perhaps others, is not kept: " + quota.Error(),
+	})
 }
 
 // close waits for what is being committed.

@@ -66,7 +66,7 @@ func (c *Copier) Copy(ctx context.Context, request copies.Request) (copies.Queue
 			return copies.Queued{}, err
 		}
 		jobs = append(jobs, store.Job{
-			Invocation: invocation.ID, Target: copyTarget(request.From), Client: request.Client, Spec: store.SpecRef{Inline: data},
+			Invocation: invocation.ID, Target: copyTarget(request.From), Client: request.Client, Owner: request.Client, Spec: store.SpecRef{Inline: data},
 		})
 	}
 	// Before the jobs, whose rows say what it is; and after them, since one that is

@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -16,18 +18,21 @@ import (
 
 // Queue is where an [Observer] makes what it found durable.
 type Queue interface {
+	// Claim makes an invocation known as its owner's. The error is a [*store.OwnerError] if
+	// it is another's, and so are those of Enqueue, SaveInvocation and Remember. It is a
+	// [*store.QuotaError], as that of Enqueue, if the client may have no more kept.
+	Claim(ctx context.Context, invocation, owner, client string) error
 	// Enqueue returns when the jobs are durable. A job that is there already is
 	// not added again.
 	Enqueue(ctx context.Context, jobs []store.Job) error
 	// SaveInvocation merges what is known of an invocation into what was known.
 	SaveInvocation(ctx context.Context, invocation store.Invocation) error
 	// Remember keeps records of an invocation's stream until it has finished.
-	Remember(ctx context.Context, invocation string, records [][]byte) error
+	Remember(ctx context.Context, invocation, owner string, records [][]byte) error
 	// Remembered are the records that Remember kept.
 	Remembered(ctx context.Context, invocation string) ([][]byte, error)
 	// Streaming notes that the invocation's stream is here until ended is called.
 	Streaming(invocation string) (ended func())
-	Invocations
 }
 
 // Observer turns push specs in build event streams into durable jobs. It
@@ -44,7 +49,12 @@ type ObserverOptions struct {
 	// Client names who sends a stream, and tells whether that is proved. Defaults to
 	// the client's host, which is not.
 	Client func(bes.Stream) (name string, proved bool)
-	Logger zerolog.Logger
+	// MayPush tells whether a client may have anything pushed at all. Of one that may not
+	// nothing is kept. Defaults to yes.
+	MayPush func(client string) bool
+	// Refusals are told of clients that are refused something. It may be nil.
+	Refusals *Refusals
+	Logger   zerolog.Logger
 }
 
 // NewObserver makes an observer.
@@ -54,6 +64,9 @@ func NewObserver(options ObserverOptions) *Observer {
 	}
 	if options.Client == nil {
 		options.Client = func(stream bes.Stream) (string, bool) { return stream.Host(), false }
+	}
+	if options.MayPush == nil {
+		options.MayPush = func(string) bool { return true }
 	}
 	return &Observer{opts: options}
 }
@@ -66,14 +79,24 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 		stream:  stream,
 		client:  client,
 		scanner: bep.NewScanner(o.opts.Scan),
-		batches: newBatcher(ctx, o.opts.Queue),
 		holds:   o.opts.Hold,
 		logger:  logger,
 	}
 	if proved {
 		s.owner = client
 	}
-	if s.broken = o.refuse(ctx, s); s.broken != nil {
+	s.batches = newBatcher(ctx, o.opts.Queue, s.owner, func(quota *store.QuotaError) {
+		o.opts.Refusals.Note(quota.Limit, client, stream.InvocationID, "push specs of the stream are not kept: "+quota.Error())
+	})
+	if !o.opts.MayPush(client) {
+		s.unkeptWhy = "no rule of the daemon's policy is for " + client
+		o.opts.Refusals.Note(refusedStranger, client, stream.InvocationID, "no rule of the policy is for this client: its build events are passed on, and nothing of them is kept")
+		return s
+	}
+	if s.broken = o.claim(ctx, s); s.broken != nil {
+		return s
+	}
+	if s.unkeptWhy != "" {
 		return s
 	}
 	s.ended = o.opts.Queue.Streaming(stream.InvocationID)
@@ -99,24 +122,31 @@ func (o *Observer) Begin(ctx context.Context, stream bes.Stream) bes.Observation
 	return s
 }
 
-// refuse keeps a client from adding to an invocation that is another's: what a stream
-// says of its build fills in where that build's images go.
-func (o *Observer) refuse(ctx context.Context, s *observation) error {
-	var known store.Invocation
-	var found bool
-	err := patiently(ctx, func(ctx context.Context) (err error) {
-		known, found, err = o.opts.Queue.Invocation(ctx, s.stream.InvocationID)
-		return err
+// claim makes the invocation the client's, or refuses a client that would add to another's:
+// what a stream says of its build fills in where that build's images go.
+func (o *Observer) claim(ctx context.Context, s *observation) error {
+	var claimed error
+	err := patiently(ctx, func(ctx context.Context) error {
+		claimed = o.opts.Queue.Claim(ctx, s.stream.InvocationID, s.owner, s.client)
+		_, owned := errors.AsType[*store.OwnerError](claimed)
+		_, quota := errors.AsType[*store.QuotaError](claimed)
+		if owned || quota {
+			return nil // asking again changes nothing
+		}
+		return claimed
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return unavailable(err)
-	case found && known.Owner != "" && known.Owner != s.owner:
-		s.logger.Warn().Str("client", s.client).Str("owner", known.Owner).Msg("refused a client that sends events of another client's invocation")
-		// Bazel does not try again on this one.
-		return status.Errorf(codes.FailedPrecondition, "invocation %s belongs to another client", s.stream.InvocationID)
 	}
-	return nil
+	if quota, is := errors.AsType[*store.QuotaError](claimed); is {
+		s.unkeptWhy = quota.Error()
+		o.opts.Refusals.Note(quota.Limit, s.client, s.stream.InvocationID, "nothing of the stream is kept: "+quota.Error())
+		return nil
+	}
+	if claimed != nil {
+		o.opts.Refusals.Note(refusedOwner, s.client, s.stream.InvocationID, "refused a client that sends events of another client's invocation")
+	}
+	return refusal(claimed)
 }
 
 // observation is one stream.
@@ -129,6 +159,11 @@ type observation struct {
 	batches *batcher
 	holds   Hold
 	logger  zerolog.Logger
+	// unkeptWhy says why nothing of the stream is kept: its client may push nothing, or has
+	// had as much kept as it may. Empty if it is kept.
+	unkeptWhy string
+	// unkept counts the push specs that were not kept.
+	unkept int
 	// ended says that the stream is not here any more. It is nil where it never was.
 	ended func()
 	// warned is set once a priority was asked for that there is not.
@@ -149,7 +184,7 @@ func (s *observation) Observe(event bes.Event) func(context.Context) error {
 	if len(event.BazelEvent) > 0 {
 		found, err := s.scanner.Scan(event.BazelEvent)
 		if err != nil {
-			s.logger.Warn().Err(err).Int64("sequence", event.Sequence).Msg("build event cannot be read; it is forwarded all the same")
+			s.warnUnread(err, event)
 		}
 		s.report(found)
 		for _, spec := range found.Specs {
@@ -168,6 +203,10 @@ func (s *observation) Observe(event bes.Event) func(context.Context) error {
 	if event.Finished {
 		news.invocation = s.invocation()
 		news.invocation.Finished = true
+	}
+	if s.unkeptWhy != "" {
+		s.unkept += len(news.jobs)
+		return s.turnAway(event)
 	}
 	if news.empty() {
 		return nil
@@ -200,6 +239,7 @@ func (s *observation) job(spec bep.SpecFile) store.Job {
 		Configuration: spec.Configuration,
 		Aspect:        spec.Aspect,
 		Client:        s.client,
+		Owner:         s.owner,
 		Priority:      s.priority(),
 		Gate:          s.gate(),
 		Uncached:      uncached(spec.Tags),
@@ -246,8 +286,18 @@ func (s *observation) gate() string {
 // be done, compared with those of other builds.
 const priorityMetadata = "DRAYAGE_PRIORITY"
 
-// report says aloud what the stream keeps from being pushed.
+func (s *observation) warnUnread(err error, event bes.Event) {
+	if s.unkeptWhy == "" {
+		s.logger.Warn().Err(err).Int64("sequence", event.Sequence).Msg("build event cannot be read; it is forwarded all the same")
+	}
+}
+
+// report says aloud what the stream keeps from being pushed. Of one of which nothing is kept
+// that has been said.
 func (s *observation) report(found bep.Found) {
+	if s.unkeptWhy != "" {
+		return
+	}
 	for _, lost := range found.Lost {
 		s.logger.Error().Str("target", lost.Label).Str("group", lost.OutputGroup).Msg("a push spec of this target was not found: the stream names its file in a way that cannot be followed")
 	}
@@ -276,6 +326,26 @@ func (s *observation) invocation() *store.Invocation {
 		Unconfigured: i.Unconfigured,
 		ExitCode:     i.ExitName,
 	}
+}
+
+// turnAway is what is waited for before an event is acknowledged that is not kept: nothing,
+// but a build that would be held for its pushes must not seem to have pushed.
+func (s *observation) turnAway(event bes.Event) func(context.Context) error {
+	if !event.Finished || s.unkept == 0 || !s.holds.wanted(s.scanner.Invocation().Metadata) {
+		return nil
+	}
+	return func(context.Context) error {
+		return failBuild(fmt.Sprintf("drayage: %s pushed: %s", counted(s.unkept, "image is not", "images are not"), s.unkeptWhy))
+	}
+}
+
+// refusal is the status that tells Bazel why something could not be kept: it sends that
+// again, unless the invocation is another client's.
+func refusal(err error) error {
+	if owned, is := errors.AsType[*store.OwnerError](err); is {
+		return status.Error(codes.FailedPrecondition, owned.Error())
+	}
+	return unavailableIf(err)
 }
 
 func unavailableIf(err error) error {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -122,7 +123,7 @@ func TestAStreamThatBeginsWaitsForAStoreThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{}
 		asked := 0
-		away := awayQueue{queue: q, invocation: func() error {
+		away := awayQueue{queue: q, claim: func() error {
 			if asked++; asked < 5 {
 				return errors.New("the database system is starting up")
 			}
@@ -136,17 +137,17 @@ func TestAStreamThatBeginsWaitsForAStoreThatComesBack(t *testing.T) {
 	})
 }
 
-// awayQueue is a queue whose invocations cannot be read for a while.
+// awayQueue is a queue in which nothing can be claimed for a while.
 type awayQueue struct {
 	*queue
-	invocation func() error
+	claim func() error
 }
 
-func (q awayQueue) Invocation(ctx context.Context, id string) (store.Invocation, bool, error) {
-	if err := q.invocation(); err != nil {
-		return store.Invocation{}, false, err
+func (q awayQueue) Claim(ctx context.Context, id, owner, client string) error {
+	if err := q.claim(); err != nil {
+		return err
 	}
-	return q.queue.Invocation(ctx, id)
+	return q.queue.Claim(ctx, id, owner, client)
 }
 
 func TestBurstIsKeptInFewCommitsAndObserveDoesNotWait(t *testing.T) {
@@ -231,28 +232,107 @@ func TestAStreamIsHereUntilItsObservationEnds(t *testing.T) {
 }
 
 func TestAnInvocationTakesNothingFromAnotherClient(t *testing.T) {
-	q := &queue{}
-	as := func(client string, proved bool) bes.Observation {
+	q := &queue{owner: new("token:ci")}
+	refusals := dispatch.NewRefusals(zerolog.Nop())
+	finish := func(client string, proved bool) error {
 		observer := dispatch.NewObserver(dispatch.ObserverOptions{
-			Queue: q, Logger: zerolog.Nop(), Client: func(bes.Stream) (string, bool) { return client, proved },
+			Queue: q, Refusals: refusals, Logger: zerolog.Nop(), Client: func(bes.Stream) (string, bool) { return client, proved },
 		})
 		o := observer.Begin(t.Context(), bes.Stream{StreamID: bes.StreamID{InvocationID: "invocation"}, FirstSequence: 1})
-		t.Cleanup(func() { o.End(nil) })
-		return o
+		defer o.End(nil)
+		return o.Observe(bes.Event{Sequence: 1, Finished: true})(t.Context())
 	}
-	finish := func(o bes.Observation) error { return o.Observe(bes.Event{Sequence: 1, Finished: true})(t.Context()) }
-	if err := finish(as("token:ci", true)); err != nil {
-		t.Fatal(err)
-	}
-	if err := finish(as("token:ci", true)); err != nil {
+	if err := finish("token:ci", true); err != nil {
 		t.Errorf("its own client was refused: %v", err)
 	}
-	for _, o := range []bes.Observation{as("token:other", true), as("address:10.0.0.7", false), as("token:ci", false)} {
-		if err := finish(o); status.Code(err) != codes.FailedPrecondition {
-			t.Errorf("another client was answered %v", err)
+	for client, proved := range map[string]bool{"token:other": true, "address:10.0.0.7": false, "token:ci": false} {
+		if err := finish(client, proved); status.Code(err) != codes.FailedPrecondition {
+			t.Errorf("%s was answered %v", client, err)
 		}
 	}
-	if len(q.invocations) != 2 {
-		t.Errorf("%d saves of the invocation, want those of its own client", len(q.invocations))
+	if len(q.invocations) != 1 {
+		t.Errorf("%d saves of the invocation, want that of its own client", len(q.invocations))
+	}
+	if n := refused(t, refusals, "owner"); n != 3 {
+		t.Errorf("%v refusals are counted, want 3", n)
+	}
+}
+
+// refused is how many refusals are counted for a reason.
+func refused(t *testing.T, refusals *dispatch.Refusals, reason string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(refusals.Count)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if metric.GetLabel()[0].GetValue() == reason {
+				sum += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+func TestNothingIsKeptOfAClientThatMayPushNothing(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		q := &queue{}
+		refusals := dispatch.NewRefusals(zerolog.Nop())
+		observer := dispatch.NewObserver(dispatch.ObserverOptions{
+			Queue: q, Refusals: refusals, Logger: zerolog.Nop(), MayPush: func(client string) bool { return client != "10.0.0.7" },
+			Hold: dispatch.Hold{Always: held},
+		})
+		s := &stream{t: t, observation: observer.Begin(t.Context(), bes.Stream{
+			StreamID: bes.StreamID{InvocationID: "invocation"}, Peer: "10.0.0.7:4711", FirstSequence: 1,
+		})}
+		s.keep(namedSet("0", specFile("push", digest)))
+		s.keep(completed("//app:push", "0"))
+		wait := s.observation.Observe(bes.Event{Sequence: 3, Finished: true})
+		s.observation.End(nil)
+		if held {
+			want := "drayage: 1 image is not pushed: no rule of the daemon's policy is for 10.0.0.7"
+			if wait == nil || status.Convert(errors.Unwrap(wait(t.Context()))).Message() != want {
+				t.Errorf("a held build does not fail with %q", want)
+			}
+		} else if wait != nil {
+			t.Errorf("the build waits, for %v", wait(t.Context()))
+		}
+		if len(q.jobs)+len(q.invocations)+len(q.records)+q.claims+q.streaming > 0 {
+			t.Errorf("something of it is kept: %+v", q)
+		}
+		if n := refused(t, refusals, "no_rule"); n != 1 {
+			t.Errorf("%v refusals are counted, want one a stream", n)
+		}
+	}
+}
+
+func TestABuildWhoseClientIsOverItsQuotaGoesOnAndMissesItsPushes(t *testing.T) {
+	q := &queue{quota: &store.QuotaError{Client: "10.0.0.7", Limit: "client_rows"}}
+	refusals := dispatch.NewRefusals(zerolog.Nop())
+	s := beginWith(t, dispatch.ObserverOptions{Queue: q, Refusals: refusals, Logger: zerolog.Nop()}, 1)
+	for _, target := range []string{"//:a", "//:b", "//:c"} {
+		s.keep(completedInline(target))
+	}
+	s.finish()
+	if absent := q.absent(); len(absent) != 1 || absent[0].Target != "//:a" || absent[0].State != ledger.ExpectedLost {
+		t.Errorf("what is missing is %+v, want one row of a push spec that is lost", absent)
+	}
+	if n := refused(t, refusals, "client_rows"); n != 3 || !q.invocations[len(q.invocations)-1].Finished {
+		t.Errorf("%v refusals are counted, want 3; the invocations are %+v", n, q.invocations)
+	}
+}
+
+func TestNothingIsKeptOfAStreamOverItsClientsQuota(t *testing.T) {
+	q := &queue{claimErr: &store.QuotaError{Client: "10.0.0.7", Limit: "client_rows"}}
+	s := beginWith(t, dispatch.ObserverOptions{Queue: q, Logger: zerolog.Nop(), Hold: dispatch.Hold{Always: true}}, 1)
+	s.keep(completedInline("//:a"))
+	verdict, failed := errors.AsType[*bes.Verdict](s.observation.Observe(bes.Event{Sequence: 2, Finished: true})(t.Context()))
+	s.observation.End(nil)
+	if !failed || status.Code(verdict.Err) != codes.FailedPrecondition || len(q.jobs)+len(q.invocations) > 0 {
+		t.Errorf("the held build ends with %v, and %d jobs are kept", verdict, len(q.jobs))
 	}
 }

@@ -11,17 +11,20 @@ type revision struct {
 	dirty bool
 }
 
+// maxRevision bounds a commit and a branch, in bytes. Each row of the build has them, and an
+// index of the database takes no large text. What is larger is neither.
+const maxRevision = 256
+
 // revisionOf finds out what was built. The names are those of Bazel's
 // documentation ("workspace status"), of the scripts of BuildBuddy, and of the
 // variables of common CI systems.
 func revisionOf(invocation store.Invocation) revision {
 	first := func(names ...string) string {
 		for _, name := range names {
-			if v := invocation.Metadata[name]; v != "" {
-				return v
-			}
-			if v := invocation.Status[name]; v != "" {
-				return v
+			for _, given := range []map[string]string{invocation.Metadata, invocation.Status} {
+				if v := given[name]; v != "" && len(v) <= maxRevision {
+					return v
+				}
 			}
 		}
 		return ""

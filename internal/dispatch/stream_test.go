@@ -22,7 +22,13 @@ type queue struct {
 	records     [][]byte
 	enqueues    int
 	streaming   int
-	err         error
+	claims      int
+	// owner is whose the invocation is. Nil: its first client's.
+	owner *string
+	// quota is against every job, claimErr against the invocation.
+	quota    *store.QuotaError
+	claimErr error
+	err      error
 	// entered and release, if set, make Enqueue say that it was entered and wait.
 	entered, release chan struct{}
 }
@@ -35,6 +41,9 @@ func (q *queue) Enqueue(_ context.Context, jobs []store.Job) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.enqueues++
+	if q.quota != nil {
+		return q.quota
+	}
 	q.jobs = append(q.jobs, jobs...)
 	return q.err
 }
@@ -46,7 +55,20 @@ func (q *queue) SaveInvocation(_ context.Context, i store.Invocation) error {
 	return q.err
 }
 
-func (q *queue) Remember(_ context.Context, _ string, records [][]byte) error {
+func (q *queue) Claim(_ context.Context, id, owner, _ string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.claims++
+	if q.claimErr != nil {
+		return q.claimErr
+	}
+	if q.owner != nil && *q.owner != owner {
+		return &store.OwnerError{Invocation: id, Owner: *q.owner}
+	}
+	return q.err
+}
+
+func (q *queue) Remember(_ context.Context, _, _ string, records [][]byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.records = append(q.records, records...)
@@ -64,15 +86,6 @@ func (q *queue) Streaming(string) func() {
 		defer q.mu.Unlock()
 		q.streaming--
 	}
-}
-
-func (q *queue) Invocation(context.Context, string) (store.Invocation, bool, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.invocations) == 0 {
-		return store.Invocation{}, false, nil
-	}
-	return q.invocations[0], true, nil
 }
 
 // absent is what was saved of push specs that are not there.
@@ -101,8 +114,12 @@ type stream struct {
 
 func begin(t *testing.T, q dispatch.Queue, first int64) *stream {
 	t.Helper()
-	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: q, Logger: zerolog.Nop()})
-	return &stream{t: t, sequence: first - 1, observation: observer.Begin(t.Context(), bes.Stream{
+	return beginWith(t, dispatch.ObserverOptions{Queue: q, Logger: zerolog.Nop()}, first)
+}
+
+func beginWith(t *testing.T, options dispatch.ObserverOptions, first int64) *stream {
+	t.Helper()
+	return &stream{t: t, sequence: first - 1, observation: dispatch.NewObserver(options).Begin(t.Context(), bes.Stream{
 		StreamID:      bes.StreamID{BuildID: "build", InvocationID: "invocation"},
 		Peer:          "10.0.0.7:4711",
 		FirstSequence: first,

@@ -81,6 +81,9 @@ type Entry struct {
 	Dirty  bool   `json:"dirty,omitzero"`
 	// Metadata is what the user gave as --build_metadata.
 	Metadata map[string]string `json:"metadata,omitzero"`
+	// MetadataDigest is the digest of the metadata, where that is not in the row's own bytes:
+	// large metadata is kept once for all rows. See [Entry.DetachMetadata].
+	MetadataDigest string `json:"metadataDigest,omitzero"`
 
 	// Client is the identity of who ran the build, as admission established it.
 	Client string `json:"client,omitzero"`

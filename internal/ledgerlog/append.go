@@ -16,14 +16,25 @@ func (l *Log) Append(ctx context.Context, tx sqldb.Conn, entries []ledger.Entry)
 		return nil, nil
 	}
 	args := make([]any, 0, 9*len(entries))
+	shared := map[string][]byte{}
 	byJob := make(map[int64]ledger.Entry, len(entries))
 	for _, e := range entries {
-		body, err := e.Encode()
+		row, metadata, err := e.DetachMetadata()
+		if err != nil {
+			return nil, err
+		}
+		if metadata != nil {
+			shared[row.MetadataDigest] = metadata
+		}
+		body, err := row.Encode()
 		if err != nil {
 			return nil, err
 		}
 		byJob[e.Job] = e
 		args = append(args, e.Job, sqldb.Micros(e.Time), string(e.Outcome), e.Registry, e.Repository, e.Target, e.InvocationID, e.Commit, body)
+	}
+	if err := keepMetadata(ctx, tx, shared); err != nil {
+		return nil, err
 	}
 	written := make([]ledger.Entry, 0, len(entries))
 	err := tx.Query(ctx, `INSERT INTO ledger_entry (job_id, time, outcome, registry, repository, target, invocation_id, commit_id, body)

@@ -118,6 +118,9 @@ func (v *verification) checkLog(ctx context.Context) error {
 		if err := v.checkFinders(ctx, rows); err != nil {
 			return err
 		}
+		if err := v.checkMetadata(ctx, rows); err != nil {
+			return err
+		}
 	}
 	v.report.Rows, v.report.Root = v.size, v.root()
 	return nil

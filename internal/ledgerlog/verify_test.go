@@ -160,6 +160,77 @@ func TestVerifyNamesWhatWasTouched(t *testing.T) {
 	}
 }
 
+// largeMetadata is more than a row has in itself.
+func largeMetadata() map[string]string {
+	return map[string]string{"COMMENT": strings.Repeat("x", 60<<10)}
+}
+
+func TestLargeMetadataIsKeptOnceAndSealedWithEachRow(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+		b := open(t, driver, Options{})
+		rows := someRows(60)
+		for i := range rows[:50] {
+			rows[i].Metadata = largeMetadata()
+		}
+		rows[50].Metadata = map[string]string{"TEAM": "payments"}
+		b.write(t, rows...)
+		b.seal(t)
+		if report := b.verify(t, VerifyOptions{}); report.Rows != 60 || len(report.Problems) > 0 {
+			t.Errorf("%+v, want 60 rows and no problem", report)
+		}
+		var bodies, kept, own int64
+		for dest, sql := range map[*int64]string{
+			&bodies: `SELECT SUM(LENGTH(body)) FROM ledger_entry`, &kept: `SELECT SUM(LENGTH(body)) FROM ledger_metadata`,
+			&own: `SELECT COUNT(*) FROM ledger_metadata`,
+		} {
+			if _, err := sqldb.QueryRow(t.Context(), b.db.Read(), sql, nil, dest); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if bodies > 60<<10 || own != 1 || kept > 61<<10 {
+			t.Errorf("the rows have %d bytes, and %d metadata beside them %d", bodies, own, kept)
+		}
+		proofs, err := b.Prove(t.Context(), "sha256:7")
+		if err != nil || len(proofs) != 1 {
+			t.Fatalf("%d proofs, error %v", len(proofs), err)
+		}
+		proved, _, err := proofs[0].Verify([]string{b.Key()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := AttachMetadata(t.Context(), b.db.Read(), &proved); err != nil || len(proved.Metadata["COMMENT"]) != 60<<10 {
+			t.Errorf("the proved row has metadata of %d bytes, error %v", len(proved.Metadata["COMMENT"]), err)
+		}
+	})
+}
+
+func TestMetadataThatWasTouchedIsNamedByItsRows(t *testing.T) {
+	for statement, want := range map[string]string{
+		`UPDATE ledger_metadata SET body = (SELECT body FROM ledger_entry LIMIT 1)`: "row %d (number 1 of the log): its metadata, %s, was changed after it was written",
+		`DELETE FROM ledger_metadata`: "row %d (number 1 of the log): its metadata, %s, was deleted",
+	} {
+		sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
+			b := open(t, driver, Options{})
+			rows := someRows(3)
+			rows[1].Metadata = largeMetadata()
+			id := b.write(t, rows...)[1].ID
+			b.seal(t)
+			if err := b.execute(t, statement); err == nil || !strings.Contains(err.Error(), "append-only") {
+				t.Errorf("%s: %v, want a refusal", statement, err)
+			}
+			b.vandalize(t, driver, statement)
+			row, _, err := rows[1].DetachMetadata()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf(want, id, row.MetadataDigest)
+			if report := b.verify(t, VerifyOptions{}); len(report.Problems) != 1 || report.Problems[0].String() != want {
+				t.Errorf("problems = %v, want %s", report.Problems, want)
+			}
+		})
+	}
+}
+
 func TestARowThatWasPutInByHandIsNamed(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, driver sqldbtest.Driver) {
 		b := open(t, driver, Options{})

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/ledgerlog"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -97,6 +98,13 @@ func (o *Outbox) deliverDue(ctx context.Context) (int, error) {
 			return nil
 		})
 	if err != nil || len(letters) == 0 {
+		return 0, err
+	}
+	var rows []*ledger.Entry
+	for _, l := range letters {
+		rows = append(rows, &l.event.Entry)
+	}
+	if err := ledgerlog.AttachMetadata(ctx, o.db.Read(), rows...); err != nil {
 		return 0, err
 	}
 	var under sync.WaitGroup

@@ -82,6 +82,8 @@ type Config struct {
 
 	Relay Relay `yaml:"relay"`
 
+	Limits Limits `yaml:"limits"`
+
 	Hold Hold `yaml:"hold"`
 
 	Release Release `yaml:"release"`
@@ -328,6 +330,7 @@ func Defaults() Config {
 			Linger:           bes.DefaultLinger,
 			DeliverTimeout:   bes.DefaultDeliverTimeout,
 		},
+		Limits:  Limits{ClientStreams: defaultClientStreams, Limits: store.DefaultLimits(), FirstEvent: bes.DefaultFirstMessage},
 		Hold:    Hold{Limit: dispatch.DefaultHoldLimit, AtLimit: holdFail},
 		Release: Release{Gate: string(pushspec.GatePushed), Green: []string{"SUCCESS"}},
 		Log:     Log{Level: "info", Format: "json"},
@@ -417,6 +420,9 @@ func (c *Config) Check() error {
 	}
 	if r := c.Relay; r.MaxStreams < 1 || r.ReplayBytes < 1 || r.ReplayBytesTotal < 1 || r.SpoolBytes < 1 || r.Linger <= 0 || r.DeliverTimeout <= 0 {
 		return errors.New("relay: max_streams, replay_bytes, replay_bytes_total, spool_bytes, linger and deliver_timeout must be greater than 0")
+	}
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	if c.Hold.Limit <= 0 {
 		return fmt.Errorf("hold.limit: %s must be greater than 0", c.Hold.Limit)

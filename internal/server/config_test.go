@@ -53,6 +53,7 @@ policy:
   operate: ["token:ops"]
   promote: ["token:lead"]
   promote_withheld: ["token:boss"]
+  stream: ["token:*"]
 store: postgres://db/drayage
 ledger: {key_file: log.key}
 stall_limit: 4s
@@ -66,6 +67,7 @@ backends:
 - {name: bes, address: "grpcs://bes", mode: required, headers: {c: d}, pass_headers: [e], credential_helper: /bin/helper, keepalive: 1m,
    tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: n}}
 relay: {max_streams: 5, replay_bytes: 6, replay_bytes_total: 7, spool_dir: /spool, spool_bytes: 11, linger: 12s, deliver_timeout: 8s}
+limits: {client_streams: 16, client_rows: 17, client_pending: 18, client_spec_bytes: 19, first_event: 20s}
 hold: {always: true, limit: 9s, at_limit: pass}
 release: {gate: green, green: [SUCCESS, TESTS_FAILED], order_by: BUILD_NUMBER}
 registries:
@@ -99,7 +101,7 @@ log: {level: debug, format: console}
 				Name: "dev", Clients: []string{"token:ci"}, Targets: []string{"//..."}, Repositories: []string{"a/b"}, Tags: []string{"c"}, Sources: []string{"d/e"}, NeverOverwrite: []string{"v1"},
 				NeedsGreen: []string{"v2"}, NeedsApproval: []string{"v3"}, ReadBack: []string{"v4"},
 			}},
-			Read: []string{"address:10.0.0.0/8"}, Operate: []string{"token:ops"}, Promote: []string{"token:lead"}, PromoteWithheld: []string{"token:boss"},
+			Stream: []string{"token:*"}, Read: []string{"address:10.0.0.0/8"}, Operate: []string{"token:ops"}, Promote: []string{"token:lead"}, PromoteWithheld: []string{"token:boss"},
 		},
 		Store:                    "postgres://db/drayage",
 		Ledger:                   Ledger{KeyFile: "log.key"},
@@ -117,7 +119,10 @@ log: {level: debug, format: console}
 			TLS: BackendTLS{CA: "ca.pem", Cert: "c.pem", Key: "k.pem", ServerName: "n"},
 		}},
 		Relay: Relay{MaxStreams: 5, ReplayBytes: 6, ReplayBytesTotal: 7, SpoolDir: "/spool", SpoolBytes: 11, Linger: 12 * time.Second, DeliverTimeout: 8 * time.Second},
-		Hold:  Hold{Always: true, Limit: 9 * time.Second, AtLimit: holdPass},
+		Limits: Limits{
+			ClientStreams: 16, Limits: store.Limits{Rows: 17, Pending: 18, SpecBytes: 19}, FirstEvent: 20 * time.Second,
+		},
+		Hold: Hold{Always: true, Limit: 9 * time.Second, AtLimit: holdPass},
 
 		Release: Release{Gate: "green", Green: []string{"SUCCESS", "TESTS_FAILED"}, OrderBy: "BUILD_NUMBER"},
 		Registries: []Registry{{
@@ -192,6 +197,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"backends[0].address: must be set", func(c *Config) { c.Backends = []Backend{{}} }},
 		{"backends[0].mode: \"maybe\" must be", func(c *Config) { c.Backends = []Backend{{Address: "grpc://x", Mode: "maybe"}} }},
 		{"relay: max_streams", func(c *Config) { c.Relay.MaxStreams = 0 }},
+		{"limits: client_streams", func(c *Config) { c.Limits.Pending = 0 }},
 		{"hold.limit: 0s must be", func(c *Config) { c.Hold.Limit = 0 }},
 		{`hold.at_limit: "wait" must be`, func(c *Config) { c.Hold.AtLimit = "wait" }},
 		{`release.gate: "tested" must be pushed, green or approved`, func(c *Config) { c.Release.Gate = "tested" }},

@@ -17,6 +17,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 		Logger: d.logger, DrainTimeout: d.config.ShutdownGrace,
 		StallLimit: d.config.StallLimit, Retention: d.config.Retention,
 		Green: d.config.Release.Green, OrderBy: d.config.Release.OrderBy,
+		Limits:      d.config.Limits.Limits,
 		StreamLimit: min(store.DefaultStreamLimit, d.config.Relay.Linger),
 	}
 	if name := d.config.Ledger.KeyFile; name != "" {

@@ -17,6 +17,10 @@ type Policy struct {
 	Tokens []PolicyToken `yaml:"tokens"`
 	// Rules allow pushes; what none of them allows is denied.
 	Rules []PolicyRule `yaml:"rules"`
+	// Stream are the clients that may send build events. Defaults to everybody: the events of
+	// a client that may push nothing are passed on to the backends, and nothing of them is
+	// kept.
+	Stream []string `yaml:"stream"`
 	// Read are the clients that may look at pages, and ask the API. Defaults to
 	// everybody.
 	Read []string `yaml:"read"`
@@ -68,7 +72,7 @@ func (p *Policy) admission(secrets bool) (*admission.Admission, error) {
 	if p == nil {
 		return admission.New(admission.Policy{})
 	}
-	policy := admission.Policy{Rules: []admission.Rule{}, Read: p.Read, Operate: p.Operate, Promote: p.Promote, PromoteWithheld: p.PromoteWithheld}
+	policy := admission.Policy{Rules: []admission.Rule{}, Stream: p.Stream, Read: p.Read, Operate: p.Operate, Promote: p.Promote, PromoteWithheld: p.PromoteWithheld}
 	if policy.Operate == nil {
 		policy.Operate = []string{}
 	}

@@ -86,7 +86,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.access = access{admitted}
+	d.access = access{admission: admitted, refusals: dispatch.NewRefusals(d.logger)}
 	// The addresses first: of two daemons with one configuration the second is to
 	// fail before it touches the store.
 	listen, err := net.Listen("tcp", d.config.Listen)
@@ -129,7 +129,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.access.refusals.Count)
 	if err := d.makeRelay(metrics); err != nil {
 		return err
 	}
@@ -235,7 +235,9 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 	}
 	hold := dispatch.Hold{Always: d.config.Hold.Always, Limit: d.config.Hold.Limit, PassAtLimit: d.config.Hold.AtLimit == holdPass, Pushes: d.store}
 	scan := bep.Options{OutputGroup: pushspec.OutputGroup, FileSuffix: pushspec.FileSuffix}
-	observer := dispatch.NewObserver(dispatch.ObserverOptions{Queue: d.store, Scan: scan, Hold: hold, Client: d.access.stream, Logger: d.logger})
+	observer := dispatch.NewObserver(dispatch.ObserverOptions{
+		Queue: d.store, Scan: scan, Hold: hold, Client: d.access.stream, MayPush: d.access.admission.MayPush, Refusals: d.access.refusals, Logger: d.logger,
+	})
 	var err error
 	d.relay, err = bes.New(bes.Config{
 		Backends:         backends,
@@ -244,6 +246,10 @@ func (d *Daemon) makeRelay(metrics prometheus.Registerer) error {
 		ObserveHeaders:   []string{tokenHeader},
 		Owner:            d.access.owner,
 		MaxStreams:       d.config.Relay.MaxStreams,
+		MaxClientStreams: d.config.Limits.ClientStreams,
+		Client:           d.access.client,
+		Refused:          d.access.refusedStream,
+		FirstMessage:     d.config.Limits.FirstEvent,
 		ReplayBytes:      d.config.Relay.ReplayBytes,
 		ReplayBytesTotal: d.config.Relay.ReplayBytesTotal,
 		SpoolDir:         d.config.Relay.SpoolDir,

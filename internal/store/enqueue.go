@@ -9,18 +9,26 @@ import (
 
 // intake is something that a stream wants to be durable.
 type intake struct {
+	// invocationID is what it is for, and owner in whose name, except for the jobs, which
+	// say so themselves.
+	invocationID, owner string
+	// client is who claims it, proved or not.
+	client string
+	// claim says that the invocation is to be the owner's.
+	claim bool
+
 	jobs       []Job
 	invocation *Invocation
-
-	invocationID string
-	records      [][]byte
+	records    [][]byte
 }
 
 // Enqueue makes jobs durable: when it returns nil they will be done. A job that
 // is there already is left as it is, whatever has become of it.
 //
 // Long lists are committed in pieces, between which others get their turn; an
-// error means that some of the jobs may be durable. Enqueue them again.
+// error means that some of the jobs may be durable. Enqueue them again. An
+// [*OwnerError] means that the invocation is not their owner's, and a [*QuotaError] that
+// their client may have no more kept.
 func (s *Store) Enqueue(ctx context.Context, jobs []Job) error {
 	for len(jobs) > 0 {
 		n := piece(jobs)
@@ -48,6 +56,10 @@ func piece(jobs []Job) int {
 // takeIn commits what streams brought.
 func (s *Store) takeIn(ctx context.Context, batch []intake) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Conn) error {
+		news := usages{}
+		if err := s.admit(ctx, tx, batch, news); err != nil {
+			return err
+		}
 		var jobs []Job
 		for _, in := range batch {
 			for _, job := range in.jobs {
@@ -60,7 +72,12 @@ func (s *Store) takeIn(ctx context.Context, batch []intake) error {
 				}
 			}
 		}
-		if err := s.enqueue(ctx, tx, jobs); err != nil {
+		fresh, err := s.enqueue(ctx, tx, jobs)
+		if err != nil {
+			return err
+		}
+		news.addJobs(fresh)
+		if err := s.charge(ctx, tx, news); err != nil {
 			return err
 		}
 		// Last: an invocation that is saved as finished has all its jobs.
@@ -84,10 +101,10 @@ func (s *Store) takeIn(ctx context.Context, batch []intake) error {
 // jobKey is what makes a job unique.
 type jobKey struct{ invocation, target, spec string }
 
-// enqueue inserts the jobs that were never expected before.
-func (s *Store) enqueue(ctx context.Context, tx sqldb.Conn, jobs []Job) error {
+// enqueue inserts the jobs that were never expected before, and returns them.
+func (s *Store) enqueue(ctx context.Context, tx sqldb.Conn, jobs []Job) ([]Job, error) {
 	if len(jobs) == 0 {
-		return nil
+		return nil, nil
 	}
 	byKey := make(map[jobKey]Job, len(jobs))
 	var args []any
@@ -98,13 +115,13 @@ func (s *Store) enqueue(ctx context.Context, tx sqldb.Conn, jobs []Job) error {
 			continue
 		}
 		byKey[key] = job
-		args = append(args, key.invocation, key.target, job.Configuration, job.Aspect, key.spec, found)
+		args = append(args, key.invocation, key.target, job.Configuration, job.Aspect, key.spec, found, job.Client)
 	}
 
 	var ids []int64
 	var fresh []Job
-	err := tx.Query(ctx, `INSERT INTO expected (invocation_id, target, configuration, aspect, spec_digest, found)
-		VALUES `+sqldb.Values(len(byKey), "(?,?,?,?,?,?)")+`
+	err := tx.Query(ctx, `INSERT INTO expected (invocation_id, target, configuration, aspect, spec_digest, found, client)
+		VALUES `+sqldb.Values(len(byKey), "(?,?,?,?,?,?,?)")+`
 		ON CONFLICT (invocation_id, target, spec_digest) DO NOTHING
 		RETURNING id, invocation_id, target, spec_digest`, args,
 		func(scan sqldb.Scan) error {
@@ -118,15 +135,15 @@ func (s *Store) enqueue(ctx context.Context, tx sqldb.Conn, jobs []Job) error {
 			return nil
 		})
 	if err != nil {
-		return fmt.Errorf("insert expected pushes: %w", err)
+		return nil, fmt.Errorf("insert expected pushes: %w", err)
 	}
 	if len(fresh) == 0 {
-		return nil
+		return nil, nil
 	}
 
 	numbers, err := s.insertJobs(ctx, tx, fresh)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	args = args[:0]
 	for i, id := range ids {
@@ -134,7 +151,7 @@ func (s *Store) enqueue(ctx context.Context, tx sqldb.Conn, jobs []Job) error {
 	}
 	if _, err := tx.Exec(ctx, `WITH numbered (id, job_id) AS (VALUES `+sqldb.Values(len(ids), "(CAST(? AS BIGINT), CAST(? AS BIGINT))")+`)
 		UPDATE expected SET job_id = numbered.job_id FROM numbered WHERE expected.id = numbered.id`, args...); err != nil {
-		return fmt.Errorf("number expected pushes: %w", err)
+		return nil, fmt.Errorf("number expected pushes: %w", err)
 	}
-	return nil
+	return fresh, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/drayage/drayage/internal/ledger"
+	"github.com/drayage/drayage/internal/ledgerlog"
 	"github.com/drayage/drayage/internal/sqldb"
 )
 
@@ -43,10 +44,22 @@ func (s *Store) Entries(ctx context.Context, query ledger.Query) ([]ledger.Entry
 		entries = append(entries, e)
 		return nil
 	})
+	if err == nil {
+		err = attachMetadata(ctx, s.db.Read(), entries)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("query ledger: %w", err)
 	}
 	return entries, nil
+}
+
+// attachMetadata gives rows the metadata that is kept beside them.
+func attachMetadata(ctx context.Context, c sqldb.Conn, entries []ledger.Entry) error {
+	pointers := make([]*ledger.Entry, len(entries))
+	for i := range entries {
+		pointers[i] = &entries[i]
+	}
+	return ledgerlog.AttachMetadata(ctx, c, pointers...)
 }
 
 // minPrefix is how much of a digest's digits or of a commit is enough to go by.
@@ -215,6 +228,7 @@ func (s *Store) readEntries(ctx context.Context, c sqldb.Conn, ids []int64) (map
 		for i, id := range piece {
 			args[i] = id
 		}
+		var entries []ledger.Entry
 		err := c.Query(ctx, `SELECT id, body FROM ledger_entry WHERE id IN (`+sqldb.Values(len(args), "?")+`)`, args, func(scan sqldb.Scan) error {
 			var id int64
 			var body []byte
@@ -226,11 +240,17 @@ func (s *Store) readEntries(ctx context.Context, c sqldb.Conn, ids []int64) (map
 				return fmt.Errorf("row %d: %w", id, err)
 			}
 			e.ID = id
-			rows[id] = e
+			entries = append(entries, e)
 			return nil
 		})
+		if err == nil {
+			err = attachMetadata(ctx, c, entries)
+		}
 		if err != nil {
 			return nil, err
+		}
+		for _, e := range entries {
+			rows[e.ID] = e
 		}
 	}
 	return rows, nil

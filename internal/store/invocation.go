@@ -17,7 +17,8 @@ type Invocation struct {
 	Build        string `json:"build,omitzero"`
 	Command      string `json:"command,omitzero"`
 	BazelVersion string `json:"bazelVersion,omitzero"`
-	// Owner is the client that the stream comes from, if it has proved who it is.
+	// Owner is the client that the stream comes from, if it has proved who it is: see
+	// [Store.Claim].
 	Owner   string    `json:"owner,omitzero"`
 	Started time.Time `json:"started,omitzero"`
 	// Status is the workspace status, Metadata what came as --build_metadata.
@@ -65,9 +66,9 @@ type Unsent struct {
 
 // SaveInvocation adds to what is known of an invocation: fields that are empty
 // leave what was known as it was, and maps are merged key by key. It is durable
-// on return.
+// on return. The error is an [*OwnerError] if the invocation has another owner.
 func (s *Store) SaveInvocation(ctx context.Context, invocation Invocation) error {
-	if err := s.intakes.do(ctx, invocation.ID, 1, intake{invocation: &invocation}); err != nil {
+	if err := s.intakes.do(ctx, invocation.ID, 1, intake{invocationID: invocation.ID, owner: invocation.Owner, invocation: &invocation}); err != nil {
 		return fmt.Errorf("save invocation %s: %w", invocation.ID, err)
 	}
 	return nil
@@ -108,14 +109,10 @@ func (s *Store) scanInvocation(scan sqldb.Scan) (Invocation, error) {
 	return i, nil
 }
 
-// saveInvocation merges news into the row, which the transaction holds from its
-// first statement on. It says whether the invocation is finished.
+// saveInvocation merges news into the row, which [Store.admit] has made, and which the
+// transaction holds from its first statement on. It says whether the invocation is finished.
 func (s *Store) saveInvocation(ctx context.Context, tx sqldb.Conn, news Invocation) (bool, error) {
 	id := sqldb.CleanText(news.ID)
-	if _, err := tx.Exec(ctx, `INSERT INTO invocation (id, build_id, started, updated, finished, exit_code, streamed, seen, body)
-		VALUES (?, '', 0, 0, 0, '', 0, ?, ?) ON CONFLICT (id) DO NOTHING`, id, sqldb.Micros(s.leaseTime()), []byte("{}")); err != nil {
-		return false, err
-	}
 	old, _, err := s.readInvocation(ctx, tx, id, s.db.Dialect().ForUpdate)
 	if err != nil {
 		return false, err

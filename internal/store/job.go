@@ -24,6 +24,9 @@ type Job struct {
 	Spec          SpecRef `json:"spec"`
 	// Client is the identity of who ran the build.
 	Client string `json:"client,omitempty"`
+	// Owner is the client as well if it has proved who it is. It must be the invocation's,
+	// and is not kept with the job.
+	Owner string `json:"-"`
 	// Priority orders the jobs that wait. Zero means [PriorityNormal].
 	Priority Priority `json:"priority,omitempty"`
 	// Uncached is the tag of the target that keeps its push spec out of remote caches,

@@ -82,6 +82,7 @@ func (s *Store) prune(ctx context.Context) error {
 		{"claims on blobs", blobClaimLife, s.remove("blob_claim", "(registry, digest)", `SELECT registry, digest FROM blob_claim
 			WHERE time < ? ORDER BY time`)},
 		{"waits for registries", time.Hour, s.remove("registry_wait", "job_id", `SELECT job_id FROM registry_wait WHERE until < ?`)},
+		{"usage of clients", 2 * day, s.remove("client_usage", "(client, day)", `SELECT client, day FROM client_usage WHERE day < ?`)},
 		{"dead letters", keep.DeadLetters, s.outbox.PruneDead},
 	} {
 		if step.age < 0 {

@@ -102,6 +102,9 @@ type Options struct {
 	// told of pushes.
 	Events map[string][]EventKind
 
+	// Limits bound what is kept for one client. Defaults to none.
+	Limits Limits
+
 	// Retention says what is removed, and when. Rows of the ledger never are.
 	Retention Retention
 }

@@ -8,12 +8,13 @@ import (
 )
 
 // Remember keeps records of an invocation's stream until the invocation is
-// saved as finished. It is durable on return.
-func (s *Store) Remember(ctx context.Context, invocation string, records [][]byte) error {
+// saved as finished. It is durable on return. The error is an [*OwnerError] if the
+// invocation has another owner.
+func (s *Store) Remember(ctx context.Context, invocation, owner string, records [][]byte) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if err := s.intakes.do(ctx, invocation, len(records), intake{invocationID: invocation, records: records}); err != nil {
+	if err := s.intakes.do(ctx, invocation, len(records), intake{invocationID: invocation, owner: owner, records: records}); err != nil {
 		return fmt.Errorf("remember stream of invocation %s: %w", invocation, err)
 	}
 	return nil

@@ -36,11 +36,11 @@ func Drivers() []Driver {
 	return []Driver{
 		{
 			Name: "sqlite", Empty: newFile, Migrated: newFile, Copy: copyFile,
-			Unprotect: []string{`DROP TRIGGER ledger_entry_keep`, `DROP TRIGGER ledger_entry_stay`},
+			Unprotect: []string{`DROP TRIGGER ledger_entry_keep`, `DROP TRIGGER ledger_entry_stay`, `DROP TRIGGER ledger_metadata_keep`, `DROP TRIGGER ledger_metadata_stay`},
 		},
 		{
 			Name: "postgres", Shared: true, Empty: newDatabase, Migrated: migratedDatabase, Copy: copyDatabase,
-			Unprotect: []string{`DROP TRIGGER ledger_entry_keep ON ledger_entry`},
+			Unprotect: []string{`DROP TRIGGER ledger_entry_keep ON ledger_entry`, `DROP TRIGGER ledger_metadata_keep ON ledger_metadata`},
 		},
 	}
 }

@@ -35,6 +35,11 @@ func Exercise(t *testing.T, driver sqldbtest.Driver) {
 		{"jobs that wait for a registry are woken when it opens", jobsThatWaitForARegistryAreWokenWhenItOpens},
 		{"what operators say of a registry is kept", whatOperatorsSayOfARegistryIsKept},
 
+		{"the first that claims an invocation has it", theFirstThatClaimsAnInvocationHasIt},
+		{"of streams that begin at the same moment one has the invocation", ofStreamsThatBeginAtTheSameMomentOneHasTheInvocation},
+		{"an invocation of an earlier release keeps its owner", anInvocationOfAnEarlierReleaseKeepsItsOwner},
+		{"a client that has had its share gets no more", aClientThatHasHadItsShareGetsNoMore},
+		{"large metadata comes with every row", largeMetadataComesWithEveryRow},
 		{"invocations are merged", invocationsAreMerged},
 		{"what is merged of an invocation is bounded", whatIsMergedOfAnInvocationIsBounded},
 		{"invocations are listed by page", invocationsAreListedByPage},

@@ -233,7 +233,7 @@ func invocationsAreMerged(t *testing.T, driver sqldbtest.Driver) {
 func whatIsRememberedIsKeptUntilTheStreamHasEnded(t *testing.T, driver sqldbtest.Driver) {
 	s := Open(t, driver, store.Options{})
 	for _, records := range [][][]byte{{[]byte("one"), []byte("two")}, {[]byte("three")}} {
-		if err := s.Remember(t.Context(), "inv", records); err != nil {
+		if err := s.Remember(t.Context(), "inv", "", records); err != nil {
 			t.Fatal(err)
 		}
 	}
