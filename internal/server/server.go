@@ -87,6 +87,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.access = access{admitted}
+	for _, warning := range admitted.Warnings() {
+		d.logger.Warn().Msg("policy: " + warning)
+	}
 	// The addresses first: of two daemons with one configuration the second is to
 	// fail before it touches the store.
 	listen, err := net.Listen("tcp", d.config.Listen)
@@ -211,6 +214,8 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	registries := registry.New(registry.Options{
 		Keychain: keychain.New(helper...),
 		Hosts:    hosts, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
+		// Without a policy whoever reaches the daemon is its owner, on this machine.
+		PublicOnly: d.config.Policy != nil, Named: d.ownRegistry(),
 	})
 	d.registries = registries
 	return haul.New(haul.Options{
