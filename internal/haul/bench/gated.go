@@ -49,7 +49,8 @@ func measureGated(ctx context.Context, o options, w io.Writer) (runs []gated, er
 	return runs, err
 }
 
-// gatedRound sends two builds with one set of tags to each of two registries.
+// gatedRound counts requests through a proxy, and then measures the time of tags that
+// move without one.
 func gatedRound(t rig.T, o options, w io.Writer, round int) (run gated) {
 	cache := rig.StartBazelRemote(t)
 	d := rig.StartDrayaged(t, rig.DaemonConfig{CAS: cache.GRPC, More: map[string]any{"workers": o.workers, "log": map[string]any{"level": "warn"}}})
@@ -60,52 +61,59 @@ func gatedRound(t rig.T, o options, w io.Writer, round int) (run gated) {
 		if err != nil {
 			t.Fatalf("start a proxy: %v", err)
 		}
-		g := gatedBench{cache: cache, daemon: d, front: front, images: o.images}
+		g := gatedBench{cache: cache, daemon: d, registry: front.address, images: o.images}
 		var each [2]float64
 		for i := range each {
-			var f *rig.Fleet
-			each[i], run.tags, f = g.build(t, gate, fmt.Sprintf("%s-%d", gate, i))
-			if gate.Holds() {
-				run.floor = g.floor(t, f)
-			}
+			front.reset()
+			g.build(t, gate, fmt.Sprintf("%s-%d", gate, i))
+			seen := front.reset()
+			each[i] = float64(seen.total()) / float64(o.images)
+			fmt.Fprintf(w, "gated, round %d: gate %s, %s: %d requests (%s)\n", round+1, gate, gatedTags[i], seen.total(), seen.kinds())
 		}
 		requests[gate] = each
 		front.stop()
 		registry.Stop(t)
 	}
-	kept, free := requests[pushspec.GateGreen], requests[pushspec.GatePushed]
 	for i := range run.more {
 		const digits = 1e3 // as they are printed
-		run.more[i] = math.Round((kept[i]-free[i])*digits) / digits
+		run.more[i] = math.Round((requests[pushspec.GateGreen][i]-requests[pushspec.GatePushed][i])*digits) / digits
 	}
-	fmt.Fprintf(w, "gated, round %d: %.3f requests an image under new tags (%.3f without a gate), %.3f under tags that move (%.3f); tags %.2f s after the end of the build, %d manifests alone %.2f s\n",
-		round+1, kept[0], free[0], kept[1], free[1], run.tags.Seconds(), o.images, run.floor.Seconds())
+	registry := rig.StartRegistry(t)
+	g := gatedBench{cache: cache, daemon: d, registry: registry.Host, images: o.images}
+	g.build(t, pushspec.GateGreen, "before")
+	var f *rig.Fleet
+	run.tags, f = g.build(t, pushspec.GateGreen, "after")
+	run.floor = g.floor(t, f)
+	fmt.Fprintf(w, "gated, round %d: tags that move %.2f s after the end of the build; %d manifests alone %.2f s\n", round+1, run.tags.Seconds(), o.images, run.floor.Seconds())
+	registry.Stop(t)
 	d.Stop(t)
 	cache.Stop(t)
 	return run
 }
 
+// gatedTags are the kinds of tags that the gated case has.
+var gatedTags = [2]string{"new-tags", "moved-tags"}
+
 // gatedBench is a daemon and a registry.
 type gatedBench struct {
-	cache  *rig.BazelRemote
-	daemon *rig.Daemon
-	front  *proxy
-	images int
+	cache    *rig.BazelRemote
+	daemon   *rig.Daemon
+	registry string
+	images   int
 }
 
-// build sends one build, and gives the requests for an image, and how long the tags took
-// from the end of the build on. The build ends when all its images are there.
-func (g gatedBench) build(t rig.T, gate pushspec.Gate, invocation string) (requests float64, tags time.Duration, f *rig.Fleet) {
+// build sends one build, and tells how long the tags took from the end of the build on.
+// The build ends when all its images are there.
+func (g gatedBench) build(t rig.T, gate pushspec.Gate, invocation string) (tags time.Duration, f *rig.Fleet) {
 	t.Helper()
 	f = rig.NewFleet(t, g.cache, rig.FleetPlan{
-		Invocation: invocation, Registry: g.front.address, Images: g.images, Repositories: gatedRepositories,
+		Invocation: invocation, Registry: g.registry, Images: g.images, Repositories: gatedRepositories,
 		Shared: 1 << 20, Own: 4 << 10, OwnEvery: 1, Gate: string(gate),
 	})
 	there := ledger.Pushed
 	if gate.Holds() {
 		there = ledger.Staged
 	}
-	g.front.reset()
 	bazel := f.Upload(g.daemon)
 	var ended time.Time
 	bazel.BeforeSend = func(_ int, sequence int64) error {
@@ -121,8 +129,7 @@ func (g gatedBench) build(t rig.T, gate pushspec.Gate, invocation string) (reque
 		t.Fatalf("Bazel ends with %d: %v", outcome.Exit, outcome.Err)
 	}
 	g.await(t, f, ledger.Pushed)
-	tags = time.Since(ended)
-	return float64(g.front.reset().total()) / float64(g.images), tags, f
+	return time.Since(ended), f
 }
 
 // await waits until all pushes of a build have an outcome.
@@ -146,7 +153,7 @@ func (g gatedBench) floor(t rig.T, f *rig.Fleet) time.Duration {
 	err := each(t.Context(), len(f.Images), gatedConnections, func(ctx context.Context, i int) error {
 		image := f.Images[i]
 		root := image.Spec.Manifests[0]
-		_, err := client.do(ctx, http.MethodPut, fmt.Sprintf("http://%s/v2/%s/manifests/floor-%d", g.front.address, image.Repository, i),
+		_, err := client.do(ctx, http.MethodPut, fmt.Sprintf("http://%s/v2/%s/manifests/floor-%d", g.registry, image.Repository, i),
 			string(root.MediaType), bytes.NewReader(root.Data), root.Size, http.StatusCreated)
 		return err
 	})
@@ -170,7 +177,7 @@ func reportGated(w io.Writer, runs []gated) {
 		slices.Sort(all)
 		return all[len(all)/2]
 	}
-	for i, name := range []string{"new-tags", "moved-tags"} {
+	for i, name := range gatedTags {
 		more := runs[0].more[i]
 		for _, run := range runs {
 			more = max(more, run.more[i])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +35,15 @@ func (t traffic) total() int {
 		n += count
 	}
 	return n
+}
+
+// kinds lists the requests by kind.
+func (t traffic) kinds() string {
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(t.requests)) {
+		kinds = append(kinds, fmt.Sprintf("%s %d", kind, t.requests[kind]))
+	}
+	return strings.Join(kinds, ", ")
 }
 
 // proxy counts what passes on its way to a registry.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -18,12 +17,8 @@ type measurement struct {
 }
 
 func (m measurement) print(w io.Writer) {
-	var kinds []string
-	for _, kind := range slices.Sorted(maps.Keys(m.traffic.requests)) {
-		kinds = append(kinds, fmt.Sprintf("%s %d", kind, m.traffic.requests[kind]))
-	}
 	fmt.Fprintf(w, "%-6s  %-24s  %6.2f s  cpu %6.2f s  rss %5.1f MiB  up %8.1f MiB  %6d requests (%s)", m.uploader, m.name,
-		m.outcome.Wall.Seconds(), m.outcome.CPU.Seconds(), mib(m.outcome.RSS), mib(m.traffic.bytesUp), m.traffic.total(), strings.Join(kinds, ", "))
+		m.outcome.Wall.Seconds(), m.outcome.CPU.Seconds(), mib(m.outcome.RSS), mib(m.traffic.bytesUp), m.traffic.total(), m.traffic.kinds())
 	if m.traffic.failed > 0 {
 		fmt.Fprintf(w, "  %d failed", m.traffic.failed)
 	}
