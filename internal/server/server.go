@@ -87,9 +87,6 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.access = access{admitted}
-	for _, warning := range admitted.Warnings() {
-		d.logger.Warn().Msg("policy: " + warning)
-	}
 	// The addresses first: of two daemons with one configuration the second is to
 	// fail before it touches the store.
 	listen, err := net.Listen("tcp", d.config.Listen)
@@ -115,6 +112,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		}
 		closeListeners = append(closeListeners, images)
 		d.casRegistry = images.Addr().String()
+	}
+	for _, warning := range admitted.Warnings() {
+		d.logger.Warn().Msg("policy: " + warning)
 	}
 
 	if err := d.openStore(ctx); err != nil {
