@@ -96,10 +96,10 @@ func CanonicalRepository(text string) (registry, repository string, err error) {
 	return registry, repo.RepositoryStr(), nil
 }
 
-// RegistryNames are all the names of a registry's host, given the canonical one.
-func RegistryNames(canonical string) []string {
-	if canonical == dockerHub {
+// RegistryNames are all the names of a registry's host, given one of them.
+func RegistryNames(host string) []string {
+	if slices.Contains(dockerHubs, host) {
 		return slices.Clone(dockerHubs)
 	}
-	return []string{canonical}
+	return []string{host}
 }
