@@ -16,7 +16,7 @@ func TestATagThatIsNeverWrittenOverStays(t *testing.T) {
 	s := &scene{cache: rig.StartBazelRemote(t), registry: rig.StartProxy(t, rig.StartRegistry(t).Host)}
 	s.daemon = rig.StartDrayaged(t, rig.DaemonConfig{CAS: s.cache.GRPC, More: map[string]any{"policy": map[string]any{
 		"rules": []map[string]any{{"name": "all", "never_overwrite": []string{"release-*"}}},
-	}}})
+	}, "registries": []map[string]any{{"host": s.registry.Host}}}})
 	s.workspace = rig.NewWorkspace(t)
 	s.workspace.Write(t, "BUILD.bazel", s.workspace.Read(t, "BUILD.bazel")+`
 [

@@ -23,7 +23,7 @@ func TestThePolicyDecidesWhatIsPushed(t *testing.T) {
 		"tokens":  []map[string]any{{"name": "ci", "secret_file": tokenFile}},
 		"rules":   []map[string]any{{"name": "staging", "clients": []string{"token:ci"}, "targets": []string{"//..."}, "repositories": []string{"*/acme/*-staging"}}},
 		"operate": []string{"token:ci"},
-	}}})
+	}, "registries": []map[string]any{{"host": s.registry.Host}}}})
 	s.workspace = rig.NewWorkspace(t)
 	shown := func(token string) []string {
 		return append(s.flags(), "--bes_backend="+s.daemon.BES, "--bes_header=x-drayage-token="+token, "//...")

@@ -34,7 +34,7 @@ func CheckRegistry(text string) error {
 		return fail(err.Error())
 	}
 	if strings.HasPrefix(text, "[") {
-		if _, err := netip.ParseAddr(host); err != nil {
+		if address, err := netip.ParseAddr(host); err != nil || address.Zone() != "" {
 			return fail("has brackets without an IP address in them")
 		}
 		return nil
@@ -44,10 +44,23 @@ func CheckRegistry(text string) error {
 			return fail("is not a host name")
 		}
 	}
+	if looksLikeAddress(host) {
+		return fail("looks like an IP address, but is not written as one")
+	}
 	if port == "" && host != "localhost" && !strings.Contains(host, ".") {
 		return fail("has neither a dot nor a port, so clients would read it as a part of the repository's name")
 	}
 	return nil
+}
+
+// looksLikeAddress tells whether resolvers may take a host for an IP address that is not
+// one as it is written: "2130706433", "0x7f.1" (URL Standard, "ends in a number").
+func looksLikeAddress(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	last := host[strings.LastIndex(host, ".")+1:]
+	return last != "" && (strings.HasPrefix(last, "0x") || strings.Trim(last, "0123456789") == "")
 }
 
 // splitHost splits off the port, which is "" if there is none.

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // hexLengths has the digest functions of the Remote Execution API that a CAS source may
@@ -49,7 +47,7 @@ func (s Source) check() error {
 		if len(s.Repository) > maxText {
 			return fmt.Errorf("repository: it has %d bytes; the limit is %d", len(s.Repository), maxText)
 		}
-		if _, err := name.NewRepository(s.Repository, name.StrictValidation); err != nil {
+		if _, _, err := CanonicalRepository(s.Repository); err != nil {
 			return fmt.Errorf("repository: %q must be registry/repository", clip(s.Repository))
 		}
 		return nil

@@ -47,7 +47,7 @@ type Policy struct {
 type Token struct{ Name, Secret string }
 
 // Rule allows pushes. Each of its fields has to allow a push, and one that is empty
-// allows all.
+// allows all, but for Sources.
 type Rule struct {
 	// Name tells the rule from the others, in what is said of a push that is denied.
 	Name string
@@ -60,7 +60,8 @@ type Rule struct {
 	// Tags are patterns of tags, of which every tag of the push has to match one.
 	Tags []string
 	// Sources are patterns of the REGISTRY/REPOSITORY that layers may be read from
-	// besides the remote cache, with the daemon's credentials.
+	// besides the remote cache, with the daemon's credentials. If there are none, Repositories
+	// take their place: what the rule lets be written may be read.
 	Sources []string
 	// NeverOverwrite are patterns of tags that the pushes which this rule allows must not
 	// write over. It allows and denies nothing.
@@ -79,6 +80,7 @@ type Admission struct {
 
 // New checks a policy. An error names the field that cannot be.
 func New(policy Policy) (*Admission, error) {
+	policy.Rules = slices.Clone(policy.Rules)
 	a := &Admission{policy: policy, tokens: map[[sha256.Size]byte]string{}}
 	for i, t := range policy.Tokens {
 		if t.Name == "" {
@@ -116,6 +118,8 @@ func New(policy Policy) (*Admission, error) {
 				return nil, fmt.Errorf("rules[%d].%s: %w", i, field.name, err)
 			}
 		}
+		a.policy.Rules[i].Repositories = canonicalPatterns(rule.Repositories)
+		a.policy.Rules[i].Sources = canonicalPatterns(rule.Sources)
 	}
 	for _, field := range []struct {
 		name    string
@@ -205,6 +209,7 @@ func (a *Admission) Admit(push Push) (Terms, error) {
 	if a.policy.Rules == nil {
 		return Terms{}, nil
 	}
+	push = push.canonical()
 	var terms *Terms
 	nearest, distance := "the policy has no rules", -1
 	for _, rule := range a.policy.Rules {
@@ -232,9 +237,8 @@ func (r Rule) admit(push Push) (passed int, reason string) {
 	}{
 		{r.Clients, matchClient, []string{push.Client}, "clients"},
 		{r.Targets, matchTarget, []string{push.Target}, "targets"},
-		{r.Repositories, matchGlob, []string{push.Repository}, "repositories"},
+		{r.Repositories, matchRepository, []string{push.Repository}, "repositories"},
 		{r.Tags, matchGlob, push.Tags, "tags"},
-		{r.Sources, matchGlob, push.Sources, "sources of layers"},
 	} {
 		for _, value := range field.values {
 			if len(field.patterns) > 0 && !matchesAny(field.patterns, value, field.match) {
@@ -242,6 +246,11 @@ func (r Rule) admit(push Push) (passed int, reason string) {
 			}
 		}
 		passed++
+	}
+	for _, source := range push.Sources {
+		if !r.maySource(source) {
+			return passed, r.againstSource(source)
+		}
 	}
 	return passed, ""
 }

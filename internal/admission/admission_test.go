@@ -79,7 +79,7 @@ func TestARuleAllowsWhatAllItsFieldsAllow(t *testing.T) {
 		"another repository's":   {func(p *admission.Push) { p.Target = "@@evil//release:push" }, "but not @@evil//release:push"},
 		"another registry":       {func(p *admission.Push) { p.Repository = "evil.io/ghcr.io/acme/app" }, "rule release allows the repositories ghcr.io/acme/**, but not evil.io/ghcr.io/acme/app"},
 		"one tag too many":       {func(p *admission.Push) { p.Tags = []string{"v1", "dev"} }, "rule release allows the tags v*, latest, but not dev"},
-		"a source":               {func(p *admission.Push) { p.Sources = []string{"ghcr.io/secret/base"} }, "sources of layers index.docker.io/library/*, but not ghcr.io/secret/base"},
+		"a source":               {func(p *admission.Push) { p.Sources = []string{"ghcr.io/secret/base"} }, `sources of layers index.docker.io/library/*, but not ghcr.io/secret/base; to allow that, add "ghcr.io/secret/base" to the rule's sources`},
 		"of two rules the other": {func(p *admission.Push) { p.Client = "token:ci" }, "rule branches allows the repositories ghcr.io/acme/dev-*"},
 	} {
 		push := release

@@ -29,7 +29,7 @@ const (
 
 // ClaimBlobs implements [haul.Claims].
 func (r *run) ClaimBlobs(ctx context.Context, blobs []pushspec.Blob) (haul.Claim, error) {
-	claim := store.BlobClaim{Registry: r.destination.Registry}
+	claim := store.BlobClaim{Registry: r.host()}
 	var size int64
 	for _, blob := range blobs {
 		claim.Digests = append(claim.Digests, blob.Digest.String())
@@ -46,7 +46,7 @@ func (r *run) ClaimBlobs(ctx context.Context, blobs []pushspec.Blob) (haul.Claim
 // at afterwards.
 func (r *run) ClaimReferrers(ctx context.Context, subject v1.Hash) (haul.Claim, error) {
 	name := "referrers of " + r.destination.Repository + "@" + subject.String()
-	granted, err := r.claimBlobs(ctx, store.BlobClaim{Registry: r.destination.Registry, Digests: []string{name}, Limit: claimTime})
+	granted, err := r.claimBlobs(ctx, store.BlobClaim{Registry: r.host(), Digests: []string{name}, Limit: claimTime})
 	if release := granted.Release; release != nil {
 		granted.Release = func(bool) { release(false) } // it is nothing that can be mounted
 	}

@@ -97,7 +97,7 @@ func (r *run) push(ctx context.Context) error {
 // inShare does what keeps the registry busy, with one of the registry's share of the
 // workers.
 func (r *run) inShare(ctx context.Context, work func(context.Context) error) error {
-	ctx, leave, err := r.worker.opts.Hosts.Enter(ctx, r.destination.Registry)
+	ctx, leave, err := r.worker.opts.Hosts.Enter(ctx, r.host())
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (r *run) inShare(ctx context.Context, work func(context.Context) error) err
 	if r.job.Action != store.ActionPush {
 		shares = r.worker.tagShares
 	}
-	working, stay, ok := shares.enter(ctx, r.destination.Registry)
+	working, stay, ok := shares.enter(ctx, r.host())
 	if !ok {
 		return &store.PostponeError{After: pause()}
 	}
@@ -117,7 +117,7 @@ func (r *run) inShare(ctx context.Context, work func(context.Context) error) err
 	if err != nil && madeRoom {
 		return &store.PostponeError{After: pause()}
 	}
-	if closed := hosts.Closed(working, r.destination.Registry, err); closed != nil {
+	if closed := hosts.Closed(working, r.host(), err); closed != nil {
 		return closed
 	}
 	return err
@@ -137,7 +137,7 @@ func (r *run) haul(ctx context.Context) error {
 		Claims:     r,
 		Client:     r.job.Client,
 		MayMount:   r.mayMount,
-		Waits:      func(host string) func(bool) { return r.stay.visit(r.destination.Registry, host) },
+		Waits:      func(host string) func(bool) { return r.stay.visit(r.host(), host) },
 	}
 	if r.gate.Holds() {
 		if err := r.askStaged(ctx, &request); err != nil {
@@ -166,4 +166,11 @@ func isAnswer(err error) bool {
 	}
 	failed, ok := errors.AsType[*haul.Error](err)
 	return ok && (failed.Class.Final() || failed.Source)
+}
+
+// host is the canonical name of the destination's registry: what is counted, paced and
+// claimed by registry goes by it.
+func (r *run) host() string {
+	host, _ := r.destination.Address()
+	return host
 }

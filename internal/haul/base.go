@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/google/go-containerregistry/pkg/name"
-
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/pushspec"
 )
@@ -48,12 +46,12 @@ func (b *baseBody) Read(p []byte) (int, error) {
 
 // openRegistry streams a base layer out of another repository.
 func (c *content) openRegistry(ctx context.Context, from string, offset int64) (io.ReadCloser, error) {
-	repo, err := name.NewRepository(from, name.StrictValidation)
+	host, repository, err := pushspec.CanonicalRepository(from)
 	if err != nil {
 		return nil, &Error{Class: Malformed, Text: fmt.Sprintf("push spec: source %q: %v", from, err), Err: err, Source: true}
 	}
 	failed := func(err error) error { return &baseError{from, c.shipment.request.Copied, err} }
-	r, err := c.shipment.hauler.opts.Registries.Repository(repo.RegistryStr(), repo.RepositoryStr(),
+	r, err := c.shipment.hauler.opts.Registries.Repository(host, repository,
 		registry.Caller{Invocation: c.shipment.request.Invocation})
 	if err != nil {
 		return nil, failed(err)
@@ -76,11 +74,11 @@ func (s *shipment) sameRegistry(source pushspec.Source) (string, bool) {
 	if source.Repository == "" {
 		return "", false
 	}
-	repo, err := name.NewRepository(source.Repository, name.StrictValidation)
-	if err != nil || repo.RegistryStr() != s.to.Registry() {
+	host, repository, err := pushspec.CanonicalRepository(source.Repository)
+	if err != nil || host != s.to.Registry() {
 		return "", false
 	}
-	return repo.RepositoryStr(), true
+	return repository, true
 }
 
 // baseFailure makes the error of a haul out of what went wrong with a base's repository.

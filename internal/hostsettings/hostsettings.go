@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/google/go-containerregistry/pkg/name"
-
 	"github.com/drayage/drayage/internal/registry"
 	"github.com/drayage/drayage/internal/strictyaml"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // Registry holds the settings of one registry host.
 type Registry struct {
-	// Host is the registry's name in push specs, with its port if it has one.
+	// Host is the registry's name in push specs, with its port if it has one. With a policy,
+	// the daemon connects to addresses that are not public only for hosts that are named.
 	Host string `yaml:"host"`
 	// PlainHTTP connects without TLS.
 	PlainHTTP bool `yaml:"plain_http"`
@@ -65,7 +65,7 @@ func Options(list []Registry) (map[string]registry.HostOptions, error) {
 		if r.Host == "" {
 			return nil, fmt.Errorf("registries[%d].host: the host is missing", i)
 		}
-		host, err := hostName(r.Host)
+		host, err := pushspec.CanonicalRegistry(r.Host)
 		if err != nil {
 			return nil, fmt.Errorf("registries[%d].host: %w", i, err)
 		}
@@ -90,15 +90,6 @@ func Options(list []Registry) (map[string]registry.HostOptions, error) {
 	return hosts, nil
 }
 
-// hostName is the host's name in the registry client: Docker Hub has only one there.
-func hostName(text string) (string, error) {
-	host, err := name.NewRegistry(text, name.StrictValidation)
-	if err != nil {
-		return "", fmt.Errorf("%q must be HOST or HOST:PORT", text)
-	}
-	return host.RegistryStr(), nil
-}
-
 // Load reads a file with a list of registries, and adds hosts that use plain HTTP.
 // Without a path it returns only those.
 func Load(path string, plainHTTP []string) (map[string]registry.HostOptions, error) {
@@ -119,7 +110,7 @@ func Load(path string, plainHTTP []string) (map[string]registry.HostOptions, err
 		}
 	}
 	for _, text := range plainHTTP {
-		host, err := hostName(text)
+		host, err := pushspec.CanonicalRegistry(text)
 		if err != nil {
 			return nil, fmt.Errorf("--plain-http: %w", err)
 		}

@@ -56,7 +56,7 @@ func TestAFileThatIsWrongIsNamedWithItsPlace(t *testing.T) {
 		"registries:\n- {host: a.example, plain_htpp: true}\n": "line 2: plain_htpp is not a setting",
 		"cas: {address: x}\n":                                                         "line 1: cas is not a setting",
 		"registries: [{plain_http: true}]":                                            "registries[0].host: the host is missing",
-		"registries: [{host: 'https://a.example'}]":                                   `registries[0].host: "https://a.example" must be HOST or HOST:PORT`,
+		"registries: [{host: 'https://a.example'}]":                                   `registries[0].host: "https://a.example" must be a host such as ghcr.io, localhost:5000 or registry:5000: it has a scheme`,
 		"registries: [{host: a.example}, {host: a.example}]":                          "registries[1].host: a.example has two entries; join them",
 		"registries: [{host: docker.io}, {host: index.docker.io}]":                    "registries[1].host: index.docker.io has two entries; join them",
 		"registries: [{host: a.example, tls: {cert: x}}]":                             "registries[0] (a.example): cert and key must be set together",

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/dustin/go-humanize"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/drayage/drayage/internal/cas"
@@ -78,11 +77,11 @@ func notHere(blob pushspec.Blob, err error) error {
 
 func (s Sources) openOne(ctx context.Context, blob pushspec.Blob, source pushspec.Source, offset int64) (io.ReadCloser, error) {
 	if source.Repository != "" {
-		from, err := name.NewRepository(source.Repository, name.StrictValidation)
+		host, repository, err := pushspec.CanonicalRepository(source.Repository)
 		if err != nil {
 			return nil, fmt.Errorf("push spec: source %q: %w", source.Repository, err)
 		}
-		r, err := s.Registries.Repository(from.RegistryStr(), from.RepositoryStr(), registry.Caller{Invocation: "drayage load"})
+		r, err := s.Registries.Repository(host, repository, registry.Caller{Invocation: "drayage load"})
 		if err != nil {
 			return nil, err
 		}

@@ -45,6 +45,8 @@ func findCerts(dirs []string, hostport string) (certFolder, error) {
 	names := []string{hostport}
 	if host, isDefault := strings.CutSuffix(hostport, ":443"); isDefault {
 		names = append(names, host)
+	} else if !strings.Contains(strings.TrimPrefix(hostport, "["), ":") {
+		names = append(names, hostport+":443")
 	}
 	seen := map[string]bool{}
 	for _, dir := range dirs {

@@ -75,12 +75,12 @@ func (c *Client) host(registry name.Registry) *host {
 // LastProgress is when things last went on with a registry: it took bytes of an upload, or
 // gave an answer that was not one of distress. It is zero where they never did.
 func (c *Client) LastProgress(registry string) time.Time {
-	named, err := name.NewRegistry(registry, name.StrictValidation)
+	known, err := HostName(registry)
 	if err != nil {
 		return time.Time{}
 	}
 	c.mu.Lock()
-	h := c.hosts[named.RegistryStr()]
+	h := c.hosts[known]
 	c.mu.Unlock()
 	if h == nil || h.lastProgress.Load() == 0 {
 		return time.Time{}

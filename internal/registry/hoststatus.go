@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/drayage/drayage/internal/registry/pacer"
+	"github.com/drayage/drayage/pushspec"
 )
 
 // HostStatus is how things stand with one registry.
@@ -23,13 +24,31 @@ type HostStatus struct {
 	LastProgress time.Time
 }
 
-// HostName is the name by which the client knows a registry: Docker Hub's many are one.
+// HostName is the name by which the client knows a registry: see
+// [pushspec.CanonicalRegistry].
 func HostName(registry string) (string, error) {
-	named, err := name.NewRegistry(registry, name.StrictValidation)
+	host, err := pushspec.CanonicalRegistry(registry)
 	if err != nil {
-		return "", fmt.Errorf("registry %q: must be HOST or HOST:PORT: %w", registry, err)
+		return "", fmt.Errorf("registry %w", err)
 	}
-	return named.RegistryStr(), nil
+	return host, nil
+}
+
+// canonicalHost is the canonical name of a host that an address has, or what it has.
+func canonicalHost(hostport string) string {
+	if host, err := pushspec.CanonicalRegistry(hostport); err == nil {
+		return host
+	}
+	return hostport
+}
+
+// named is a registry by its canonical name.
+func named(registry string) (name.Registry, error) {
+	host, err := HostName(registry)
+	if err != nil {
+		return name.Registry{}, err
+	}
+	return name.NewRegistry(host, name.StrictValidation)
 }
 
 // Statuses are the registries that the client has spoken to, in the order of their names.
@@ -77,10 +96,10 @@ func (c *Client) Lift(registry string) bool {
 // Block lets no request go to a registry until it is told otherwise: each is a
 // [*BlockedError].
 func (c *Client) Block(registry string, blocked bool) error {
-	named, err := name.NewRegistry(registry, name.StrictValidation)
+	known, err := named(registry)
 	if err != nil {
 		return fmt.Errorf("block registry %s: %w", registry, err)
 	}
-	c.host(named).pacer.Block(blocked)
+	c.host(known).pacer.Block(blocked)
 	return nil
 }

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -37,6 +39,17 @@ type Options struct {
 
 	// Transport carries the requests. Defaults to one of the client's own.
 	Transport http.RoundTripper
+
+	// PublicOnly refuses connections to addresses that are not public (loopback, private,
+	// link-local and the like), except to Hosts, to their token services, and to Named. It
+	// must not be set together with Transport.
+	PublicOnly bool
+	// Named are further hosts, with their ports, that may be at any address.
+	Named []string
+
+	// resolver and proxy default to the system's.
+	resolver *net.Resolver
+	proxy    func(*http.Request) (*url.URL, error)
 
 	// UserAgent is sent with each request. Defaults to "drayage".
 	UserAgent string
@@ -73,7 +86,11 @@ func (o Options) withDefaults() Options {
 	if o.Keychain == nil {
 		o.Keychain = DefaultKeychain()
 	}
-	if o.Transport == nil {
+	switch {
+	case o.Transport != nil:
+	case o.PublicOnly:
+		o.Transport = newGuard(o)
+	default:
 		o.Transport = newTransport()
 	}
 	if o.UserAgent == "" {

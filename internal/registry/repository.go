@@ -28,7 +28,11 @@ type Repository struct {
 // Repository is the repository of that name in a registry: "ghcr.io",
 // "acme/app".
 func (c *Client) Repository(registry, repository string, caller Caller) (*Repository, error) {
-	repo, err := name.NewRepository(registry+"/"+repository, name.StrictValidation)
+	host, err := HostName(registry)
+	if err != nil {
+		return nil, fmt.Errorf("find repository %s/%s: %w", registry, repository, err)
+	}
+	repo, err := name.NewRepository(host+"/"+repository, name.StrictValidation)
 	if err != nil {
 		return nil, fmt.Errorf("find repository %s/%s: %w", registry, repository, err)
 	}

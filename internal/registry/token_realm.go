@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -66,21 +65,6 @@ func portOf(u *url.URL) string {
 		return "80"
 	}
 	return "443"
-}
-
-// isInternal tells whether a host is an address that other networks do not have. What
-// looks like an address and is not written like one ("2130706433", "0x7f.1") is taken for
-// such.
-func isInternal(host string) bool {
-	host, _, _ = strings.Cut(host, "%")
-	if address, err := netip.ParseAddr(host); err == nil {
-		address = address.Unmap()
-		return address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast() || address.IsLinkLocalMulticast() ||
-			address.IsInterfaceLocalMulticast() || address.IsMulticast() || address.IsUnspecified()
-	}
-	host = strings.TrimSuffix(host, ".")
-	last := strings.ToLower(host[strings.LastIndex(host, ".")+1:])
-	return last == "" || strings.HasPrefix(last, "0x") || strings.Trim(last, "0123456789") == ""
 }
 
 // RealmError says that a registry sends its clients for tokens to where credentials are

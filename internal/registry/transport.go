@@ -8,11 +8,14 @@ import (
 	"time"
 )
 
+func newDialer() *net.Dialer {
+	return &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+}
+
 func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
+		DialContext:         newDialer().DialContext,
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: 15 * time.Second,
 		MaxIdleConnsPerHost: 64,
@@ -41,7 +44,10 @@ func (c *Client) transportWith(config *tls.Config, hostport string) http.RoundTr
 		}
 	}
 	transport := newTransport()
-	if given, ok := c.opts.Transport.(*http.Transport); ok {
+	switch given := c.opts.Transport.(type) {
+	case *guard:
+		return given.withTLS(config)
+	case *http.Transport:
 		transport = given.Clone()
 	}
 	transport.TLSClientConfig = config
@@ -68,16 +74,20 @@ type route struct {
 // registry points (its token service, its storage) is reached with the registry's
 // authorities and certificate, as docker does, and without its headers.
 func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
-	to := r.home
-	if req.URL.Host != r.home.host {
-		if other := r.client.otherEndpoint(req.URL.Host); other.known {
+	to, asked := r.home, canonicalHost(req.URL.Host)
+	if asked != r.home.host {
+		if other := r.client.otherEndpoint(asked); other.known {
 			to = other
 		}
 	}
 	if to.broken != nil {
 		return nil, to.broken
 	}
-	if len(to.headers) > 0 && req.URL.Host == to.host {
+	// Whom nobody named does not make us use what is for those that are.
+	if guarded, ok := to.transport.(*guard); ok && asked != r.home.host && !guarded.isNamed(r.home.host) {
+		return guarded.outside.RoundTrip(req)
+	}
+	if len(to.headers) > 0 && asked == to.host {
 		req = req.Clone(req.Context())
 		maps.Copy(req.Header, to.headers)
 	}

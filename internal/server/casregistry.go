@@ -38,10 +38,19 @@ func (r CASRegistry) check(policy *Policy) error {
 	return nil
 }
 
+// ownRegistry is the host of the daemon's own registry. The daemon pushes to it as to any
+// other, on whatever address it is.
+func (d *Daemon) ownRegistry() []string {
+	if d.casRegistry == "" {
+		return nil
+	}
+	return []string{cmp.Or(d.config.CASRegistry.Name, d.casRegistry)}
+}
+
 // makeCASRegistry makes the registry in front of the cache, and its server.
 func (d *Daemon) makeCASRegistry(security security) error {
 	config := d.config.CASRegistry
-	name := cmp.Or(config.Name, d.casRegistry)
+	name := d.ownRegistry()[0]
 	var err error
 	d.registry, err = casregistry.New(casregistry.Options{
 		Folder: config.Folder, CAS: d.cas, Instance: config.Instance,

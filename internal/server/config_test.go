@@ -215,8 +215,8 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"verify: every and age must not be", func(c *Config) { c.Verify.Every = -1 }},
 		{"verify: limit, rate and timeout must be", func(c *Config) { c.Verify.Limit = 0 }},
 		{"registries[0].host: the host is missing", func(c *Config) { c.Registries = []Registry{{}} }},
-		{"registries[0] (r).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: 5}} }},
-		{"registries[0] (r).chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r", Chunk: -2}} }},
+		{"registries[0] (r.example).chunk: 5 must be at least 65536", func(c *Config) { c.Registries = []Registry{{Host: "r.example", Chunk: 5}} }},
+		{"registries[0] (r.example).chunk: -2 must be", func(c *Config) { c.Registries = []Registry{{Host: "r.example", Chunk: -2}} }},
 		{"registries[0] (r.example): ca: open", func(c *Config) {
 			c.Registries = []Registry{{Host: "r.example", TLS: hostsettings.TLS{CA: "/nowhere/ca.pem"}}}
 		}},

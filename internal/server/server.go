@@ -113,6 +113,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		closeListeners = append(closeListeners, images)
 		d.casRegistry = images.Addr().String()
 	}
+	for _, warning := range admitted.Warnings() {
+		d.logger.Warn().Msg("policy: " + warning)
+	}
 
 	if err := d.openStore(ctx); err != nil {
 		return err
@@ -211,6 +214,8 @@ func (d *Daemon) hauler() (*haul.Hauler, error) {
 	registries := registry.New(registry.Options{
 		Keychain: keychain.New(helper...),
 		Hosts:    hosts, UserAgent: "drayaged/" + d.config.Version, Logger: d.logger,
+		// Without a policy whoever reaches the daemon is its owner, on this machine.
+		PublicOnly: d.config.Policy != nil, Named: d.ownRegistry(),
 	})
 	d.registries = registries
 	return haul.New(haul.Options{
