@@ -44,7 +44,7 @@ func tokenOf(name string) string { return "a token that nobody but " + name + " 
 
 func (w *tenants) daemon(t *testing.T, store string) *rig.Daemon {
 	t.Helper()
-	return rig.StartDrayaged(t, rig.DaemonConfig{CAS: w.cache.GRPC, Store: store, More: map[string]any{"policy": w.policy}})
+	return rig.StartDrayaged(t, rig.DaemonConfig{CAS: w.cache.GRPC, Store: store, More: map[string]any{"policy": w.policy, "registries": []map[string]any{{"host": w.registry.Host}}}})
 }
 
 // image is a build of one image that begins with a layer, by its name.
