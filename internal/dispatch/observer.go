@@ -242,6 +242,7 @@ func (s *observation) job(spec bep.SpecFile) store.Job {
 		Owner:         s.owner,
 		Priority:      s.priority(),
 		Gate:          s.gate(),
+		Started:       s.scanner.Invocation().Started,
 		Uncached:      uncached(spec.Tags),
 		Spec: store.SpecRef{
 			Instance: spec.File.Instance,

@@ -56,6 +56,9 @@ func (w *Worker) begin(ctx context.Context, job store.Job, attempt store.Attempt
 	if err != nil {
 		return nil, fmt.Errorf("look up invocation %s: %w", job.Invocation, err)
 	}
+	if invocation.Started.IsZero() {
+		invocation.Started = job.Started
+	}
 	r := &run{
 		worker: w, job: job, attempt: attempt, invocation: invocation,
 		logger: w.opts.Logger.With().Str("invocation", job.Invocation).Str("target", job.Target).Logger(),

@@ -47,7 +47,7 @@ func (r *run) ClaimTags(ctx context.Context, tags []haul.Tag) (haul.Claim, error
 	if slices.ContainsFunc(r.tags.Conflicts, func(c store.ConflictingTag) bool { return !c.Ours }) {
 		return haul.Claim{}, r.conflict()
 	}
-	granted := haul.Claim{Tags: r.tags.Tags, Previous: r.tags.Previous}
+	granted := haul.Claim{Tags: r.tags.Tags, Previous: r.tags.Previous, Last: r.tags.Last}
 	if r.tags.Lease != nil {
 		granted.Ended = r.tags.Lease.Ended()
 	}

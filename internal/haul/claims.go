@@ -30,6 +30,8 @@ type Claim struct {
 	// Previous is what tags pointed to, by their names, before a run of the same push wrote
 	// them that did not come to its end.
 	Previous map[string]string
+	// Last is what other processes last wrote under tags, as far as they tell one another.
+	Last map[string]string
 	// Ended, if set, is closed when the lease has ended: no request that writes is sent
 	// after that.
 	Ended <-chan struct{}

@@ -15,11 +15,10 @@ func (s *shipment) tagRoot(ctx context.Context, pending []string) (err error) {
 	// They are claimed although there may be nothing to write: an older build must not
 	// write over what this one has found right.
 	if len(s.result.Tags) > 0 {
-		claim, refused := s.request.Claims.ClaimTags(ctx, s.result.Tags)
+		claim, refused := s.claimTags(ctx)
 		if refused != nil {
 			return refused
 		}
-		s.notePrevious(claim)
 		defer claim.release(true)
 		leased, cancel := claim.lease(ctx)
 		defer cancel()
@@ -47,6 +46,44 @@ func (s *shipment) tagRoot(ctx context.Context, pending []string) (err error) {
 		return err
 	}
 	return s.readBack(ctx, pending)
+}
+
+// claimTags claims the tags. What they point to was looked up before that, and who had the
+// claim until now may have written them since: then they are looked up again, and claimed
+// with what they point to now.
+func (s *shipment) claimTags(ctx context.Context) (Claim, error) {
+	claim, err := s.request.Claims.ClaimTags(ctx, s.result.Tags)
+	if err != nil {
+		return Claim{}, err
+	}
+	again := false
+	for i, tag := range s.result.Tags {
+		last, told := claim.Last[tag.Name]
+		earlier, known := claim.Previous[tag.Name]
+		if !told || last == tag.Previous || known && earlier != tag.Previous || !slices.Contains(claim.Tags, tag.Name) {
+			continue
+		}
+		digest, found, err := s.digestOf(ctx, tag.Name)
+		if err != nil {
+			claim.release(false)
+			return Claim{}, failure(ctx, "tag "+tag.Name, err)
+		}
+		now := ""
+		if found {
+			now = digest.String()
+		}
+		if now != tag.Previous {
+			s.result.Tags[i].Previous, again = now, true
+		}
+	}
+	if again {
+		claim.release(false)
+		if claim, err = s.request.Claims.ClaimTags(ctx, s.result.Tags); err != nil {
+			return Claim{}, err
+		}
+	}
+	s.notePrevious(claim)
+	return claim, nil
 }
 
 // notePrevious notes what tags pointed to before another run wrote them that did not come

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/riverqueue/river"
@@ -27,6 +28,9 @@ type Job struct {
 	// Owner is the client as well if it has proved who it is. It must be the invocation's,
 	// and is not kept with the job.
 	Owner string `json:"-"`
+	// Started is when the build says that it was started. A job can be worked at before
+	// anything else of its build is stored.
+	Started time.Time `json:"started,omitzero"`
 	// Priority orders the jobs that wait. Zero means [PriorityNormal].
 	Priority Priority `json:"priority,omitempty"`
 	// Uncached is the tag of the target that keeps its push spec out of remote caches,

@@ -42,6 +42,9 @@ type TagGrant struct {
 	// perhaps died: then it is what that one said in [TagClaim.Previous]. Tags of which
 	// nobody said anything are not in it.
 	Previous map[string]string
+	// Last is what the last job that has ended wrote under a tag: if that is not what the
+	// tag pointed to when it was looked at, it has to be looked at again.
+	Last map[string]string
 	// Superseded are the tags that a newer build has written. They stay as they
 	// are.
 	Superseded []SupersededTag
@@ -183,6 +186,12 @@ func (s *Store) claimOne(ctx context.Context, tx sqldb.Conn, c *tagClaim) error 
 			return err
 		}
 		granted[tag] = true
+		if other.Digest != "" {
+			if c.grant.Last == nil {
+				c.grant.Last = map[string]string{}
+			}
+			c.grant.Last[tag] = other.Digest
+		}
 		if previous != nil {
 			if c.grant.Previous == nil {
 				c.grant.Previous = map[string]string{}
